@@ -1,0 +1,380 @@
+"""The vocabulary of torchdoctor as types, and with it the schema of reports, events and samples.
+
+Every structure that crosses a process or reaches a file is defined here and nowhere else. Keys that carry a
+quantity carry its unit in their name. Readers ignore keys that they do not know; writers never leave one out.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, Literal
+
+import msgspec
+
+SCHEMA = 1
+"""The version of report and run files that this program writes; it reads up to this one and refuses later ones."""
+
+EVENT_VERSION = 1
+
+
+class Verdict(str, enum.Enum):
+    """What one probe, or a whole report, came to."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    DEGRADED = "degraded"
+    FAIL = "fail"
+    SKIP = "skip"
+    UNSURE = "unsure"
+    ERROR = "error"
+
+
+REPORT_ORDER = (Verdict.FAIL, Verdict.ERROR, Verdict.UNSURE, Verdict.DEGRADED, Verdict.PASS, Verdict.SKIP)
+"""The verdict of a report is the first of these that one of its results has."""
+
+
+class Severity(str, enum.Enum):
+    """How much a finding matters to the person who reads it."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class Scope(str, enum.Enum):
+    """What a fix touches: one process, one GPU, or the whole node."""
+
+    PROCESS = "process"
+    GPU = "gpu"
+    NODE = "node"
+
+
+class Tier(str, enum.Enum):
+    """How long a set of probes may take: seconds, minutes, a quarter of an hour."""
+
+    QUICK = "quick"
+    STANDARD = "standard"
+    FULL = "full"
+
+
+class CellState(str, enum.Enum):
+    """Why a telemetry cell holds no number."""
+
+    NOT_SUPPORTED = "n/s"
+    LOST = "lost"
+    RESET = "reset"
+    PERMISSION = "perm"
+    STALE = "stale"
+    HUNG = "hung"
+    ERROR = "error"
+
+
+class Frozen(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all structures: immutable, so that a snapshot may cross threads."""
+
+
+# --- readings of a probe -----------------------------------------------------------------------------------
+
+
+class Figure(Frozen):
+    """One measured number.
+
+    `spread` is the half-width of the 95 % interval in the figure's own unit, or None when it was not measured;
+    `n` is how many measurements the value rests on.
+    """
+
+    name: str
+    value: float
+    unit: str
+    n: int = 1
+    spread: float | None = None
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class Fact(Frozen):
+    """One observation without a judgement, with the words or place that it rests on."""
+
+    name: str
+    value: str | int | float | bool | None
+    evidence: str = ""
+
+
+class Fix(Frozen):
+    """What to do: a command, what it touches, and what it needs first ("idle", "drained", "root")."""
+
+    command: str
+    scope: Scope = Scope.PROCESS
+    needs: tuple[str, ...] = ()
+
+
+class Finding(Frozen):
+    """What a person should know. `id` names a card that `torchdoctor explain` prints offline."""
+
+    id: str
+    severity: Severity
+    seen: str
+    why: str
+    fix: Fix | None = None
+    source: str = ""
+
+
+class Evidence(Frozen):
+    """What a verdict rests on: its kind, a line of text, and the file in the run directory, if there is one."""
+
+    kind: str
+    text: str
+    artifact: str | None = None
+
+
+class Result(Frozen):
+    """What one probe said and what was made of it."""
+
+    name: str
+    group: str
+    tier: Tier
+    device: str
+    verdict: Verdict
+    reason: str
+    seconds: float
+    figures: tuple[Figure, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    command: str = ""
+    cache_state: str = ""
+    log: str = ""
+
+
+# --- how a payload ended -----------------------------------------------------------------------------------
+
+Ending = Literal[
+    "ended", "raised", "exited", "signal", "timeout", "cancelled", "stream-limit", "interrupted",
+    "not-started", "left-behind",
+]  # fmt: skip
+
+
+class Outcome(Frozen):
+    """How the processes of a probe ended, told by the guardian and the event files, before any judgement.
+
+    `cause` is one line in words (signal name, limit, what was left behind); `last_lines` are the last lines of
+    stderr, else of stdout. Only `ended` means that the payload said its own end.
+    """
+
+    ending: Ending
+    cause: str = ""
+    exit_code: int | None = None
+    signal: str | None = None
+    seconds: float = 0.0
+    import_seconds: float | None = None
+    broken_lines: int = 0
+    last_lines: tuple[str, ...] = ()
+    skip: str | None = None
+
+
+class Readings(Frozen):
+    """All that one probe said: the input of the judge. `device` is "cpu" or a torch device string."""
+
+    probe: str
+    device: str
+    figures: tuple[Figure, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    outcome: Outcome
+
+    def figure(self, name: str) -> Figure | None:
+        """The last figure of that name, or None."""
+        return next((f for f in reversed(self.figures) if f.name == name), None)
+
+    def fact(self, name: str) -> Fact | None:
+        """The last fact of that name, or None."""
+        return next((f for f in reversed(self.facts) if f.name == name), None)
+
+    def number(self, name: str) -> float | None:
+        """The value of the last figure of that name, or None: an absent reading is never 0."""
+        figure = self.figure(name)
+        return None if figure is None else figure.value
+
+
+class Judgement(Frozen):
+    """What the rules made of one probe's readings."""
+
+    verdict: Verdict
+    reason: str
+    findings: tuple[Finding, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+
+
+# --- events: one JSON line in a process's own file ------------------------------------------------------------
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One line that a payload or a rank wrote. Which of the optional fields are set depends on `ev`:
+
+    progress: `text`, `done` (0 to 1 or None) · figure: `name value unit n spread labels` · fact: `name value
+    evidence` · artifact: `kind text path` (path relative to the probe's folder) · start: `import_s io_wait_s` ·
+    init, step, coll, mem, hb: `name value unit` · end: `ok error skip`.
+    """
+
+    ev: str
+    v: int = EVENT_VERSION
+    t_ns: int = 0
+    m_ns: int = 0
+    pid: int = 0
+    rank: int | None = None
+    attempt: int | None = None
+    name: str = ""
+    value: str | int | float | bool | None = None
+    unit: str = ""
+    n: int = 1
+    spread: float | None = None
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+    evidence: str = ""
+    text: str = ""
+    done: float | None = None
+    kind: str = ""
+    path: str = ""
+    import_s: float | None = None
+    io_wait_s: float | None = None
+    ok: bool | None = None
+    error: str | None = None
+    skip: str | None = None
+
+
+# --- target and machine -------------------------------------------------------------------------------------
+
+
+class Target(Frozen):
+    """The Python whose PyTorch is diagnosed, and how it was found.
+
+    `prefix` is the launcher prefix before the interpreter (`apptainer exec --nv new.sif`), empty for a plain
+    one. `torch` and the other versions are tier 0: read from files, nothing was run or imported; None means
+    that there is none, "" that it could not be read. `refusal` says why its code may not be run.
+    """
+
+    python: str
+    prefix: tuple[str, ...] = ()
+    origin: str = ""
+    torch: str | None = None
+    cuda: str | None = None
+    python_version: str = ""
+    refusal: str | None = None
+
+
+class Machine(Frozen):
+    """What identifies the node of a report."""
+
+    host: str
+    boot_id: str
+    kernel: str
+    arch: str
+    os: str
+    cpu: str
+    cores: int
+    memory_bytes: int
+    driver: str | None = None
+    cuda: str | None = None
+    gpus: tuple[dict[str, Any], ...] = ()
+
+
+class Report(Frozen):
+    """One run's identity, results and findings as one JSON file. `findings` are the machine's checks only."""
+
+    schema: int = SCHEMA
+    torchdoctor: str
+    machine: Machine
+    target: Target
+    tier: str
+    started: str
+    seconds: float
+    verdict: Verdict
+    results: tuple[Result, ...]
+    findings: tuple[Finding, ...] = ()
+
+
+# --- telemetry ------------------------------------------------------------------------------------------------
+
+
+class Absent(Frozen):
+    """A cell without a number: its state, why in words, the driver's return code, and the reading's age."""
+
+    state: CellState
+    why: str
+    code: int | None = None
+    age_s: float | None = None
+
+
+Cell = int | float | str | Absent
+"""A number or a text that was read, or why there is none. Never 0 for "unknown"."""
+
+UNREAD = Absent(state=CellState.STALE, why="not read yet")
+
+
+class GpuSample(Frozen):
+    """One reading of one GPU. Identity is `uuid` with `bus_id` beside it; `index` is NVML's."""
+
+    index: int
+    uuid: str
+    bus_id: str
+    name: Cell = UNREAD
+    utilization_percent: Cell = UNREAD
+    memory_utilization_percent: Cell = UNREAD
+    memory_used_bytes: Cell = UNREAD
+    memory_total_bytes: Cell = UNREAD
+    power_w: Cell = UNREAD
+    power_limit_w: Cell = UNREAD
+    temperature_c: Cell = UNREAD
+    sm_clock_mhz: Cell = UNREAD
+    memory_clock_mhz: Cell = UNREAD
+    throttle_reasons: Cell = UNREAD
+    performance_state: Cell = UNREAD
+    ecc_uncorrected_volatile: Cell = UNREAD
+    recovery_action: Cell = UNREAD
+    state: str = "ok"
+    age_s: float = 0.0
+
+
+class ProcessSample(Frozen):
+    """One process that holds memory on a GPU. A pid of another namespace is shown, never dropped."""
+
+    pid: int
+    gpu_uuid: str
+    gpu_memory_bytes: Cell = UNREAD
+    kind: str = "compute"
+    user: Cell = UNREAD
+    command: Cell = UNREAD
+
+
+class HostSample(Frozen):
+    """One reading of the host."""
+
+    host: str
+    cores: int
+    cpu_percent: Cell = UNREAD
+    load_1m: Cell = UNREAD
+    memory_used_bytes: Cell = UNREAD
+    memory_total_bytes: Cell = UNREAD
+    swap_used_bytes: Cell = UNREAD
+    swap_total_bytes: Cell = UNREAD
+    shm_used_bytes: Cell = UNREAD
+    shm_total_bytes: Cell = UNREAD
+
+
+class Sample(Frozen):
+    """One reading of the whole telemetry at one instant: a JSON line on the sampler's pipe.
+
+    `driver_state` is "ok", or in words why there is no GPU to read ("no NVIDIA driver on this machine").
+    """
+
+    t_ns: int
+    m_ns: int
+    driver: Cell
+    cuda: Cell
+    driver_state: str
+    gpus: tuple[GpuSample, ...]
+    processes: tuple[ProcessSample, ...]
+    host: HostSample
+    cost_ms: float = 0.0
+
+
+def worst(verdicts: list[Verdict]) -> Verdict:
+    """The verdict of a report over `verdicts`: the first of REPORT_ORDER present; `skip` when there is none."""
+    return next((v for v in REPORT_ORDER if v in verdicts), Verdict.SKIP)

@@ -1,0 +1,1 @@
+"""torchdoctor shows it: the console and the command line over torchprobes."""
