@@ -75,7 +75,7 @@ class Frozen(msgspec.Struct, frozen=True, kw_only=True):
 # --- readings of a probe -----------------------------------------------------------------------------------
 
 
-class Figure(Frozen):
+class Figure(Frozen, frozen=True, kw_only=True):
     """One measured number.
 
     `spread` is the half-width of the 95 % interval in the figure's own unit, or None when it was not measured;
@@ -90,7 +90,7 @@ class Figure(Frozen):
     labels: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class Fact(Frozen):
+class Fact(Frozen, frozen=True, kw_only=True):
     """One observation without a judgement, with the words or place that it rests on."""
 
     name: str
@@ -98,7 +98,7 @@ class Fact(Frozen):
     evidence: str = ""
 
 
-class Fix(Frozen):
+class Fix(Frozen, frozen=True, kw_only=True):
     """What to do: a command, what it touches, and what it needs first ("idle", "drained", "root")."""
 
     command: str
@@ -106,7 +106,7 @@ class Fix(Frozen):
     needs: tuple[str, ...] = ()
 
 
-class Finding(Frozen):
+class Finding(Frozen, frozen=True, kw_only=True):
     """What a person should know. `id` names a card that `torchdoctor explain` prints offline."""
 
     id: str
@@ -117,7 +117,7 @@ class Finding(Frozen):
     source: str = ""
 
 
-class Evidence(Frozen):
+class Evidence(Frozen, frozen=True, kw_only=True):
     """What a verdict rests on: its kind, a line of text, and the file in the run directory, if there is one."""
 
     kind: str
@@ -125,7 +125,7 @@ class Evidence(Frozen):
     artifact: str | None = None
 
 
-class Result(Frozen):
+class Result(Frozen, frozen=True, kw_only=True):
     """What one probe said and what was made of it."""
 
     name: str
@@ -152,7 +152,7 @@ Ending = Literal[
 ]  # fmt: skip
 
 
-class Outcome(Frozen):
+class Outcome(Frozen, frozen=True, kw_only=True):
     """How the processes of a probe ended, told by the guardian and the event files, before any judgement.
 
     `cause` is one line in words (signal name, limit, what was left behind); `last_lines` are the last lines of
@@ -170,7 +170,7 @@ class Outcome(Frozen):
     skip: str | None = None
 
 
-class Readings(Frozen):
+class Readings(Frozen, frozen=True, kw_only=True):
     """All that one probe said: the input of the judge. `device` is "cpu" or a torch device string."""
 
     probe: str
@@ -194,7 +194,7 @@ class Readings(Frozen):
         return None if figure is None else figure.value
 
 
-class Judgement(Frozen):
+class Judgement(Frozen, frozen=True, kw_only=True):
     """What the rules made of one probe's readings."""
 
     verdict: Verdict
@@ -242,7 +242,7 @@ class Event(msgspec.Struct, frozen=True):
 # --- target and machine -------------------------------------------------------------------------------------
 
 
-class Target(Frozen):
+class Target(Frozen, frozen=True, kw_only=True):
     """The Python whose PyTorch is diagnosed, and how it was found.
 
     `prefix` is the launcher prefix before the interpreter (`apptainer exec --nv new.sif`), empty for a plain
@@ -259,7 +259,7 @@ class Target(Frozen):
     refusal: str | None = None
 
 
-class Machine(Frozen):
+class Machine(Frozen, frozen=True, kw_only=True):
     """What identifies the node of a report."""
 
     host: str
@@ -275,7 +275,7 @@ class Machine(Frozen):
     gpus: tuple[dict[str, Any], ...] = ()
 
 
-class Report(Frozen):
+class Report(Frozen, frozen=True, kw_only=True):
     """One run's identity, results and findings as one JSON file. `findings` are the machine's checks only."""
 
     schema: int = SCHEMA
@@ -293,7 +293,7 @@ class Report(Frozen):
 # --- telemetry ------------------------------------------------------------------------------------------------
 
 
-class Absent(Frozen):
+class Absent(Frozen, frozen=True, kw_only=True):
     """A cell without a number: its state, why in words, the driver's return code, and the reading's age."""
 
     state: CellState
@@ -308,7 +308,7 @@ Cell = int | float | str | Absent
 UNREAD = Absent(state=CellState.STALE, why="not read yet")
 
 
-class GpuSample(Frozen):
+class GpuSample(Frozen, frozen=True, kw_only=True):
     """One reading of one GPU. Identity is `uuid` with `bus_id` beside it; `index` is NVML's."""
 
     index: int
@@ -332,7 +332,7 @@ class GpuSample(Frozen):
     age_s: float = 0.0
 
 
-class ProcessSample(Frozen):
+class ProcessSample(Frozen, frozen=True, kw_only=True):
     """One process that holds memory on a GPU. A pid of another namespace is shown, never dropped."""
 
     pid: int
@@ -343,7 +343,7 @@ class ProcessSample(Frozen):
     command: Cell = UNREAD
 
 
-class HostSample(Frozen):
+class HostSample(Frozen, frozen=True, kw_only=True):
     """One reading of the host."""
 
     host: str
@@ -358,7 +358,7 @@ class HostSample(Frozen):
     shm_total_bytes: Cell = UNREAD
 
 
-class Sample(Frozen):
+class Sample(Frozen, frozen=True, kw_only=True):
     """One reading of the whole telemetry at one instant: a JSON line on the sampler's pipe.
 
     `driver_state` is "ok", or in words why there is no GPU to read ("no NVIDIA driver on this machine").

@@ -39,7 +39,7 @@ class RunError(Exception):
     """A run directory cannot be made, opened or read; the text is one line for the person."""
 
 
-class Owner(Frozen):
+class Owner(Frozen, frozen=True, kw_only=True):
     """The process that writes the run: a pid means nothing without its start time and the boot."""
 
     pid: int
@@ -47,7 +47,7 @@ class Owner(Frozen):
     boot_id: str
 
 
-class RunInfo(Frozen):
+class RunInfo(Frozen, frozen=True, kw_only=True):
     """`run.json`."""
 
     schema: int = SCHEMA
@@ -286,7 +286,7 @@ def prune(place: Path, quota_bytes: int = QUOTA_BYTES, keep: int = 1) -> list[st
 # --- where runs are kept -------------------------------------------------------------------------------------
 
 
-class Place(Frozen):
+class Place(Frozen, frozen=True, kw_only=True):
     """Where runs are kept, which rule chose it, and a line for the person where a better place was refused."""
 
     path: str
