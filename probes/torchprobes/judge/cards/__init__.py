@@ -1,0 +1,31 @@
+"""Every card by its id. A family's cards are a tuple `CARDS` in its own module; adding one is a line there."""
+
+from __future__ import annotations
+
+import difflib
+
+from .base import Card
+from .compiler import CARDS as _COMPILER
+from .cudagraph import CARDS as _CUDAGRAPH
+
+CARDS: tuple[Card, ...] = _COMPILER + _CUDAGRAPH
+
+_BY_ID = {card.id: card for card in CARDS}
+
+
+class UnknownCard(LookupError):
+    """An id that no card has; the text says what is near it."""
+
+
+def card(card_id: str) -> Card:
+    """The card of an id, in any case.
+
+    Raises:
+        UnknownCard: if there is none.
+    """
+    found = _BY_ID.get(card_id.strip().upper())
+    if found is None:
+        near = difflib.get_close_matches(card_id.strip().upper(), _BY_ID, n=1)
+        hint = f": did you mean {near[0]}?" if near else ""
+        raise UnknownCard(f"there is no card {card_id!r}{hint}")
+    return found

@@ -1,0 +1,7 @@
+"""Cards of `cudagraph.*`."""
+
+from __future__ import annotations
+
+from .base import Card
+
+CARDS: tuple[Card, ...] = ()
