@@ -7,6 +7,7 @@ directory) are not settings of the environment: those rules say where a value ca
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Literal, get_args
@@ -151,13 +152,12 @@ def from_config(text: str, where: str) -> dict[str, Any]:
     Raises:
         SettingsError: if it is not TOML, or has a key or value that is not allowed.
     """
+    import importlib
+
+    toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     try:
-        import tomllib
-    except ModuleNotFoundError:  # Python 3.10
-        import tomli as tomllib
-    try:
-        table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        table = toml.loads(text)
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError
         raise SettingsError(f"{where} is not TOML: {_one_line(error)}") from None
     known = {row.key: row for row in ROWS if row.config}
     unknown = [key for key in table if key not in known]

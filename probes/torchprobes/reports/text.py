@@ -7,7 +7,7 @@ import unicodedata
 from typing import Final
 
 _SECRET: Final = re.compile(
-    r"(?i)\b([\w.-]*(?:token|secret|passw(?:or)?d|api[_-]?key|access[_-]?key|credential)[\w.-]*)"
+    r"(?i)(?<![\w.-])([\w.-]*(?:token|secret|passw(?:or)?d|api[_-]?key|access[_-]?key|credential)[\w.-]*)"
     r"(\s*[=:]\s*|\s+)(?=\S)('[^']*'|\"[^\"]*\"|[^\s,;]+)"
 )
 _ASSIGNED: Final = re.compile(r"[=:]")
