@@ -8,6 +8,7 @@ the name `torchdoctor_kit`, so that a payload says `import torchdoctor_kit as ki
 import contextlib
 import json
 import os
+import subprocess
 import sys
 import time
 import traceback
@@ -24,7 +25,8 @@ class Request:
     """What the runner asks of this payload: the JSON object that TORCHDOCTOR_REQUEST names.
 
     `probe` is its name, `device` a torch device string, `params` the row's parameters, `artifacts` a folder for
-    files, `compile_dir` the fresh cache and debug place, `locks` the folder of the timing locks.
+    files, `compile_dir` the fresh cache and debug place, `locks` the folder of the timing locks. A `helper` is a
+    process that the payload itself started with `spawn_self`; its parameter `role` says what for.
     """
 
     def __init__(self, data):
@@ -34,6 +36,7 @@ class Request:
         self.artifacts = data.get("artifacts", ".")
         self.compile_dir = data.get("compile_dir", ".")
         self.locks = data.get("locks")
+        self.helper = bool(data.get("helper", False))
         self.data = data
 
 
@@ -150,7 +153,8 @@ def import_torch():
 
     after = _io_wait_seconds()
     io_wait = None if waited is None or after is None else after - waited
-    emit("start", import_s=time.perf_counter() - begin, io_wait_s=io_wait)
+    if not request.helper:  # the probe's own clock runs already
+        emit("start", import_s=time.perf_counter() - begin, io_wait_s=io_wait)
     return torch
 
 
@@ -191,17 +195,46 @@ def timed(what="cpu"):
         os.close(fd)
 
 
+def spawn_self(role, limit_s, **params):
+    """Run this payload again in a process of its own, its request's params with `role` and `params` over them.
+
+    The helper writes figures and facts, never `start` or `end`: those are the probe's. What it prints goes where
+    this process prints. Returns its exit code (negative: a signal), or "timeout" when it was killed at `limit_s`.
+    """
+    data = dict(request.data, helper=True, params=dict(request.params, role=role, **params))
+    path = os.path.join(request.artifacts, "request.%s.json" % role)
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(data, file)
+    bootstrap = os.path.abspath(sys.modules["__main__"].__file__)
+    command = [sys.executable, "-B", bootstrap, _payload]
+    environ = dict(os.environ, TORCHDOCTOR_REQUEST=path)
+    try:
+        return subprocess.run(command, env=environ, stdin=subprocess.DEVNULL, timeout=limit_s).returncode
+    except subprocess.TimeoutExpired:
+        return "timeout"
+
+
+_payload = ""
+
+
 def main(function):
     """Run a payload's `function(request)` and say its end; called by the bootstrap."""
+    global _payload
+    _payload = os.path.abspath(function.__code__.co_filename)
     try:
         function(request)
     except Skip as skip:
-        emit("end", ok=True, skip=str(skip))
+        _end(ok=True, skip=str(skip))
     except BaseException as error:
         text = "".join(traceback.format_exception_only(type(error), error)).strip()
-        emit("end", ok=False, error=text)
+        _end(ok=False, error=text)
         traceback.print_exc()
         sys.stderr.flush()
         raise SystemExit(1) from None
     else:
-        emit("end", ok=True)
+        _end(ok=True)
+
+
+def _end(**said):
+    if not request.helper:
+        emit("end", **said)

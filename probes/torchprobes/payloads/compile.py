@@ -1,0 +1,213 @@
+"""compile.*: does `torch.compile` in one mode run compiled code here, rightly, and what does it cost and gain?
+
+Runs inside the target: standard library and torch 2.1 or later, parses on Python 3.8. Two models: `reference`, on
+which a sound stack gains on a GPU in that mode, and `toy`, on which nothing can be gained. What the stack raises is
+told as facts; nothing is judged here.
+"""
+
+import os
+
+import torchdoctor_kit as kit
+import torchdoctor_measure as measure
+import torchdoctor_witness as witness
+
+COUNTED_STEPS = 5
+PROFILED_STEPS = 3
+WARM_UP = 10
+"""Steps before anything is counted; CUDA graph trees record on the second and third."""
+
+REFERENCE_BUDGET_S = 4.0
+TOY_BUDGET_S = 2.0
+WARM_LIMIT_S = 120.0
+
+
+def run(request):
+    """The probe; with the parameter `role` = "warm", its second process."""
+    torch = kit.import_torch()
+    if not hasattr(torch, "compile"):
+        raise kit.Skip("torch.compile needs PyTorch 2.0 or later, this is %s" % torch.__version__)
+    where = measure.device(torch, request.device)
+    mode = request.params.get("mode", "default")
+    seconds = measure.seconds_of(lambda: None, _import_compiler)
+    _need_backend(where)
+    with torch.no_grad():
+        if request.params.get("role") == "warm":
+            _second_process(torch, where, mode)
+            return
+        kit.figure("compiler_import_s", seconds, "s")
+        cache = witness.tell_surroundings(torch, where)
+        if _Exam(torch, where, mode, _reference(torch, where, mode), cache, REFERENCE_BUDGET_S).run():
+            _start_second_process()
+            _Exam(torch, where, mode, measure.toy(torch, where), cache, TOY_BUDGET_S).run()
+
+
+def _reference(torch, where, mode):
+    return measure.memory_bound(torch, where) if mode == "default" else measure.launch_bound(torch, where)
+
+
+def _import_compiler():
+    import torch._dynamo
+    import torch._inductor.compile_fx
+    import torch._inductor.metrics  # noqa: F401
+
+
+def _need_backend(where):
+    """Skip on a device for which this PyTorch has no Inductor backend; a version that cannot tell goes on."""
+    try:
+        from torch._inductor.codegen import common
+
+        if hasattr(common, "init_backend_registration"):  # 2.5 and later
+            common.init_backend_registration()
+            known = common.get_scheduling_for_device(where.type) is not None
+        else:
+            known = where.type in ("cpu", "cuda")
+    except Exception:
+        return
+    if not known:
+        raise kit.Skip("torch.compile has no Inductor backend for %r devices in this PyTorch" % where.type)
+
+
+class _Exam:
+    """One model compiled, run, counted, compared and timed."""
+
+    def __init__(self, torch, where, mode, subject, cache, budget_s):
+        self.torch = torch
+        self.where = where
+        self.subject = subject
+        self.label = subject.label
+        self.cache = cache
+        self.budget_s = budget_s
+        self.wait = measure.synchronizer(torch, where)
+        witness.clear(torch)
+        self.counting = witness.Counting(torch, mode)
+        self.x = subject.make_input(1)
+        self.compiled = None
+        self.first_call_s = self.eager_us = 0.0
+
+    def run(self):
+        """Do it all; returns whether compiled code was entered. The rest means nothing if it was not."""
+        kit.progress("compiling the %s model (%s)" % (self.label, self.subject.title))
+        self._memory("eager", self.subject.module)
+        if not self._first_call():
+            witness.tell_counters(self.torch, self.label)
+            return False
+        calls = self._count_calls()
+        witness.tell_counters(self.torch, self.label)
+        if calls == 0:
+            return False
+        self._compare()
+        self._time()
+        self._memory("compiled", self.compiled)
+        self._profile()
+        if self.counting.graphs > 1:
+            witness.tell_breaks(self.torch, self.subject.module, self.x, self.label)
+        return True
+
+    def _figure(self, name, value, unit, **more):
+        kit.figure(name, value, unit, model=self.label, **more)
+
+    def _memory(self, side, step):
+        measure.reset_peak_memory(self.torch, self.where)
+        step(self.x)
+        self.wait()
+        self._figure("peak_memory_bytes", measure.peak_memory(self.torch, self.where), "B", side=side)
+
+    def _first_call(self):
+        """Compile on the first call, timed; what it raises is told, not raised."""
+        try:
+            self.compiled = self.torch.compile(self.subject.module, backend=self.counting)
+            kit.fact(self.label + ".identity", self.compiled is self.subject.module, "torch.compile(f) is f")
+            seconds = measure.seconds_of(self.wait, lambda: self.compiled(self.x))
+        except Exception as error:
+            kit.raised("compile" if self.label == "reference" else "compile.toy", error)
+            return False
+        self._figure("first_call_s", seconds, "s", cache=self.cache)
+        self.first_call_s = seconds
+        return True
+
+    def _count_calls(self):
+        for _ in range(WARM_UP):
+            self.compiled(self.x)
+        before = self.counting.calls
+        for _ in range(COUNTED_STEPS):
+            self.compiled(self.x)
+        self.wait()
+        calls = (self.counting.calls - before) / COUNTED_STEPS
+        self._figure("compiled_calls_per_step", calls, "calls", n=COUNTED_STEPS)
+        self._figure("graphs", self.counting.graphs, "graphs")
+        self._figure("ops", self.counting.ops, "ops")
+        return calls
+
+    def _compare(self):
+        """Other numbers in the same tensor: what was only recorded, or replayed without computing, shows here."""
+        torch, label = self.torch, self.label
+        self.x.copy_(self.subject.make_input(2))
+        out = self.compiled(self.x).clone()
+        eager = self.subject.module(self.x)
+        finite = bool(torch.isfinite(out).all())
+        kit.fact(label + ".finite", finite, "compiled output on new input")
+        if not finite:
+            return
+        exact = measure.reference_64(self.subject, self.x)
+        self._figure("error_against_eager", measure.difference(out, eager), "relative")
+        self._figure("error_eager_64", measure.relative_error(eager, exact), "relative")
+        self._figure("error_compiled_64", measure.relative_error(out, exact), "relative")
+
+    def _time(self):
+        kit.progress("timing the %s model, eager and compiled in turns" % self.label)
+        model, x = self.subject.module, self.x
+        with measure.alone(self.where):
+            pairs = measure.paired(self.where, self.wait, lambda: model(x), lambda: self.compiled(x), self.budget_s)
+        n, (eager, compiled) = len(pairs.eager), (pairs.pick(pairs.eager), pairs.pick(pairs.compiled))
+        value, low, high = pairs.speedup()
+        self._figure("eager_us", eager * 1e6, "us", n=n)
+        self._figure("compiled_us", compiled * 1e6, "us", n=n)
+        self._figure("speedup", value, "x", n=n, spread=(high - low) / 2)
+        self._figure("speedup_low", low, "x", n=n)
+        self._figure("speedup_high", high, "x", n=n)
+        if low > 1.0 and eager > compiled:
+            self._figure("break_even_calls", self.first_call_s / (eager - compiled), "calls")
+        self.eager_us = eager * 1e6
+
+    def _profile(self):
+        """Launches counted in profiled steps: for CUDA graphs the one witness that cannot be silent."""
+        model, x = self.subject.module, self.x
+        for side, step in (("eager", lambda: model(x)), ("compiled", lambda: self.compiled(x))):
+            path = os.path.join(kit.request.artifacts, "trace.%s.%s.json" % (self.label, side))
+            trace = witness.profile(self.torch, self.where, self.wait, step, PROFILED_STEPS, path)
+            if trace is None:
+                return
+            if trace.regions:
+                self._figure("compiled_regions", trace.regions, "regions", side=side)
+            if not trace.device_seen:
+                continue
+            self._figure("graph_launches", trace.graph_launches, "launches", side=side)
+            self._figure("kernel_launches", trace.kernel_launches, "launches", side=side)
+            self._figure("device_busy_us", trace.busy_us, "us", side=side)
+            if side == "eager":
+                self._figure("device_busy_share", trace.busy_us / self.eager_us, "share", side=side)
+
+
+def _start_second_process():
+    kit.progress("the same once more in a second process, with the caches of the first")
+    code = kit.spawn_self("warm", WARM_LIMIT_S)
+    if code != 0:
+        kit.fact("warm.failed", code, "exit code of the second process; its own words are in stderr.log")
+
+
+def _second_process(torch, where, mode):
+    """The same model compiled again: what the first process left in the caches must serve."""
+    subject = _reference(torch, where, mode)
+    witness.clear(torch)
+    compiled = torch.compile(subject.module, backend=witness.Counting(torch, mode))
+    x = subject.make_input(1)
+    seconds = measure.seconds_of(measure.synchronizer(torch, where), lambda: compiled(x))
+    kit.figure("first_call_s", seconds, "s", model=subject.label, cache="warm")
+    from torch._dynamo.utils import counters
+
+    hits = counters["inductor"]["fxgraph_cache_hit"] + counters["aot_autograd"]["autograd_cache_hit"]
+    misses = counters["inductor"]["fxgraph_cache_miss"]
+    bypassed = counters["inductor"]["fxgraph_cache_bypass"]
+    kit.fact("warm.cache_hits", hits, "counters of the second process")
+    kit.fact("warm.cache_misses", misses, "counters of the second process")
+    kit.fact("warm.cache_bypassed", bypassed, "counters of the second process")

@@ -1,0 +1,237 @@
+"""How payloads measure: the device, the models, paired times with an interval, errors against float64.
+
+Runs inside the target: standard library and torch, parses on Python 3.8. The bootstrap loads this file under the
+name `torchdoctor_measure`.
+"""
+
+import contextlib
+import copy
+import random
+import statistics
+import time
+
+import torchdoctor_kit as kit
+
+LEAST_PAIRS = 30
+MOST_PAIRS = 300
+TARGET = 0.05
+"""Pairs are taken until the 95 % interval is within this share of the speed-up, or the time budget is spent."""
+
+SAMPLE_S = 0.002
+"""One sample repeats the step until it lasts about this long: far above the clock's and the sync's own cost."""
+
+ROWS_64 = 64
+"""Rows of the batch that the float64 reference covers; all models here treat rows alone."""
+
+
+def device(torch, name):
+    """The torch device of that name, usable.
+
+    Raises:
+        Skip: if this PyTorch cannot use it, with what torch said.
+    """
+    wanted = torch.device(name)
+    if wanted.type == "cuda" and not torch.cuda.is_available():
+        raise kit.Skip("%s is not usable by this PyTorch (built for CUDA %s)" % (name, torch.version.cuda))
+    try:
+        torch.ones(1, device=wanted).item()
+    except Exception as error:
+        raise kit.Skip("%s is not usable by this PyTorch: %s" % (name, first_line(error)))
+    return wanted
+
+
+def first_line(error):
+    """The first line of an exception's text, with its type."""
+    lines = str(error).strip().splitlines()
+    return "%s: %s" % (type(error).__name__, lines[0][:300]) if lines else type(error).__name__
+
+
+def synchronizer(torch, where):
+    """A function that waits until `where` has done all its work; on a CPU there is nothing to wait for."""
+    module = getattr(torch, where.type, None)
+    wait = getattr(module, "synchronize", None)
+    if where.type == "cpu" or wait is None:
+        return lambda: None
+    return wait
+
+
+class Subject:
+    """A model under test: `label` is "reference" or "toy", `make_input(seed)` gives a fresh input batch."""
+
+    def __init__(self, label, title, module, make_input):
+        self.label = label
+        self.title = title
+        self.module = module
+        self.make_input = make_input
+
+
+def toy(torch, where):
+    """The ten-five-one model of beginners' articles: so small that nothing can be gained from fusing it."""
+    torch.manual_seed(0)
+    nn = torch.nn
+    module = nn.Sequential(nn.Linear(10, 5), nn.ReLU(), nn.Linear(5, 1)).eval().to(where)
+    return Subject("toy", "10-5-1 MLP, batch 32", module, lambda seed: _randn(torch, (32, 10), seed).to(where))
+
+
+def launch_bound(torch, where):
+    """24 layers, 256 wide: 72 small kernels a step, so that a GPU waits for the launches between them."""
+    torch.manual_seed(0)
+    nn = torch.nn
+    layers = []
+    for _ in range(24):
+        layers += [nn.Linear(256, 256), nn.LayerNorm(256), nn.GELU()]
+    module = nn.Sequential(*layers).eval().to(where)
+    title = "24-layer 256-wide MLP, batch 32"
+    return Subject("reference", title, module, lambda seed: _randn(torch, (32, 256), seed).to(where))
+
+
+def memory_bound(torch, where):
+    """A chain of norm and cheap pointwise operations over a batch far larger than any cache of its device."""
+    torch.manual_seed(0)
+    functional = torch.nn.functional
+    rows, width = (4096, 1024) if where.type == "cpu" else (_rows_that_fit(torch, where, 8192, 4096), 4096)
+
+    class Chain(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.before = torch.nn.LayerNorm(width)
+            self.after = torch.nn.LayerNorm(width)
+
+        def forward(self, x):
+            y = functional.relu(self.before(x)) * 0.5 + x
+            y = y * 1.1 - functional.relu(x) * 0.1
+            y = (y + x).clamp(-3.0, 3.0)
+            return self.after(y * 0.7 + x)
+
+    title = "norm and pointwise chain, %d x %d" % (rows, width)
+    module = Chain().eval().to(where)
+    return Subject("reference", title, module, lambda seed: _randn(torch, (rows, width), seed).to(where))
+
+
+def _randn(torch, shape, seed):
+    # Made on the CPU: the same numbers on every device. Random, because zeros cost a GPU less power and time.
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def _rows_that_fit(torch, where, rows, width):
+    # Others' memory is theirs: at most 4 GiB and half of what is free, for some eight tensors alive at once.
+    if where.type == "cuda":
+        budget = min(4 << 30, torch.cuda.mem_get_info(where)[0] // 2)
+        while rows > 256 and 8 * rows * width * 4 > budget:
+            rows //= 2
+    return rows
+
+
+# --- time ------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def alone(where):
+    """Hold the CPU's timing lock, and the device's: the CPU feeds the device, so it counts there too."""
+    with kit.timed("cpu"):
+        if where.type == "cpu":
+            yield
+        else:
+            with kit.timed(str(where)):
+                yield
+
+
+class Paired:
+    """Interleaved seconds a call of two ways to do the same, pair by pair."""
+
+    def __init__(self, eager, compiled, pick):
+        self.eager = eager
+        self.compiled = compiled
+        self.pick = pick
+
+    def speedup(self):
+        """(eager / compiled, low, high): the value and its bootstrap 95 % interval over resampled pairs."""
+        draw = random.Random(0)
+        pairs = list(zip(self.eager, self.compiled))
+        ratios = []
+        for _ in range(400):
+            eager, compiled = zip(*draw.choices(pairs, k=len(pairs)))
+            ratios.append(self.pick(eager) / self.pick(compiled))
+        ratios.sort()
+        return self.pick(self.eager) / self.pick(self.compiled), ratios[9], ratios[-10]
+
+
+def paired(where, wait, eager, compiled, budget_s):
+    """Time both, taking turns, until the interval is narrow or `budget_s` is spent.
+
+    What disturbs the machine disturbs both sides of a pair. On a CPU, which others use too, the least disturbed
+    sample is nearest the truth; a GPU's clock wanders both ways, so there the median is.
+    """
+    pick = min if where.type == "cpu" else statistics.median
+    calls = max(1, round(SAMPLE_S / max(_sample(wait, eager, 3), 1e-7)))
+    sides = ([], [])
+    deadline = time.perf_counter() + budget_s
+    while len(sides[0]) < MOST_PAIRS:
+        for side in (0, 1) if len(sides[0]) % 2 else (1, 0):
+            sides[side].append(_sample(wait, (eager, compiled)[side], calls))
+        n = len(sides[0])
+        if n >= LEAST_PAIRS and time.perf_counter() > deadline:
+            break
+        if n >= LEAST_PAIRS and n % 20 == 0 and _narrow(Paired(sides[0], sides[1], pick)):
+            break
+    return Paired(sides[0], sides[1], pick)
+
+
+def _sample(wait, step, calls):
+    wait()
+    begin = time.perf_counter()
+    for _ in range(calls):
+        step()
+    wait()
+    return (time.perf_counter() - begin) / calls
+
+
+def _narrow(pairs):
+    value, low, high = pairs.speedup()
+    return (high - low) / 2 <= TARGET * value
+
+
+def seconds_of(wait, step):
+    """Seconds of one call with all its device work."""
+    return _sample(wait, step, 1)
+
+
+# --- right or wrong ----------------------------------------------------------------------------------------------
+
+
+def reference_64(subject, x):
+    """What `subject` gives in float64 on the CPU for the first rows of `x`: the nearest thing to the truth."""
+    exact = copy.deepcopy(subject.module).double().cpu()
+    return exact(x[:ROWS_64].double().cpu())
+
+
+def relative_error(out, exact):
+    """Relative Frobenius error of `out` (its first rows) against `exact`, a float64 tensor on the CPU."""
+    rows = out[: len(exact)].detach().double().cpu()
+    return float((rows - exact).norm() / exact.norm())
+
+
+def difference(out, other):
+    """Largest difference of two outputs, relative to the largest magnitude of the second."""
+    scale = float(other.detach().abs().max())
+    return float((out.detach() - other.detach()).abs().max()) / (scale or 1.0)
+
+
+# --- memory --------------------------------------------------------------------------------------------------------
+
+
+def reset_peak_memory(torch, where):
+    """Begin a new peak; only a CUDA (or HIP) device counts one."""
+    if where.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(where)
+
+
+def peak_memory(torch, where):
+    """Peak bytes allocated on the device since the reset; on a CPU the peak resident bytes of this process."""
+    if where.type == "cuda":
+        return torch.cuda.max_memory_allocated(where)
+    import resource
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
