@@ -56,7 +56,7 @@ def _md(text: object) -> str:
 
 def _code(text: str) -> str:
     """One line as an inline code span that its content cannot close."""
-    line = plain(mask(text)).replace("|", "\\|")
+    line = plain(mask(text))
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
     return f"{fence} {line} {fence}"
 

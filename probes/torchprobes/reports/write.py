@@ -15,7 +15,8 @@ UNKNOWN_MACHINE = Machine(
 )  # fmt: skip
 NO_TARGET = Target(python="", refusal="this run names no target")
 
-INTERRUPTED = "interrupted"
+CUT_OFF = ("interrupted", "cancelled")
+"""How the reason of a result begins that only says that its probe was cut off: `--resume` runs it again."""
 
 
 class MachineRecord(Frozen, frozen=True, kw_only=True):
@@ -112,7 +113,7 @@ def _interrupted(name: str, info: RunInfo) -> Result:
         tier=row.tier if row else _tier(info.tier),
         device=info.device,
         verdict=Verdict.ERROR,
-        reason=f"{INTERRUPTED}: this probe had no result when the run ended",
+        reason="interrupted: this probe had no result when the run ended",
         seconds=0.0,
     )
 

@@ -1,0 +1,95 @@
+"""Exports: every form holds every verdict, and what a payload said can neither break nor style any of them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from xml.etree import ElementTree
+
+import msgspec
+import pytest
+from report_material import HOSTILE, finding, random_report, report, result
+
+from torchprobes.model import Figure, Report, Severity, Verdict
+from torchprobes.reports.export import counts, to_json, to_junit, to_markdown
+from torchprobes.reports.text import mask, plain
+
+SEEDS = range(100)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_json_is_the_report(seed: int) -> None:
+    assert msgspec.json.decode(to_json(random_report(seed)), type=Report) == random_report(seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_junit_is_xml_with_a_case_a_probe_and_counts_that_add_up(seed: int) -> None:
+    wanted = random_report(seed)
+    suite = ElementTree.fromstring(to_junit(wanted)).find("testsuite")
+    assert suite is not None
+    cases = suite.findall("testcase")
+    assert [case.get("name") for case in cases] == [r.name for r in wanted.results]
+    for tag, attribute in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
+        assert suite.get(attribute) == str(len(suite.findall(f"testcase/{tag}")))
+    for case, r in zip(cases, wanted.results, strict=True):
+        broken = case.find("failure") is not None or case.find("error") is not None
+        assert broken == (r.verdict in (Verdict.FAIL, Verdict.ERROR, Verdict.UNSURE))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_markdown_is_one_row_a_probe_and_carries_no_markup_of_others(seed: int) -> None:
+    wanted = random_report(seed)
+    text = to_markdown(wanted)
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert len(rows) == 1 + len(wanted.results)
+    for row in rows:
+        assert len(re.findall(r"(?<!\\)\|", row)) == 6
+    outside_code = re.sub(r"(?<!`)(`+) .* \1(?!`)", "", text)
+    assert not re.search(r"(?<!\\)[<`\[]", outside_code)
+    assert "\x1b" not in text
+    assert "hunter2" not in text
+
+
+def test_markdown_tells_findings_with_their_fix_and_scope() -> None:
+    text = to_markdown(report((result(verdict=Verdict.FAIL, findings=(finding(Severity.CRITICAL, "two of 4"),)),)))
+    assert "two of 4" in text
+    assert "Fix (node; needs: root): ` do two of 4 `" in text
+    assert "1 fail" in text
+
+
+def test_junit_tells_degraded_as_passed_with_words() -> None:
+    slow = result(verdict=Verdict.DEGRADED, reason="half as fast", figures=(Figure(name="speed", value=0.5, unit="x"),))
+    case = ElementTree.fromstring(to_junit(report((slow,)))).find("testsuite/testcase")
+    assert case is not None
+    assert [child.tag for child in case] == ["system-out"]
+    assert "half as fast" in (case[0].text or "")
+    assert "speed 0.5 x" in (case[0].text or "")
+
+
+def test_counts_are_in_order_of_the_table() -> None:
+    some = (result(), result("a.b", Verdict.FAIL), result("a.c"))
+    assert counts(some) == "2 pass, 1 fail"
+    assert counts(()) == "no probe was asked for"
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_plain_text_is_one_line_of_printable_characters(text: str) -> None:
+    said = plain(text)
+    assert all(unicodedata.category(char)[0] != "C" and char not in "\u2028\u2029" for char in said)
+    assert len(plain(text, 20)) <= 20
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("API_TOKEN=hunter2 next", "API_TOKEN=*** next"),
+        ("AWS_SECRET_ACCESS_KEY: abc", "AWS_SECRET_ACCESS_KEY: ***"),
+        ("run --token hunter2 x", "run --token *** x"),
+        ("password='a b' c", "password=*** c"),
+        ("http://user:pw@host/x", "http://user:***@host/x"),
+        ("unexpected token 3 here", "unexpected token 3 here"),
+        ("MASTER_PORT=29500", "MASTER_PORT=29500"),
+    ],
+)
+def test_secrets_are_masked_and_nothing_else(text: str, masked: str) -> None:
+    assert mask(text) == masked

@@ -1,0 +1,39 @@
+"""The entry point: `torchdoctor` and `python -m torchdoctor`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+WINDOWS = "torchdoctor runs on Linux and macOS: on Windows, start it inside WSL2"
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    if os.name == "nt":
+        sys.exit(WINDOWS)
+    _open_standard_streams()
+    if sys.argv[1:] == ["--version"]:  # asked by scripts on every start: nothing else is loaded for it
+        from torchprobes import __version__
+
+        sys.stdout.write(f"torchdoctor {__version__}\n")
+        return
+    from torchdoctor.cli import run
+
+    sys.exit(run(sys.argv[1:]))
+
+
+def _open_standard_streams() -> None:
+    """Streams that the caller closed become /dev/null, so that no file of ours ever gets their numbers."""
+    handle = os.open(os.devnull, os.O_RDWR)
+    while handle <= 2:
+        handle = os.dup(handle)
+    os.close(handle)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - lives as long as we do
+
+
+if __name__ == "__main__":
+    main()

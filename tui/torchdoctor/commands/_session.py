@@ -1,0 +1,188 @@
+"""One headless check from its target to its report."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import msgspec
+from torchprobes.runner.check import Check, Options
+from torchprobes.target import find_targets
+
+import torchdoctor
+import torchprobes
+from torchdoctor.settings import Settings
+from torchprobes import catalogue, rundir
+from torchprobes.catalogue import Probe
+from torchprobes.jobs import BUILDERS
+from torchprobes.model import Report, Target, Verdict
+from torchprobes.reports import write
+from torchprobes.reports.text import plain
+from torchprobes.rundir import RunDir
+
+from ._interrupts import Interrupts
+from ._output import note
+from ._progress import Progress
+from .runs import place_of
+
+TARGET_DEADLINE_S = 10.0
+LOOK_S = 0.1
+WITNESS_WAIT_S = 5.0
+TAKEOVER_S = 15.0
+DETACHED_LOG = "check.log"
+
+
+def chosen_target(settings: Settings) -> Target:
+    """The target of this command.
+
+    Raises:
+        TargetError: if the one that was named cannot be used.
+        click.UsageError: if there is none, or if its code may not be run.
+    """
+    choice = find_targets(settings.python, settings.target, TARGET_DEADLINE_S)
+    if choice.chosen is None:
+        raise click.UsageError(f"no interpreter with PyTorch was found: {choice.why}; name one with --python")
+    if choice.chosen.refusal and not settings.as_root:
+        raise click.UsageError(choice.chosen.refusal)
+    return choice.chosen
+
+
+def new_run(settings: Settings, probes: Sequence[Probe]) -> RunDir:
+    """A new run directory for these probes on the chosen target.
+
+    Raises:
+        RunError, TargetError, click.UsageError: one line: what of it cannot be done.
+    """
+    target = chosen_target(settings)
+    return rundir.create(
+        place_of(settings),
+        "check",
+        target=target,
+        tier=settings.tier.value,
+        device=settings.device,
+        probes=tuple(probe.name for probe in probes),
+        argv=tuple(plain(word) for word in sys.argv),
+    )
+
+
+def resumed_run(settings: Settings, name: str) -> RunDir:
+    """An earlier check whose owner is gone, taken over by this process.
+
+    Raises:
+        RunError: if there is none of that name.
+        click.UsageError: if it still runs or is no check.
+    """
+    run = rundir.open_run(place_of(settings), name)
+    info = run.info
+    if info.kind != "check" or info.target is None:
+        raise click.UsageError(f"{run.name} is no check with a target: only such a run can be resumed")
+    if run.alive() and info.owner.pid != os.getpid():
+        raise click.UsageError(f"{run.name} is still running as pid {info.owner.pid}: end that first")
+    run.write_info(msgspec.structs.replace(info, owner=rundir.this_owner(), finished=None))
+    return run
+
+
+def missing(run: RunDir) -> tuple[Probe, ...]:
+    """The probes of a run that have no result, or one that only says that they were cut off.
+
+    Raises:
+        click.UsageError: if it names a probe that this torchdoctor does not have.
+    """
+    rows = {probe.name: probe for probe in catalogue.PROBES}
+    report = write.collect(run)
+    names = [r.name for r in report.results if r.verdict is Verdict.ERROR and r.reason.startswith(write.CUT_OFF)]
+    unknown = [name for name in names if name not in rows]
+    if unknown:
+        raise click.UsageError(f"{run.name} asks for a probe {plain(unknown[0], 60)!r} that this torchdoctor lacks")
+    return tuple(rows[name] for name in names)
+
+
+def run_to_its_end(run: RunDir, settings: Settings) -> tuple[Report, int | None]:
+    """Run what is missing, show it, and write the report; the number of the signal that ended it, if one did.
+
+    Raises:
+        RunError: if the report cannot be written; what was finished stays in the run.
+    """
+    info, probes, begun = run.info, missing(run), time.monotonic()
+    if info.target is None:
+        raise click.UsageError(f"{run.name} has no target")
+    options = Options(device=info.device or "auto", force=settings.force, as_root=settings.as_root)
+    witness = threading.Thread(target=_describe_machine, args=(run,), daemon=True, name="machine")
+    with Interrupts() as interrupts:
+        witness.start()
+        if probes:
+            check = Check(run, info.target, probes, options, BUILDERS)
+            check.start()
+            _watch(check, interrupts)
+        witness.join(0 if interrupts.count else WITNESS_WAIT_S)
+        _finish(run, (info.seconds or 0.0) + time.monotonic() - begun)
+        return write.write(run), interrupts.first
+
+
+def _watch(check: Check, interrupts: Interrupts) -> None:
+    """Show the check until it ends; a first signal cancels it, a second abandons it."""
+    progress, cancelled = Progress(), False
+    while not check.wait(LOOK_S):
+        progress.show(check.view())
+        if interrupts.count > 1:
+            check.abandon()
+            break
+        if interrupts.count and not cancelled:
+            cancelled = True
+            progress.clear()
+            note("cancelling; finished results are kept, a second Ctrl-C ends at once")
+            check.cancel()
+    progress.show(check.view())
+    progress.clear()
+
+
+def _finish(run: RunDir, seconds: float) -> None:
+    finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    try:
+        run.write_info(msgspec.structs.replace(run.info, finished=finished, seconds=seconds))
+    except OSError as error:
+        note(f"torchdoctor: {run.path}/run.json: {error.strerror}")
+
+
+def _describe_machine(run: RunDir) -> None:
+    """Keep what the node is, and what its sensors say, in the run; in a thread, because a driver may hang."""
+    from ._node import look
+
+    node = look()
+    try:
+        write.record_machine(run, node.machine, node.findings)
+    except OSError as error:
+        note(f"torchdoctor: the machine is not described in the report: {error.strerror}")
+
+
+# --- detached ----------------------------------------------------------------------------------------------------
+
+
+def detach(run: RunDir, arguments: Sequence[str]) -> int:
+    """Start the same program in a session of its own on `run`, and wait until it owns it; its pid.
+
+    Raises:
+        RunError: if it did not start; the last line that it said.
+    """
+    roots = [str(Path(package.__path__[0]).parent) for package in (torchdoctor, torchprobes)]
+    # By -c and not by PYTHONPATH: the environment goes on to the target, whose packages must stay its own.
+    program = f"import sys; sys.path[:1] = {roots!r}; from torchdoctor.__main__ import main; main()"
+    command = [sys.executable, "-B", "-c", program, "check", "--resume", str(run.path.resolve()), *arguments]
+    log = run.path / DETACHED_LOG
+    with log.open("ab") as said:
+        child = subprocess.Popen(
+            command, cwd="/", stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
+        )
+    deadline = time.monotonic() + TAKEOVER_S
+    while run.info.owner.pid != child.pid:
+        if child.poll() is not None or time.monotonic() > deadline:
+            lines = log.read_text(errors="replace").splitlines() or ["it said nothing"]
+            raise rundir.RunError(f"the detached check did not start: {plain(lines[-1], 300)}")
+        time.sleep(0.02)
+    return child.pid

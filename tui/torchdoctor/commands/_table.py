@@ -1,0 +1,62 @@
+"""A report as text for a person who has no screen for it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from torchprobes.model import Finding, Report, Severity
+from torchprobes.reports.export import ASCII_SIGNS, SIGNS, counts
+from torchprobes.reports.text import mask, plain
+
+_SEVERITY_SIGNS = {Severity.CRITICAL: "x", Severity.WARNING: "^", Severity.INFO: "-"}
+
+
+def report_text(report: Report, *, signs: bool, where: str = "", width: int = 100) -> str:
+    """The table, the findings with their fixes, and the counts as the last line.
+
+    `signs` takes signs beyond ASCII; `where` is the run directory. Lines are cut at `width`, never wrapped, but
+    reasons, which a person needs whole.
+    """
+    return "\n".join(_lines(report, signs, where, max(40, width))) + "\n"
+
+
+def _lines(report: Report, signs: bool, where: str, width: int) -> Iterator[str]:
+    yield plain(f"{report.machine.host or 'host not known'}  {_torch(report)}  {report.target.python}", width)
+    wide = max((len(r.name) for r in report.results), default=0)
+    for r in report.results:
+        sign = (SIGNS if signs else ASCII_SIGNS)[r.verdict]
+        head = f"{sign} {r.verdict.value:8} {plain(r.name):{wide}} {r.seconds:7.1f} s  "
+        yield from _hanging(head, plain(mask(r.reason)), width)
+        for finding in r.findings:
+            yield from finding_lines(finding, width)
+    if report.findings:
+        yield "this machine:"
+        for finding in report.findings:
+            yield from finding_lines(finding, width)
+    yield ""
+    if where:
+        yield f"run: {where}"
+    yield f"{report.verdict.value}: {counts(report.results)} in {report.seconds:.1f} s"
+
+
+def _torch(report: Report) -> str:
+    return f"torch {report.target.torch}" if report.target.torch else "no torch"
+
+
+def finding_lines(finding: Finding, width: int) -> Iterator[str]:
+    """One finding: its id and what was seen, why, and what to do."""
+    head = f"  {_SEVERITY_SIGNS[finding.severity]} {plain(finding.id)} {finding.severity.value}: "
+    yield from _hanging(head, plain(mask(finding.seen)), width, indent=4)
+    if finding.why:
+        yield from _hanging("    why: ", plain(mask(finding.why)), width, indent=9)
+    if finding.fix:
+        needs = f", needs: {', '.join(finding.fix.needs)}" if finding.fix.needs else ""
+        # A command is never wrapped: it is there to be copied.
+        yield f"    fix ({finding.fix.scope.value}{plain(needs)}): {plain(mask(finding.fix.command))}"
+
+
+def _hanging(head: str, text: str, width: int, indent: int | None = None) -> list[str]:
+    pad = " " * (min(len(head), width // 2) if indent is None else indent)
+    wrapped = textwrap.wrap(head + text, width, subsequent_indent=pad, break_on_hyphens=False, drop_whitespace=True)
+    return wrapped or [head.rstrip()]

@@ -1,0 +1,103 @@
+"""`check`: probes without a screen."""
+
+from __future__ import annotations
+
+import click
+
+from torchdoctor.settings import Settings
+from torchprobes import catalogue
+from torchprobes.model import Report
+from torchprobes.reports import exit_codes
+from torchprobes.reports.exit_codes import FailOn
+from torchprobes.reports.export import EXPORTERS, counts
+from torchprobes.rundir import RunDir
+
+from ._options import fail_on_option, refuse_if_read_only, settings_of, settings_options
+from ._output import Destination, Undelivered, note, say, unicode_signs
+from ._session import detach, new_run, resumed_run, run_to_its_end
+from ._table import report_text
+from .runs import terminal_width
+
+Exports = tuple[tuple[str, Destination | None], ...]
+
+
+@click.command("check")
+@click.argument("names", metavar="[NAME|GROUP]...", nargs=-1)
+@settings_options("tier", "device", "python", "target", "out", "force", "as_root", "read_only", "ascii")
+@click.option("--json", "json_to", metavar="FILE|-", help="The report as JSON; - puts it alone on stdout.")
+@click.option("--junit", "junit_to", metavar="FILE|-", help="The report as JUnit XML, a test case a probe.")
+@fail_on_option
+@click.option("--resume", "resume", metavar="RUN", help="Do what is missing of an earlier run.")
+@click.option("--detach", "detached", is_flag=True, help="Let it live on when the terminal goes; says where it writes.")
+@click.pass_context
+def check_(
+    ctx: click.Context,
+    names: tuple[str, ...],
+    json_to: str | None,
+    junit_to: str | None,
+    fail_on: FailOn,
+    resume: str | None,
+    detached: bool,
+) -> int:
+    """Run probes without a screen, and report.
+
+    Without a NAME or GROUP it runs all of the tier (`torchdoctor list` shows them). Ctrl-C cancels what runs and
+    writes the report of what was finished; a second one ends at once.
+    """
+    settings = settings_of(ctx)
+    refuse_if_read_only(settings, "check runs code on this node and writes a run")
+    probes = catalogue.select(names, settings.tier)
+    exports = _exports(json_to, junit_to, detached)
+    if resume and names:
+        raise click.UsageError("--resume RUN does what that run was asked to do: it takes no names")
+    run = resumed_run(settings, resume) if resume else new_run(settings, probes)
+    if detached:
+        return _detach(run, settings, exports, fail_on)
+    report, signal_number = run_to_its_end(run, settings)
+    code = _deliver(report, run, exports, settings, fail_on)
+    return code if signal_number is None else exit_codes.of_signal(signal_number)
+
+
+def _exports(json_to: str | None, junit_to: str | None, detached: bool) -> Exports:
+    """Where the report goes besides the run directory; tried before anything runs."""
+    exports = (
+        ("json", Destination.checked("--json", json_to)),
+        ("junit", Destination.checked("--junit", junit_to)),
+    )
+    to_stdout = [form for form, destination in exports if destination and destination.is_stdout]
+    if len(to_stdout) > 1:
+        raise click.UsageError("--json - and --junit - both want stdout: name a file for one of them")
+    if to_stdout and detached:
+        raise click.UsageError(f"--detach has no stdout: name a file for --{to_stdout[0]}")
+    return exports
+
+
+def _detach(run: RunDir, settings: Settings, exports: Exports, fail_on: FailOn) -> int:
+    arguments = ["--fail-on", fail_on]
+    for form, destination in exports:
+        if destination:
+            arguments += [f"--{form}", destination.absolute]
+    arguments += [flag for flag, on in (("--force", settings.force), ("--as-root", settings.as_root)) if on]
+    pid = detach(run, arguments)
+    say(f"{run.path}\n")
+    note(f"detached as pid {pid}; `torchdoctor report {run.name}` shows it, its words are in check.log")
+    return exit_codes.OK
+
+
+def _deliver(report: Report, run: RunDir, exports: Exports, settings: Settings, fail_on: FailOn) -> int:
+    """Hand the report over in every form that was asked for; what cannot be written is said and makes 4."""
+    codes = [exit_codes.of_report(report, fail_on)]
+    wanted = [(form, destination) for form, destination in exports if destination]
+    for form, destination in wanted:
+        try:
+            destination.deliver(EXPORTERS[form](report))
+        except Undelivered as error:
+            note(f"torchdoctor: {error}; the report is in {run.report}")
+            codes.append(exit_codes.INCOMPLETE)
+    if any(destination.is_stdout for _, destination in wanted):
+        note(f"run: {run.path}")
+        note(f"{report.verdict.value}: {counts(report.results)} in {report.seconds:.1f} s")
+    else:
+        signs = unicode_signs() and not settings.ascii
+        say(report_text(report, signs=signs, where=str(run.path), width=terminal_width()))
+    return exit_codes.first(codes)

@@ -1,0 +1,41 @@
+"""The console, opened: the only place, with `logs`, where a screen is loaded."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from torchdoctor.settings import Settings
+
+from ._options import settings_of
+
+
+def open_console(ctx: click.Context, logs: str | None = None) -> int:
+    """Open the console and return its exit code; in a pipe or under TERM=dumb, print the status instead.
+
+    `logs` opens it on the Logs pane, on that folder or file.
+    """
+    if logs is not None:
+        ctx.ensure_object(dict)["logs"] = logs
+    settings = settings_of(ctx)
+    if not _has_screen():
+        return _without_screen(settings)
+    # Textual and the panes cost a quarter of a second: nobody else pays for them.
+    from torchdoctor.app import run
+
+    return run(settings)
+
+
+def _has_screen() -> bool:
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    return all(stream.isatty() for stream in streams) and os.environ.get("TERM", "dumb") not in ("dumb", "")
+
+
+def _without_screen(settings: Settings) -> int:
+    if settings.logs is not None:
+        raise click.UsageError("logs opens the console, which needs a terminal (TERM is dumb, or this is a pipe)")
+    from .machine import show_status
+
+    return show_status(settings)
