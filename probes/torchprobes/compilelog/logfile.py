@@ -1,0 +1,129 @@
+"""One file by its name and by a held descriptor: growth, truncation, rotation and disappearance are noticed.
+
+Everything here may block for as long as the file system likes: only a thread of its own may call it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from enum import Enum
+
+RECHECK_S = 0.5
+"""How often the name is looked up again, to see that it still names the file that is held."""
+
+_PROBE = 256
+"""Bytes at the start of the file that must stay the same while it grows."""
+
+
+class Change(str, Enum):
+    """What became of a file since the last look."""
+
+    NONE = "none"
+    OPENED = "opened"
+    TRUNCATED = "truncated"
+    ROTATED = "replaced"
+
+
+def open_regular(path: str) -> int:
+    """A descriptor to read the regular file `path`; never waits for the other end of a FIFO.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file; `strerror` says which.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+    if not stat.S_ISREG(os.stat(path).st_mode):  # before open: opening a device can have effects
+        raise OSError(0, "not a regular file")
+    fd = os.open(path, flags)
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    raise OSError(0, "not a regular file")
+
+
+class LogFile:
+    """The file `path`, followed: `look` says what changed, `pread` reads what is held."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.size = 0
+        self.cause = ""
+        """Why there is nothing to read, or why there will be nothing new: one line, "" if all is well."""
+        self._fd = -1
+        self._start = b""
+        self._looked_s = -RECHECK_S
+
+    @property
+    def fd(self) -> int:
+        """The held descriptor, -1 if there is none."""
+        return self._fd
+
+    def look(self, done: int) -> Change:
+        """Look again; `done` is how many bytes were taken so far. After any change but NONE, start from 0."""
+        now = time.monotonic()
+        again = now - self._looked_s >= RECHECK_S
+        if again:
+            self._looked_s = now
+        if self._fd < 0:
+            return self._open() if again else Change.NONE
+        self.size = os.fstat(self._fd).st_size
+        if self.size < done or not self._same_start():
+            self._start = os.pread(self._fd, _PROBE, 0)
+            return Change.TRUNCATED
+        return self._same_file() if again and done >= self.size else Change.NONE
+
+    def _open(self) -> Change:
+        try:
+            self._fd = open_regular(self.path)
+        except FileNotFoundError:
+            self.cause = "not there yet"
+            return Change.NONE
+        except OSError as error:
+            self.cause = why(error)
+            return Change.NONE
+        self.cause = ""
+        self.size = os.fstat(self._fd).st_size
+        self._start = os.pread(self._fd, _PROBE, 0)
+        return Change.OPENED
+
+    def _same_start(self) -> bool:
+        """False if the first bytes changed: rewritten in place, and perhaps grown past its old size already."""
+        if len(self._start) == _PROBE or self.size > len(self._start):
+            now = os.pread(self._fd, _PROBE, 0)
+            if not now.startswith(self._start):
+                return False
+            self._start = now
+        return True
+
+    def _same_file(self) -> Change:
+        try:
+            named, held = os.stat(self.path), os.fstat(self._fd)
+        except FileNotFoundError:
+            self.cause = "deleted; what was read stays"
+            return Change.NONE
+        except OSError as error:
+            self.cause = why(error)
+            return Change.NONE
+        if (named.st_dev, named.st_ino) == (held.st_dev, held.st_ino):
+            self.cause = ""
+            return Change.NONE
+        self.close()
+        return Change.ROTATED if self._open() is Change.OPENED else Change.NONE
+
+    def pread(self, count: int, offset: int) -> bytes:
+        """Up to `count` bytes at `offset`; fewer only at the end of the file."""
+        return os.pread(self._fd, count, offset) if self._fd >= 0 else b""
+
+    def close(self) -> None:
+        """Let go of the descriptor."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def why(error: OSError) -> str:
+    """One line for the person: what was wrong, and what to do where that is known."""
+    if isinstance(error, PermissionError):
+        return "permission denied: torch writes traces for their owner only; run torchdoctor as the job's user"
+    return (error.strerror or str(error)).lower()
