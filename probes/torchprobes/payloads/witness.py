@@ -56,6 +56,7 @@ class Counting:
             os.environ["TEARDOWN_CUPTI"] = "0"
 
     def __call__(self, graph_module, example_inputs):
+        """Compile one graph, and return it wrapped so that its calls are counted."""
         from torch._inductor.compile_fx import compile_fx
 
         ops = sum(node.op.startswith("call_") for node in graph_module.graph.nodes)
@@ -227,7 +228,7 @@ def tell_breaks(torch, model, x, label):
         kit.fact("%s.graph_break.%d" % (label, index), str(reason.reason)[:500], evidence=place)
 
 
-# --- profile -----------------------------------------------------------------------------------------------------------
+# --- profile ---------------------------------------------------------------------------------------------------
 
 _GRAPH_LAUNCHES = ("cudaGraphLaunch", "hipGraphLaunch")
 _DEVICE_WORK = ("kernel", "gpu_memcpy", "gpu_memset")

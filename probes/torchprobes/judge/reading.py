@@ -1,0 +1,39 @@
+"""What rules use to look at readings: each answer is None, or "", when the reading is not there."""
+
+from __future__ import annotations
+
+from ..model import Figure, Readings
+
+
+def figure(readings: Readings, name: str, **labels: str) -> Figure | None:
+    """The last figure of that name whose labels include `labels`."""
+    wanted = labels.items()
+    return next((f for f in reversed(readings.figures) if f.name == name and wanted <= f.labels.items()), None)
+
+
+def number(readings: Readings, name: str, **labels: str) -> float | None:
+    """The value of `figure(...)`, or None."""
+    found = figure(readings, name, **labels)
+    return None if found is None else found.value
+
+
+def text(readings: Readings, name: str) -> str:
+    """The value of a fact as text; "" if it is absent or holds nothing."""
+    fact = readings.fact(name)
+    return "" if fact is None or fact.value is None else str(fact.value)
+
+
+def is_true(readings: Readings, name: str) -> bool | None:
+    """The value of a fact that is a yes or a no; None if it is absent or neither."""
+    fact = readings.fact(name)
+    return fact.value if fact is not None and isinstance(fact.value, bool) else None
+
+
+def line(words: str) -> str:
+    """`words` on one line, cut to 300 characters."""
+    return " ".join(words.split())[:300]
+
+
+def on_gpu(readings: Readings) -> bool:
+    """Whether the probe ran on anything but the CPU."""
+    return readings.device != "cpu"
