@@ -1,0 +1,79 @@
+"""`list`, `explain` and the command line itself: what is not there is one line and 2."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_process import environment, torchdoctor
+
+from torchprobes import __version__
+from torchprobes.catalogue import PROBES
+from torchprobes.judge.cards import CARDS
+
+
+def test_list_has_every_probe_as_json_and_as_text(tmp_path: Path) -> None:
+    rows = json.loads(torchdoctor(tmp_path, "list", "--json").out)
+    assert [set(row) for row in rows] == [{"name", "group", "tier", "title", "needs"}] * len(PROBES)
+    assert [row["name"] for row in rows] == [probe.name for probe in PROBES]
+    text = torchdoctor(tmp_path, "list").out
+    assert all(probe.name in text and probe.title in text for probe in PROBES)
+
+
+def test_version_is_said_by_the_program_and_in_the_middle_of_a_line(tmp_path: Path) -> None:
+    assert torchdoctor(tmp_path, "--version").out == f"torchdoctor {__version__}\n"
+    assert torchdoctor(tmp_path, "--read-only", "--version").out == f"torchdoctor {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["lst"], "did you mean 'list'"),
+        (["replay", "x"], "there is no command 'replay'"),
+        (["check", "--frobnicate"], "--frobnicate"),
+        (["check", "--tier", "endless"], "'quick', 'standard', 'full'"),
+        (["check", "--device", "cpu; rm"], "is no device"),
+        (["--rate", "99", "status"], "0.1<=x<=10"),
+        (["explain"], "ID|-"),
+        (["explain", "TD-CMP-99999"], "there is no card"),
+        (["report"], "RUN"),
+        (["runs", "destroy"], "destroy"),
+        (["list", "extra"], "extra"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_2(arguments: list[str], words: str, tmp_path: Path) -> None:
+    said = torchdoctor(tmp_path, *arguments)
+    assert said.code == 2
+    assert words in said.one_line()
+
+
+def test_a_wrong_variable_and_a_broken_config_file_are_one_line_and_2(tmp_path: Path) -> None:
+    said = torchdoctor(tmp_path, "runs", environ=environment(tmp_path, TORCHDOCTOR_RATE="fast"))
+    assert (said.code, "TORCHDOCTOR_RATE" in said.one_line()) == (2, True)
+    (tmp_path / ".config" / "torchdoctor").mkdir(parents=True)
+    (tmp_path / ".config" / "torchdoctor" / "config.toml").write_text("rate = \n")
+    said = torchdoctor(tmp_path, "runs")
+    assert (said.code, "config.toml is not TOML" in said.one_line()) == (2, True)
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.id)
+def test_every_card_is_explained_in_79_columns(card: object, tmp_path: Path) -> None:
+    from torchdoctor.commands.catalogue import card_text
+    from torchprobes.judge.cards.base import Card
+
+    assert isinstance(card, Card)
+    text = card_text(card)
+    assert text.startswith(f"{card.id}  {card.title}")
+    fix = card.fix.command if card.fix else ""
+    assert all(len(line) <= 79 or line.strip() in (fix, f"source: {card.source}") for line in text.splitlines())
+
+
+def test_every_command_has_help(tmp_path: Path) -> None:
+    from torchdoctor.cli import COMMANDS
+
+    for name in COMMANDS:
+        said = torchdoctor(tmp_path, name, "--help")
+        assert said.code == 0
+        assert said.out.startswith(f"Usage: torchdoctor {name}")
+        assert said.err == ""
