@@ -50,3 +50,20 @@ def _last_drawn(text: str) -> str:
     if "\r" not in text:
         return text
     return next((part for part in reversed(text.split("\r")) if part), "")
+
+
+def ascii_only(app: object) -> bool:
+    """Whether this console shows ASCII signs only: `settings.ascii` of the app."""
+    return bool(getattr(getattr(app, "settings", None), "ascii", False))
+
+
+def size_text(count: int) -> str:
+    """Bytes in at most six cells: `0 B`, `812 B`, `33 kB`, `1.2 MB`; decimal units, as `ls --si` has them."""
+    if count < 1000:
+        return f"{count} B"
+    value, unit = float(count), ""
+    for unit in "kMGTP":  # noqa: B007 - the unit reached is used
+        value /= 1000
+        if value < 999.5:
+            break
+    return f"{value:.1f} {unit}B" if value < 9.95 else f"{value:.0f} {unit}B"

@@ -1,0 +1,102 @@
+"""One line of a log as a strip: its gutter (number, sign) and its text, in the styles that it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
+from textual.strip import Strip
+from textual.widget import Widget
+
+from torchdoctor.text import safe, safe_line, size_text
+from torchdoctor.widgets.highlight import LEVEL, spans
+from torchprobes.compilelog.lines import SHOWN, Line
+from torchprobes.compilelog.marks import Mark
+
+SIGNS: dict[Mark, tuple[str, str]] = {
+    Mark.ERROR: ("✘", "x"),
+    Mark.WARNING: ("▲", "!"),
+    Mark.BREAK: ("◆", "*"),
+    Mark.RECOMPILE: ("↻", "~"),
+    Mark.LIMIT: ("■", "#"),
+}
+"""(sign, its ASCII form) of every mark."""
+
+TONES: dict[Mark, str] = {
+    Mark.ERROR: "error",
+    Mark.WARNING: "warning",
+    Mark.BREAK: "mark",
+    Mark.RECOMPILE: "mark",
+    Mark.LIMIT: "error",
+}
+
+_LEVELS = {"W": "warning", "E": "error", "C": "error"}
+
+StyleOf = Callable[[str], Style]
+"""The style of a part: "dim", "error", "warning", "mark", "hit", "name", "keyword", "string", "comment", "number"."""
+
+
+def part_style(widget: Widget, name: str, *, ground: bool = False) -> Style:
+    """The style of a component class; its background only where that is the point (`ground`).
+
+    A partial style would be without background of itself, and without the colours that are reckoned against one.
+    """
+    style = widget.get_component_rich_style(name)
+    return style if ground else style.without_color + Style(color=style.color)
+
+
+def sign(mark: Mark, ascii_only: bool) -> str:
+    """The sign of a mark, one cell."""
+    return SIGNS[mark][ascii_only]
+
+
+@dataclass(frozen=True, slots=True)
+class Painter:
+    """Paints lines of one language."""
+
+    style_of: StyleOf
+    console: Console
+    language: str
+    ascii_only: bool
+
+    def gutter(self, line: int, digits: int, mark: Mark | None) -> Strip:
+        """The line number, counted from 1, and the sign of the mark."""
+        text = Text(f"{line + 1:>{digits}} ", style=self.style_of("dim"), end="")
+        if mark is None:
+            text.append("  ")
+        else:
+            text.append(f"{sign(mark, self.ascii_only)} ", self.style_of(TONES[mark]))
+        return self._strip(text)
+
+    def text(self, line: Line, hit: bytes) -> Strip:
+        """The text of a line; `hit` are the bytes of it that a search found, b"" if none."""
+        shown = safe_line(line.raw, ascii_only=self.ascii_only)
+        text = Text(shown, end="", no_wrap=True)
+        for start, end, part in spans(self.language, shown):
+            text.stylize(self.style_of(part), start, end)
+        level = LEVEL.search(shown) if self.language == "log" else None
+        if level is not None and level[1] in _LEVELS:
+            text.stylize(self.style_of(_LEVELS[level[1]]), level.start(), level.end())
+        if hit:
+            self._stylize_hit(text, shown, safe_line(hit, ascii_only=self.ascii_only))
+        if line.length > SHOWN:
+            more = "..." if self.ascii_only else "…"
+            text.append(f" {more} +{size_text(line.length - len(line.raw))}", self.style_of("dim"))
+        return self._strip(text)
+
+    def _stylize_hit(self, text: Text, shown: str, hit: str) -> None:
+        style = self.style_of("hit")
+        at = shown.find(hit)
+        while hit and at >= 0:
+            text.stylize(style, at, at + len(hit))
+            at = shown.find(hit, at + len(hit))
+
+    def plain(self, words: str) -> Strip:
+        """Words of ours in place of a line."""
+        return self._strip(Text(safe(words, ascii_only=self.ascii_only), style=self.style_of("dim"), end=""))
+
+    def _strip(self, text: Text) -> Strip:
+        return Strip(text.render(self.console))
