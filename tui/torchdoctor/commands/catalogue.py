@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from torchprobes.catalogue import PROBES
+from torchprobes.reports.text import plain
 
 from ._options import json_flag, settings_options
 from ._output import say
@@ -54,7 +55,7 @@ def explain_(card_id: str) -> int:
 
     hits = recognise(sys.stdin.buffer.read(MAX_PASTE).decode(errors="replace"))
     for hit in hits:
-        say(f"line {hit.line}: {hit.text}\n\n{card_text(hit.card)}\n")
+        say(f"line {hit.line}: {plain(hit.text)}\n\n{card_text(hit.card)}\n")
     if not hits:
         say("No card knows a line of this. Run `torchdoctor check` where it happened: it tries the parts one by one.\n")
     return 0
