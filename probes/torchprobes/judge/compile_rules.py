@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..model import Readings, Severity, Verdict
 from . import compile_entered as entered
 from . import compile_gain as gain
+from . import paired
 from .cards.tracebacks import RAISED
 from .rules import Positive, Rule
 
@@ -63,7 +64,7 @@ _GAIN = (
     Rule("TD-CMP-043", _ALL, None, _INFO, gain.toy_without_gain("compute")),
     Rule("TD-CMP-044", _ALL, None, _INFO, gain.toy_without_gain("cpu")),
     Rule("TD-CMP-045", _ALL, None, _INFO, gain.toy_without_gain("unread")),
-    Rule("TD-CMP-046", _ALL, _UNSURE, _WARNING, gain.noise),
+    Rule("TD-CMP-046", _ALL, _UNSURE, _WARNING, paired.noise),
 )
 
 _RIGHT = (
@@ -82,8 +83,8 @@ RULES: tuple[Rule, ...] = _TOOLS + _EAGER + _IN_PART + _GAIN + _RIGHT + _CACHES
 
 def _ran_compiled(readings: Readings) -> str | None:
     """Compiled code was entered, its answer was checked, and it was timed: what a pass of `compile.*` rests on."""
-    calls, error = entered.calls(readings), gain.error(readings, "reference")
-    times = gain.times(readings, "reference")
+    calls, error = entered.calls(readings), paired.error(readings, "reference")
+    times = paired.times(readings, "reference")
     if not calls or error is None or not times:
         return None
     return f"{calls:g} compiled calls a step, relative error {error[0]:.1g} against float64, {times}"

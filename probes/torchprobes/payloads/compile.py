@@ -158,13 +158,7 @@ class _Exam:
         model, x = self.subject.module, self.x
         with measure.alone(self.where):
             pairs = measure.paired(self.where, self.wait, lambda: model(x), lambda: self.compiled(x), self.budget_s)
-        n, (eager, compiled) = len(pairs.eager), (pairs.pick(pairs.eager), pairs.pick(pairs.compiled))
-        value, low, high = pairs.speedup()
-        self._figure("eager_us", eager * 1e6, "us", n=n)
-        self._figure("compiled_us", compiled * 1e6, "us", n=n)
-        self._figure("speedup", value, "x", n=n, spread=(high - low) / 2)
-        self._figure("speedup_low", low, "x", n=n)
-        self._figure("speedup_high", high, "x", n=n)
+        eager, compiled, low = measure.tell_speedup(pairs, self.label, "compiled")
         if low > 1.0 and eager > compiled:
             self._figure("break_even_calls", self.first_call_s / (eager - compiled), "calls")
         self.eager_us = eager * 1e6
@@ -181,9 +175,7 @@ class _Exam:
                 self._figure("compiled_regions", trace.regions, "regions", side=side)
             if not trace.device_seen:
                 continue
-            self._figure("graph_launches", trace.graph_launches, "launches", side=side)
-            self._figure("kernel_launches", trace.kernel_launches, "launches", side=side)
-            self._figure("device_busy_us", trace.busy_us, "us", side=side)
+            witness.tell_trace(trace, side, self.label)
             if side == "eager":
                 self._figure("device_busy_share", trace.busy_us / self.eager_us, "share", side=side)
 

@@ -7,8 +7,8 @@ name `torchdoctor_measure`.
 import contextlib
 import copy
 import random
-import statistics
 import time
+from statistics import median
 
 import torchdoctor_kit as kit
 
@@ -162,7 +162,7 @@ def paired(where, wait, eager, compiled, budget_s):
     What disturbs the machine disturbs both sides of a pair. On a CPU, which others use too, the least disturbed
     sample is nearest the truth; a GPU's clock wanders both ways, so there the median is.
     """
-    pick = min if where.type == "cpu" else statistics.median
+    pick = min if where.type == "cpu" else median
     calls = max(1, round(SAMPLE_S / max(_sample(wait, eager, 3), 1e-7)))
     sides = ([], [])
     deadline = time.perf_counter() + budget_s
@@ -175,6 +175,18 @@ def paired(where, wait, eager, compiled, budget_s):
         if n >= LEAST_PAIRS and n % 20 == 0 and _narrow(Paired(sides[0], sides[1], pick)):
             break
     return Paired(sides[0], sides[1], pick)
+
+
+def tell_speedup(pairs, label, side):
+    """Figures of both sides' times and of the speed-up with its interval; `side` names what eager is paired with."""
+    n, eager, other = len(pairs.eager), pairs.pick(pairs.eager), pairs.pick(pairs.compiled)
+    value, low, high = pairs.speedup()
+    kit.figure("eager_us", eager * 1e6, "us", n=n, model=label)
+    kit.figure(side + "_us", other * 1e6, "us", n=n, model=label)
+    kit.figure("speedup", value, "x", n=n, spread=(high - low) / 2, model=label)
+    kit.figure("speedup_low", low, "x", n=n, model=label)
+    kit.figure("speedup_high", high, "x", n=n, model=label)
+    return eager, other, low
 
 
 def _sample(wait, step, calls):

@@ -280,3 +280,10 @@ def profile(torch, where, wait, step, steps, path):
         return None
     kit.artifact("trace", path, "profile of %d steps, for chrome://tracing" % steps)
     return Trace([e for e in events if e.get("ph") == "X"], steps)
+
+
+def tell_trace(trace, side, label):
+    """Figures of one side's trace, a step; only for a trace whose `device_seen` is true."""
+    kit.figure("graph_launches", trace.graph_launches, "launches", side=side, model=label)
+    kit.figure("kernel_launches", trace.kernel_launches, "launches", side=side, model=label)
+    kit.figure("device_busy_us", trace.busy_us, "us", side=side, model=label)

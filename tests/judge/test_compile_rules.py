@@ -1,0 +1,227 @@
+"""Each rule of `compile.*` and `cudagraph.*`: what makes it hold, and that it is then told once and alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from compile_material import ROWS, Facts, Numbers, healthy, ran_eager, readings
+
+from torchprobes.judge import compile_rules, cudagraph_rules, judge
+from torchprobes.model import Readings, Severity, Verdict
+
+PASS, DEGRADED, FAIL, UNSURE = Verdict.PASS, Verdict.DEGRADED, Verdict.FAIL, Verdict.UNSURE
+
+NO_CXX = "InvalidCxxCompiler: No working C++ compiler found in torch._inductor.config.cpp.cxx: (None, 'g++')"
+TOY_ON_CPU = "TD-CMP-044"
+TOY_ON_GPU = "TD-CMP-042"
+
+
+@dataclass(frozen=True)
+class Case:
+    """Readings, the findings that they must give beside those of a healthy machine, and the verdict."""
+
+    card: str
+    verdict: Verdict
+    readings: Readings
+    says: str
+    also: frozenset[str] = frozenset()
+
+
+def raised(card: str, message: str, device: str = "cpu") -> Case:
+    facts = {"compile": ("torch._inductor.exc.InductorError", "exception"), "compile.message": message}
+    before = {"toolchain.cxx": "/usr/bin/g++", "reference.identity": False}
+    return Case(card, FAIL, readings("compile.default", device, before | facts, {}), message.splitlines()[0][:40])
+
+
+def eager(card: str, verdict: Verdict, says: str, device: str = "cpu", **facts: object) -> Case:
+    named = {name.replace("__", "."): value for name, value in facts.items()}
+    return Case(card, verdict, ran_eager(device, named), says)
+
+
+def changed(
+    card: str,
+    verdict: Verdict,
+    says: str,
+    probe: str,
+    device: str,
+    facts: Facts | None = None,
+    numbers: Numbers | None = None,
+) -> Case:
+    """A healthy machine but for these."""
+    usual = (TOY_ON_CPU if device == "cpu" else TOY_ON_GPU) if probe.startswith("compile") else card
+    also = {usual, *({"TD-CMP-032"} if device == "cpu" and probe != "compile.default" else ())} - {card}
+    return Case(card, verdict, healthy(probe, device, facts, numbers), says, frozenset(also))
+
+
+SUPPRESS = {"env__TORCHDYNAMO_SUPPRESS_ERRORS": "0", "config__suppress_errors": True}
+SLOW: Numbers = {"reference speedup": 0.71, "reference speedup_low": 0.70, "reference speedup_high": 0.72}
+NOISY: Numbers = {"reference speedup": 1.2, "reference speedup_low": 0.7, "reference speedup_high": 1.9}
+
+CASES = (
+    raised("TD-CMP-001", NO_CXX),
+    raised("TD-CMP-002", "RuntimeError: Failed to find C compiler. Please specify via CC.", "cuda:0"),
+    raised("TD-CMP-003", "CppCompileError: C++ compile error\nfatal error: Python.h: No such file or directory"),
+    raised("TD-CMP-004", "CalledProcessError: /usr/bin/ld: cannot find -lcuda: No such file", "cuda:0"),
+    raised("TD-CMP-005", "ImportError: /tmp/x.so: failed to map segment from shared object: Operation not permitted"),
+    raised("TD-CMP-006", "PTXASError: ptxas fatal : Value 'sm_121a' is not defined for option 'gpu-name'", "cuda:0"),
+    raised("TD-CMP-007", "TritonMissing: Cannot find a working triton installation.", "cuda:0"),
+    raised("TD-CMP-008", "GPUTooOldForTriton: Found P100 which is too old to be supported by the triton", "cuda:0"),
+    raised("TD-CMP-009", "RuntimeError: Dynamo is not supported on Python 3.12+"),
+    raised("TD-CMP-010", "PermissionError: [Errno 13] Permission denied: '/tmp/torchinductor_root'"),
+    raised("TD-CMP-019", "LoweringException: AssertionError: something nobody has seen"),
+    eager("TD-CMP-020", DEGRADED, "SUPPRESS_ERRORS=0", **SUPPRESS, reference__fail_reason="LoweringException: boom"),
+    eager("TD-CMP-020", DEGRADED, "not recorded", config__suppress_errors=True),
+    eager("TD-CMP-021", DEGRADED, "No working C++ compiler", **SUPPRESS, reference__fail_reason=NO_CXX),
+    eager("TD-CMP-021", DEGRADED, "no g++ on PATH", **SUPPRESS, toolchain__cxx=(None, "g++ on PATH")),
+    eager("TD-CMP-022", DEGRADED, "=1", env__TORCHDYNAMO_DISABLE="1", reference__identity=True),
+    eager("TD-CMP-022", DEGRADED, "=1", **SUPPRESS, env__TORCHDYNAMO_DISABLE="1", reference__identity=True),
+    eager("TD-CMP-023", DEGRADED, "=1", env__TORCH_COMPILE_DISABLE="1", config__disable=True),
+    eager("TD-CMP-023", DEGRADED, "config.disable", config__disable=True),
+    eager("TD-CMP-024", DEGRADED, "force_eager", stance="force_eager"),
+    eager("TD-CMP-025", DEGRADED, "limit", reference__unimplemented__0="Dynamo recompile limit exceeded"),
+    eager("TD-CMP-026", DEGRADED, "generator", reference__unimplemented__0="generator"),
+    eager("TD-CMP-029", FAIL, "0 compiled calls"),
+    changed(
+        "TD-CMP-030", DEGRADED, "2 breaks (0 expected): print at a.py:7", "compile.default", "cpu",
+        {"reference.graph_break.0": ("print", "a.py:7")}, {"reference graph_breaks": 2},
+    ),
+    changed(
+        "TD-CMP-031", DEGRADED, "0 CUDA graphs", "compile.reduce-overhead", "cuda:0",
+        {"reference.cudagraph_skip_reason": "mutated inputs"}, {"reference graph_launches side=compiled": 0, **SLOW},
+    ),
+    changed("TD-CMP-032", PASS, "without CUDA graphs", "compile.reduce-overhead", "cpu"),
+    changed(
+        "TD-CMP-033", UNSURE, "no driver call", "compile.max-autotune", "cuda:0",
+        None, {"reference graph_launches side=compiled": None},
+    ),
+    changed(
+        "TD-CMP-034", DEGRADED, "0 kernels generated", "compile.default", "cuda:0",
+        None, {"reference generated_kernels": 0, "reference extern_calls": 3, **SLOW},
+    ),
+    changed("TD-CMP-035", PASS, "H200", "compile.max-autotune", "cuda:0", {"gpu.big": False}),
+    changed(
+        "TD-CMP-036", PASS, "any value", "compile.default", "cpu",
+        {"env.TORCHDYNAMO_SUPPRESS_ERRORS": "0", "config.suppress_errors": True},
+    ),
+    changed("TD-CMP-040", DEGRADED, "0.71x (95 % 0.70 to 0.72)", "compile.default", "cuda:0", None, SLOW),
+    changed("TD-CMP-041", PASS, "0.71x", "compile.default", "cpu", None, SLOW),
+    changed("TD-CMP-042", PASS, "works 16% of an eager step", "compile.default", "cuda:0"),
+    changed("TD-CMP-044", PASS, "no gain on the toy: 0.37x", "compile.default", "cpu"),
+    changed("TD-CMP-046", UNSURE, "100% wide (limit 50%)", "compile.default", "cpu", None, NOISY),
+    changed("TD-CMP-046", UNSURE, "(limit 10%)", "compile.default", "cuda:0", None, NOISY),
+    changed(
+        "TD-CMP-050", FAIL, "0.003 against float64 (limit 2e-05)", "compile.default", "cpu",
+        None, {"reference error_compiled_64": 3e-3},
+    ),
+    changed("TD-CMP-051", FAIL, "toy model: NaN", "compile.default", "cpu", {"toy.finite": False}),
+    changed("TD-CMP-060", DEGRADED, "0 hits", "compile.default", "cpu", {"warm.cache_hits": 0, "warm.cache_misses": 1}),
+    changed(
+        "TD-CMP-061", PASS, "0 hits", "compile.default", "cpu",
+        {"config.fx_graph_cache": False, "warm.cache_hits": 0},
+    ),
+    changed(
+        "TD-CMP-061", PASS, "0 hits", "compile.default", "cpu",
+        {"env.TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1", "warm.cache_hits": 0},
+    ),
+    changed("TD-CMP-062", UNSURE, "-9", "compile.default", "cpu", {"warm.failed": -9, "warm.cache_hits": ...}),
+    changed(
+        "TD-CGR-001", FAIL, "operation not permitted when stream is capturing", "cudagraph.replay", "cuda:0",
+        {"cudagraph": "RuntimeError", "cudagraph.message": "operation not permitted when stream is capturing",
+         "replay.finite": ...},
+        {"reference graph_launches side=replay": None},
+    ),
+    changed("TD-CGR-002", FAIL, "poison", "cudagraph.replay", "cuda:0", {"replay.finite": False}),
+    changed(
+        "TD-CGR-002", FAIL, "limit 2e-05", "cudagraph.replay", "cuda:0", None, {"reference error_compiled_64": 1.0},
+    ),
+    changed("TD-CGR-002", FAIL, "gradient", "cudagraph.replay", "cuda:0", None, {"graphed_callable_difference": 0.5}),
+    changed(
+        "TD-CGR-003", UNSURE, "0 graph launches a replay", "cudagraph.replay", "cuda:0",
+        None, {"reference graph_launches side=replay": 0},
+    ),
+    changed(
+        "TD-CGR-004", UNSURE, "OSError", "cudagraph.replay", "cuda:0", {"profile.unreadable": ("OSError", "disk full")},
+        {"reference graph_launches side=replay": None},
+    ),
+    changed("TD-CGR-005", DEGRADED, "0.71x", "cudagraph.replay", "cuda:0", None, SLOW),
+    changed("TD-CGR-006", UNSURE, "wide", "cudagraph.replay", "cuda:0", None, NOISY),
+    changed(
+        "TD-CGR-007", DEGRADED, "no", "cudagraph.replay", "cuda:0",
+        {"make_graphed_callables": "RuntimeError", "make_graphed_callables.message": "no"},
+    ),
+)  # fmt: skip
+
+TOY_CASES = (
+    ("TD-CMP-043", "cuda:0", {"toy device_busy_share side=eager": 0.9}),
+    ("TD-CMP-045", "cuda:0", {"toy device_busy_share side=eager": None}),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.card)
+def test_one_cause_is_told_once_with_its_number(case: Case) -> None:
+    judgement = judge(ROWS[case.readings.probe], case.readings)
+    ids = [finding.id for finding in judgement.findings]
+    assert judgement.verdict is case.verdict, judgement
+    assert sorted(ids) == sorted({case.card} | case.also)
+    finding = next(f for f in judgement.findings if f.id == case.card)
+    assert case.says in finding.seen
+    if case.verdict is not PASS:
+        assert case.says in judgement.reason
+
+
+@pytest.mark.parametrize(("card", "device", "numbers"), TOY_CASES)
+def test_the_toy_names_what_bounds_it(card: str, device: str, numbers: dict[str, float | None]) -> None:
+    judgement = judge(ROWS["compile.default"], healthy("compile.default", device, None, numbers))
+    assert [f.id for f in judgement.findings] == [card]
+    assert judgement.findings[0].severity is Severity.INFO
+    assert judgement.verdict is PASS
+
+
+def test_every_rule_has_a_case_that_it_holds_for() -> None:
+    tried = {case.card for case in CASES} | {card for card, _, _ in TOY_CASES}
+    assert tried == {rule.card for rule in (*compile_rules.RULES, *cudagraph_rules.RULES)}
+
+
+@pytest.mark.parametrize("probe", ["compile.default", "compile.reduce-overhead", "compile.max-autotune"])
+@pytest.mark.parametrize("device", ["cpu", "cuda:0"])
+def test_a_sound_machine_passes_on_evidence(probe: str, device: str) -> None:
+    judgement = judge(ROWS[probe], healthy(probe, device))
+    assert judgement.verdict is PASS
+    assert judgement.reason.startswith("1 compiled calls a step, relative error 7e-08 against float64, 4.98x")
+    assert {f.severity for f in judgement.findings} == {Severity.INFO}
+    assert judgement.evidence[0].kind == "positive"
+
+
+def test_a_replay_passes_on_a_launched_graph() -> None:
+    judgement = judge(ROWS["cudagraph.replay"], healthy("cudagraph.replay", "cuda:0"))
+    assert (judgement.verdict, judgement.findings) == (PASS, ())
+    assert "1 graph launch a replay" in judgement.reason
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "reference compiled_calls_per_step",
+        "reference error_compiled_64",
+        "reference error_eager_64",
+        "reference speedup",
+    ],
+)
+def test_without_any_one_piece_of_evidence_there_is_no_pass(missing: str) -> None:
+    judgement = judge(ROWS["compile.default"], healthy("compile.default", "cpu", None, {missing: None}))
+    assert judgement.verdict is UNSURE
+
+
+@pytest.mark.parametrize("missing", ["reference error_compiled_64", "reference speedup_low"])
+def test_without_any_one_piece_of_evidence_no_replay_passes(missing: str) -> None:
+    assert (
+        judge(ROWS["cudagraph.replay"], healthy("cudagraph.replay", "cuda:0", None, {missing: None})).verdict is UNSURE
+    )
+
+
+def test_a_second_cause_is_told_beside_the_first() -> None:
+    both = healthy("compile.default", "cpu", {"warm.cache_hits": 0}, {"reference error_compiled_64": 1.0})
+    judgement = judge(ROWS["compile.default"], both)
+    assert [f.id for f in judgement.findings] == ["TD-CMP-050", "TD-CMP-060", TOY_ON_CPU]
+    assert judgement.verdict is FAIL
