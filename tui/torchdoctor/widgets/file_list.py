@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -24,24 +26,29 @@ _DEBUG_RUN = re.compile(r"run_\d{4}_\d\d_\d\d_(\d\d)_(\d\d)_(\d\d)_\d+-pid_(\d+)
 _DULL = frozenset({"probes", "compile", "torch_compile_debug", "torchinductor", "torchdynamo", "logs", "tlparse"})
 """Folders whose names say nothing that their files' names do not."""
 
+ROOMY = 40
+"""From this width on every level of folders is indented by two cells."""
+
 WHAT_FROM = 52
 """From this width on a row has room for what its file is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A heading (no file) or a file."""
+    """A heading (no file), a file, or a note on files that have nothing to show (no file, `dull`)."""
 
     words: str
     depth: int
     file: FileView | None = None
+    dull: bool = False
 
 
 def rows_of(tree: Tree) -> tuple[Row, ...]:
-    """The rows of a tree in its order: a heading whenever the folder changes."""
+    """The rows of a tree in its order: a heading whenever the folder changes; empty logs of a sort are one row."""
     rows: list[Row] = []
     last: tuple[str, ...] = ()
-    for file in tree.files:
+    for together in _together(tree.files):
+        file = together[0]
         *folders, name = file.name.split("/")
         telling = tuple(folder for folder in folders if folder not in _DULL)
         same = 0
@@ -49,8 +56,22 @@ def rows_of(tree: Tree) -> tuple[Row, ...]:
             same += 1
         rows.extend(Row(_folder_words(telling[depth]), depth) for depth in range(same, len(telling)))
         last = telling
-        rows.append(Row(name, len(telling), file))
+        if len(together) > 1:
+            rows.append(Row(f"{len(together)} empty {file.kind.name}s", len(telling), dull=True))
+        else:
+            rows.append(Row(name, len(telling), file))
     return tuple(rows)
+
+
+def _together(files: Iterable[FileView]) -> Iterator[list[FileView]]:
+    """Each file alone, but neighbours of one folder and kind that hold nothing together."""
+
+    def key(file: FileView) -> tuple[str, ...]:
+        empty = file.size_bytes == 0 and not file.cause and file.kind.grows
+        return (file.name.rpartition("/")[0], file.kind.name) if empty else (file.path,)
+
+    for _, group in itertools.groupby(files, key):
+        yield list(group)
 
 
 def _folder_words(folder: str) -> str:
@@ -62,7 +83,7 @@ class FileList(ScrollView, can_focus=True):
     """A cursor over the files of a tree."""
 
     DEFAULT_CSS = """
-    FileList { background: $surface; color: $foreground; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0;
+    FileList { scrollbar-color: $panel-lighten-2; scrollbar-background: $surface; background: $surface; color: $foreground; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0;
         overflow-x: hidden; }
     FileList > .files--folder { color: $text-primary; text-style: bold; }
     FileList > .files--dim { color: $text-muted; }
@@ -85,7 +106,8 @@ class FileList(ScrollView, can_focus=True):
         Binding("G,end", "move(100000)", "Last", show=False, id="files.last", tooltip="The last file"),
         Binding("pagedown,ctrl+d", "move(10)", "Ten down", show=False, id="files.page.down", tooltip="Ten files on"),
         Binding("pageup,ctrl+u", "move(-10)", "Ten up", show=False, id="files.page.up", tooltip="Ten files back"),
-        Binding("enter,right", "open", "Read", id="files.open", tooltip="Go to the lines of this file"),
+        Binding("enter", "open", "Read", id="files.open", tooltip="Go to the lines of this file"),
+        Binding("right", "open", "Read", show=False, id="files.open.right", tooltip="Go to the lines of this file"),
     ]
 
     class Chosen(Message):
@@ -166,7 +188,7 @@ class FileList(ScrollView, can_focus=True):
         """Row `y` of the window."""
         at, width = self.scroll_offset.y + y, self.size.width
         if not self._rows and y == 0:
-            return self._strip(Text(f" {self._cause or 'no files yet'}", self._style("dim")), width)
+            return self._strip(Text().append(f" {self._cause or 'no files yet'}", self._style("dim")), width)
         if at >= len(self._rows):
             return Strip.blank(width, self.rich_style)
         row = self._rows[at]
@@ -180,7 +202,8 @@ class FileList(ScrollView, can_focus=True):
         return (strip if ground is None else strip.apply_style(ground)).apply_style(self.rich_style)
 
     def _folder(self, row: Row) -> Text:
-        return Text(" " * (2 * row.depth + 1) + self._safe(row.words), self._style("folder"))
+        words = self._indent(row) + self._safe(row.words)
+        return Text().append(words, self._style("dim" if row.dull else "folder"))
 
     def _file(self, row: Row, file: FileView, width: int) -> Text:
         ascii_signs = ascii_only(self.app)
@@ -191,13 +214,16 @@ class FileList(ScrollView, can_focus=True):
         size = "gone" if file.gone else size_text(file.size_bytes)
         tail.append(f"{size:>7} ", self._style("dim"))
         room = max(4, width - tail.cell_len)
-        name = Text(" " * (2 * row.depth + 1) + self._safe(row.words))
+        name = Text(self._indent(row) + self._safe(row.words))
         if file.gone or (file.size_bytes == 0 and not file.cause):
             name.stylize(self._style("dim"))
         if width >= WHAT_FROM:
             name.append(f"  {file.kind.what}", self._style("dim"))
         name.truncate(room, overflow="crop" if ascii_signs else "ellipsis", pad=True)
         return name.append_text(tail)
+
+    def _indent(self, row: Row) -> str:
+        return " " * (row.depth * (2 if self.size.width >= ROOMY else 1) + 1)
 
     def _safe(self, words: str) -> str:
         return safe(words, ascii_only=ascii_only(self.app))

@@ -34,16 +34,29 @@ _JSON = re.compile(
     r"|(?P<number>-?\b\d[\w.+-]*)"
 )
 
+_PREFIX = re.compile(
+    r"(?P<rank>(?:\[(?:rank|default)\d+\]:)*)(?P<level>[VIWEC])[01]\d{3} (?P<time>\d\d:\d\d:\d\d(?:\.\d{1,3})?)\d* "
+    r"\d+ [^\]]{1,400}\]"
+)
+"""torch's prefix: rank, level and date, time of day, process, file and line."""
+
 _LOG = re.compile(
-    r"(?P<dim>(?:\[(?:rank|default)\d+\]:)*[VIWEC][01]\d{3} \d\d:\d\d:[\d.]+ \d+ [^\]]{1,400}\])"
-    r"|(?P<name>(?<=\] )\[\d+/\d+(?:_\d+)?\])"
-    r"|(?P<keyword>(?<=\] )\[__\w+\])"
+    rf"(?P<dim>{re.sub(r'[(][?]P<[a-z]+>', '(?:', _PREFIX.pattern)}"
+    r"|^(?:\[(?:rank|default)\d+\]:)*[VIWEC] \d\d:\d\d:[\d.]+(?= ))"
+    r"|(?P<name>(?<= )\[\d+/\d+(?:_\d+)?\](?= |$))"
+    r"|(?P<keyword>(?<= )\[__\w+\])"
 )
 
 RULES = {"python": _PYTHON, "ir": _IR, "json": _JSON, "log": _LOG}
 
-LEVEL = re.compile(r"(?:\[(?:rank|default)\d+\]:)*([VIWEC])[01]\d{3} \d\d:\d\d:")
-"""The level letter that a line of torch's logging starts with."""
+LEVEL = re.compile(r"(?:\[(?:rank|default)\d+\]:)*([VIWEC])(?:[01]\d{3})? \d\d:\d\d:")
+"""The level letter that a line of torch's logging starts with, whole or shortened."""
+
+
+def shortened(text: str) -> str:
+    """A line of torch's logging with `V 06:15:17.243` for its prefix of some 75 cells."""
+    match = _PREFIX.match(text)
+    return f"{match['rank']}{match['level']} {match['time']}{text[match.end() :]}" if match else text
 
 
 def spans(language: str, text: str) -> Iterator[tuple[int, int, str]]:

@@ -37,6 +37,8 @@ class LogLines(ScrollView, can_focus=True):
         height: 1fr;
         background: $background;
         color: $foreground;
+        scrollbar-color: $panel-lighten-2;
+        scrollbar-background: $background;
         scrollbar-size-horizontal: 0;
         scrollbar-size-vertical: 1;
     }
@@ -73,6 +75,8 @@ class LogLines(ScrollView, can_focus=True):
         self.paused = False
         self.seen = 0
         """Lines that were there when the view last stood at the end."""
+        self.short = True
+        """Whether torch's long line prefix is shown shortened."""
         self._language = "text"
         self._page = NO_PAGE
         self._strips: LRUCache[tuple[int, bytes], Strip] = LRUCache(STRIPS)
@@ -80,6 +84,7 @@ class LogLines(ScrollView, can_focus=True):
         self._widest = 0
         self._ours = False
         self._late = False
+        self._settled = False
 
     # --- what is shown ----------------------------------------------------------------------------------------
 
@@ -95,7 +100,7 @@ class LogLines(ScrollView, can_focus=True):
         self.refresh_data()
 
     def _forget(self) -> None:
-        self._page, self._widest, self.seen = NO_PAGE, 0, 0
+        self._page, self._widest, self.seen, self._settled = NO_PAGE, 0, 0, False
         self._strips.clear()
 
     @property
@@ -129,6 +134,8 @@ class LogLines(ScrollView, can_focus=True):
         if view == old and not self._late:
             return
         self.view = view
+        if not self._settled:  # what was there already is not new
+            self.seen, self._settled = view.lines, view.revision > 0 and view.indexed
         if not self.paused:
             self._size_to(view.lines)
         if self.follow and not self.paused:
@@ -145,6 +152,13 @@ class LogLines(ScrollView, can_focus=True):
             self._size_to(self.view.lines)
             if self.follow:
                 self.to_end()
+        self.refresh()
+
+    def shorten(self, short: bool) -> None:
+        """Show torch's line prefix shortened, or as it is."""
+        self.short, self._widest = short, 0
+        self._strips.clear()
+        self._size_to(self.lines)
         self.refresh()
 
     def to_end(self) -> None:
@@ -293,7 +307,7 @@ class LogLines(ScrollView, can_focus=True):
     # --- styles -----------------------------------------------------------------------------------------------
 
     def _painter(self) -> Painter:
-        return Painter(self._style, self.app.console, self._language, ascii_only(self.app))
+        return Painter(self._style, self.app.console, self._language, ascii_only(self.app), self.short)
 
     def _style(self, part: str) -> Style:
         style = self._styles.get(part)

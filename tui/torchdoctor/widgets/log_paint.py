@@ -12,7 +12,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from torchdoctor.text import safe, safe_line, size_text
-from torchdoctor.widgets.highlight import LEVEL, spans
+from torchdoctor.widgets.highlight import LEVEL, shortened, spans
 from torchprobes.compilelog.lines import SHOWN, Line
 from torchprobes.compilelog.marks import Mark
 
@@ -61,10 +61,12 @@ class Painter:
     console: Console
     language: str
     ascii_only: bool
+    short: bool = False
+    """Whether torch's prefix is cut down to rank, level and time of day."""
 
     def gutter(self, line: int, digits: int, mark: Mark | None) -> Strip:
         """The line number, counted from 1, and the sign of the mark."""
-        text = Text(f"{line + 1:>{digits}} ", style=self.style_of("dim"), end="")
+        text = Text(end="").append(f"{line + 1:>{digits}} ", self.style_of("dim"))
         if mark is None:
             text.append("  ")
         else:
@@ -74,12 +76,14 @@ class Painter:
     def text(self, line: Line, hit: bytes) -> Strip:
         """The text of a line; `hit` are the bytes of it that a search found, b"" if none."""
         shown = safe_line(line.raw, ascii_only=self.ascii_only)
+        if self.short and self.language == "log":
+            shown = shortened(shown)
         text = Text(shown, end="", no_wrap=True)
         for start, end, part in spans(self.language, shown):
             text.stylize(self.style_of(part), start, end)
-        level = LEVEL.search(shown) if self.language == "log" else None
+        level = LEVEL.match(shown) if self.language == "log" else None
         if level is not None and level[1] in _LEVELS:
-            text.stylize(self.style_of(_LEVELS[level[1]]), level.start(), level.end())
+            text.stylize(self.style_of(_LEVELS[level[1]]), level.start(1), level.end(1))
         if hit:
             self._stylize_hit(text, shown, safe_line(hit, ascii_only=self.ascii_only))
         if line.length > SHOWN:
@@ -96,7 +100,7 @@ class Painter:
 
     def plain(self, words: str) -> Strip:
         """Words of ours in place of a line."""
-        return self._strip(Text(safe(words, ascii_only=self.ascii_only), style=self.style_of("dim"), end=""))
+        return self._strip(Text(end="").append(safe(words, ascii_only=self.ascii_only), self.style_of("dim")))
 
     def _strip(self, text: Text) -> Strip:
         return Strip(text.render(self.console))

@@ -61,6 +61,7 @@ class LogView(Vertical):
         _bind("G,end", "bottom", "Bottom", "bottom", "To the last line, and follow"),
         _bind("left", "sideways(-16)", "Left", "left", "Show what is to the left"),
         _bind("right", "sideways(16)", "Right", "right", "Show what is to the right: long lines are not wrapped"),
+        _bind("full_stop", "prefix", "Prefix", "prefix", "Show torch's line prefix whole, or shortened"),
         _bind("y", "copy(False)", "Copy", "copy", "Copy the line under the cursor"),
         _bind("Y", "copy(True)", "Copy screen", "copy.screen", "Copy the lines on screen"),
         _bind("escape", "clear", "Clear search", "clear", "End the search"),
@@ -146,6 +147,10 @@ class LogView(Vertical):
         """Show what is left or right of the window."""
         self.lines.move_sideways(cells)
 
+    def action_prefix(self) -> None:
+        """Torch's line prefix whole, or shortened."""
+        self.lines.shorten(not self.lines.short)
+
     def action_top(self) -> None:
         """To the first line."""
         self.lines.move_to(0)
@@ -170,8 +175,11 @@ class LogView(Vertical):
         document, cursor = self.lines.document, self.lines.cursor
         if document is None:
             return
-        find = document.marks.next if way > 0 else document.marks.previous
-        self._go(find(marks, cursor), f"no more {words} {'below' if way > 0 else 'above'}")
+        find, start = (document.marks.next, -1) if way > 0 else (document.marks.previous, self.lines.lines)
+        line = find(marks, cursor)
+        if line is None:  # around the end, as `n` goes
+            line = find(marks, start)
+        self._go(line, f"no {words} here")
 
     def _go(self, line: int | None, otherwise: str) -> None:
         if line is None or line >= self.lines.lines:

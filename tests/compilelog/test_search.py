@@ -1,0 +1,164 @@
+"""Search: exact counts, smart case, in what comes, and an expression that explodes hurts nobody."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from torchprobes.compilelog import search_child
+from torchprobes.compilelog.document import Document
+from torchprobes.compilelog.search import Query, Search
+
+
+def until(holds: Callable[[], object], seconds: float = 15.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "did not come true in time"
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def searching() -> Iterator[Callable[[Path, Query], Search]]:
+    running: list[Search] = []
+
+    def start(path: Path, query: Query) -> Search:
+        running.append(Search(query, os.open(path, os.O_RDONLY)))
+        return running[-1]
+
+    yield start
+    for search in running:
+        search.stop()
+
+
+def hits(search: Search) -> list[int]:
+    found, line = [], -1
+    while (after := search.next(line)) is not None:
+        found.append(after)
+        line = after
+    return found
+
+
+def lines_of_words(rng: random.Random, count: int) -> bytes:
+    words = ["graph", "Graph", "break", "[0/0]", "(8)", "é", "a.b", ""]
+    return "\n".join(" ".join(rng.choices(words, k=rng.randrange(6))) for _ in range(count)).encode()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        Query("graph"),
+        Query("Graph"),
+        Query("(8)"),
+        Query("a.b"),
+        Query("é"),
+        Query(r"^\[0", True),
+        Query(r"b\S*k$", True),
+    ],
+)
+def test_the_matching_lines_are_those_that_a_plain_loop_finds(query: Query, monkeypatch, tmp_path: Path) -> None:
+    """In process, with small blocks, so that lines are cut anywhere."""
+    data = lines_of_words(random.Random(query.words), 2000)
+    path = tmp_path / "log"
+    path.write_bytes(data)
+    said: list[str] = []
+    monkeypatch.setattr(search_child, "BLOCK", 173)
+    monkeypatch.setattr(search_child, "say", said.append)
+    monkeypatch.setattr(search_child.signal, "setitimer", lambda *_: (0.0, 0.0))
+    make = search_child.expression if query.regex else search_child.literal
+    with path.open("rb") as file:
+        scan = search_child.Scan(file.fileno(), make(query.words.encode(), query.ignore_case), 10_000)
+        while scan.step():
+            pass
+    words = query.words if query.regex else re.escape(query.words)
+    plain = re.compile(words.encode(), re.IGNORECASE if query.ignore_case else 0)
+    expected = [(n, *m.span()) for n, line in enumerate(data.split(b"\n")) if (m := plain.search(line))]
+    rows = [tuple(map(int, row.split()[1:])) for row in "".join(said).split("\n") if row.startswith("h ")]
+    assert expected
+    assert rows == expected
+    assert f" {len(expected)}\n" in said[-1]
+
+
+def test_hits_come_with_counts_places_and_ranks(searching, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"a needle\nhay\nNeedle and needle\nhay\nneedle without end")
+    search = searching(path, Query("needle"))
+    until(lambda: search.view().at_end)
+    assert search.view().count == 3
+    assert hits(search) == [0, 2, 4]
+    assert (search.next(0), search.previous(4), search.rank(2), search.span(0), search.span(1)) == (
+        2,
+        2,
+        2,
+        (2, 8),
+        None,
+    )
+
+
+def test_what_is_written_later_is_searched_too_and_an_open_line_counts_once(searching, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"first needle\nopen nee")
+    search = searching(path, Query("needle"))
+    until(lambda: search.view().at_end)
+    for more, count in ((b"dle", 2), (b" more\nhay\n", 2), (b"needle\n", 3)):
+        with path.open("ab") as file:
+            file.write(more)
+        size = path.stat().st_size
+        until(lambda size=size: search.view().searched_bytes == size and search.view().at_end)
+        assert search.view().count == count
+
+
+def test_a_capital_makes_case_matter_but_a_class_does_not(searching) -> None:
+    assert Query("needle").ignore_case
+    assert not Query("Needle").ignore_case
+    assert Query(r"\S+\D", regex=True).ignore_case
+    assert not Query(r"\SX", regex=True).ignore_case
+
+
+def test_a_broken_expression_is_one_clear_line(searching, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"x\n")
+    search = searching(path, Query("(", regex=True))
+    until(lambda: search.view().cause)
+    assert "not a regular expression" in search.view().cause
+    assert "\n" not in search.view().cause
+
+
+def test_an_expression_that_explodes_is_ended_and_the_console_goes_on(searching, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"a" * 200 + b"\n")
+    search = searching(path, Query("(a+)+b", regex=True))
+    until(lambda: search.view().cause)
+    assert "takes too long" in search.view().cause
+
+
+def test_a_stopped_search_leaves_no_process(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"x\n")
+    search = Search(Query("x"), os.open(path, os.O_RDONLY))
+    until(lambda: search.view().at_end)
+    child = search._child
+    assert child is not None
+    search.stop()
+    until(lambda: child.returncode is not None)
+    assert search.view().cause == ""
+    until(lambda: not any(thread.name == "search" for thread in threading.enumerate()))
+
+
+def test_a_document_searches_again_when_its_file_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"needle\n" * 5)
+    document = Document(str(path))
+    document.search(Query("needle"))
+    until(lambda: document.found.view().count == 5)
+    path.write_bytes(b"needle\n")
+    until(lambda: document.found.view().count == 1 and document.found.view().at_end)
+    document.search(None)
+    until(lambda: document.found.query is None)
+    document.close()
