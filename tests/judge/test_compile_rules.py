@@ -60,6 +60,8 @@ NOISY: Numbers = {"reference speedup": 1.2, "reference speedup_low": 0.7, "refer
 
 CASES = (
     raised("TD-CMP-001", NO_CXX),
+    raised("TD-CMP-001", "PermissionError: [Errno 13] Permission denied: ''"),
+    raised("TD-CMP-001", "FileNotFoundError: [Errno 2] No such file or directory: 'g++'"),
     raised("TD-CMP-002", "RuntimeError: Failed to find C compiler. Please specify via CC.", "cuda:0"),
     raised("TD-CMP-003", "CppCompileError: C++ compile error\nfatal error: Python.h: No such file or directory"),
     raised("TD-CMP-004", "CalledProcessError: /usr/bin/ld: cannot find -lcuda: No such file", "cuda:0"),
@@ -69,6 +71,7 @@ CASES = (
     raised("TD-CMP-008", "GPUTooOldForTriton: Found P100 which is too old to be supported by the triton", "cuda:0"),
     raised("TD-CMP-009", "RuntimeError: Dynamo is not supported on Python 3.12+"),
     raised("TD-CMP-010", "PermissionError: [Errno 13] Permission denied: '/tmp/torchinductor_root'"),
+    raised("TD-CMP-019", "PermissionError: [Errno 13] Permission denied: 'nvcc'"),
     raised("TD-CMP-019", "LoweringException: AssertionError: something nobody has seen"),
     eager("TD-CMP-020", DEGRADED, "SUPPRESS_ERRORS=0", **SUPPRESS, reference__fail_reason="LoweringException: boom"),
     eager("TD-CMP-020", DEGRADED, "not recorded", config__suppress_errors=True),

@@ -133,8 +133,8 @@ def _config_value(name):
 
 
 def _tell_tools(where):
-    cxx = os.environ.get("CXX") or "g++"
-    kit.fact("toolchain.cxx", shutil.which(cxx), evidence="%s on PATH" % cxx)
+    cxx = os.environ.get("CXX", "g++")  # as Inductor reads it: an empty one counts
+    kit.fact("toolchain.cxx", shutil.which(cxx), evidence="%s on PATH" % (cxx or "compiler named by an empty CXX"))
     header = os.path.join(sysconfig.get_paths()["include"], "Python.h")
     kit.fact("toolchain.python_h", os.path.isfile(header), evidence=header)
     if where.type == "cpu":

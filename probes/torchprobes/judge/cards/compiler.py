@@ -10,7 +10,7 @@ _TOOLS = (
         id="TD-CMP-001",
         title="No working C++ compiler",
         why="Inductor writes C++ for the CPU and for its wrappers and compiles it on the first call. It looks for "
-        "$CXX, else g++, on PATH. Runtime images and minimal installs have none.",
+        "$CXX, else g++, on PATH; an empty CXX counts as set. Runtime images and minimal installs have none.",
         fix=Fix(command="apt-get install g++    # or: export CXX=/path/to/g++", scope=Scope.NODE, needs=("root",)),
         source="torch/_inductor/cpp_builder.py; https://github.com/pytorch/pytorch/issues/116696",
     ),

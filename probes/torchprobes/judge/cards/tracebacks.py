@@ -9,7 +9,7 @@ from . import card
 from .base import Card
 
 RAISED: tuple[tuple[str, str], ...] = (
-    ("TD-CMP-001", r"InvalidCxxCompiler|No working C\+\+ compiler"),
+    ("TD-CMP-001", r"InvalidCxxCompiler|No working C\+\+ compiler|(?:denied|directory): '(?:g\+\+|clang\+\+|c\+\+)?'"),
     ("TD-CMP-002", r"Failed to find C compiler"),
     ("TD-CMP-003", r"Python\.h: No such file|Python\.h' file not found"),
     ("TD-CMP-004", r"cannot find -lcuda|libcuda\.so cannot found|libcuda\.so.*not found"),
@@ -18,7 +18,7 @@ RAISED: tuple[tuple[str, str], ...] = (
     ("TD-CMP-008", r"GPUTooOldForTriton|too old to be supported by the triton"),
     ("TD-CMP-007", r"TritonMissing|working triton installation|No module named 'triton"),
     ("TD-CMP-009", r"(?:Dynamo|torch\.compile) is not supported on Python|not yet supported on Python"),
-    ("TD-CMP-010", r"PermissionError|Permission denied|No space left on device|Read-only file system"),
+    ("TD-CMP-010", r"Permission denied: '?/|No space left on device|Read-only file system"),
 )
 """What an error that torch.compile raised says it lacks: the first pattern that is found names the card."""
 
