@@ -11,7 +11,7 @@ import click
 import pytest
 from cli_process import command, environment, torchdoctor
 
-from torchdoctor.commands._output import Destination, Undelivered, unicode_signs
+from torchdoctor.commands._output import Destination, Undelivered
 
 
 def checked(path: Path) -> Destination:
@@ -60,24 +60,6 @@ def test_stdout_and_nothing_are_no_files() -> None:
     assert stdout is not None
     assert stdout.is_stdout
     assert Destination.checked("--json", None) is None
-
-
-@pytest.mark.parametrize(
-    ("environ", "unicode"),
-    [
-        ({"LANG": "C"}, False),
-        ({}, False),
-        ({"LANG": "en_US.UTF-8"}, True),
-        ({"LANG": "en_US.UTF-8", "LC_ALL": "C"}, False),
-        ({"LANG": "C", "LC_CTYPE": "C.utf8"}, True),
-    ],
-)
-def test_signs_follow_the_language(environ: dict[str, str], unicode: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Stdout:
-        encoding = "utf-8"
-
-    monkeypatch.setattr("sys.stdout", Stdout())
-    assert unicode_signs(environ) is unicode
 
 
 # --- the real program ------------------------------------------------------------------------------------------------

@@ -132,7 +132,7 @@ def test_the_config_file_is_asked_for_in_a_child_with_a_deadline(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     settings.load({}, HOME)
     (question,) = questions
-    assert question["question"] == "read-config"
+    assert question["question"] == "read-settings"
     assert question["path"] == str(tmp_path / "torchdoctor" / "config.toml")
     assert question["deadline_s"] <= 1.0
 

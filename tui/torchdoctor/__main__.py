@@ -13,6 +13,7 @@ def main() -> None:
     if os.name == "nt":
         sys.exit(WINDOWS)
     _open_standard_streams()
+    _undo_locale_coercion()
     if sys.argv[1:] == ["--version"]:  # asked by scripts on every start: nothing else is loaded for it
         from torchprobes import __version__
 
@@ -33,6 +34,20 @@ def _open_standard_streams() -> None:
         if getattr(sys, name) is None:
             mode = "r" if name == "stdin" else "w"
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - lives as long as we do
+
+
+def _undo_locale_coercion() -> None:
+    """Take back the LC_CTYPE that Python sets at its start in the C locale (PEP 538).
+
+    What the person said about their terminal must stay readable, and the target gets their environment as it was.
+    """
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            given = file.read().split(b"\0")
+    except OSError:  # no /proc: macOS
+        return
+    if not any(entry.startswith(b"LC_CTYPE=") for entry in given):
+        os.environ.pop("LC_CTYPE", None)
 
 
 if __name__ == "__main__":

@@ -201,7 +201,7 @@ def read_config(environ: Mapping[str, str], deadline_s: float = CONFIG_DEADLINE_
     if path is None:
         return {}, ""
     try:
-        text = child.ask("read-config", {"path": path}, deadline_s)
+        text = child.ask("read-settings", {"path": path}, deadline_s)
     except child.Hung:
         return {}, f"{path} was not read: its file system gave no answer in {deadline_s:g} s"
     except child.ChildFailed as error:

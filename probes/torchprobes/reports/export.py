@@ -17,7 +17,7 @@ SIGNS: Final = {
     Verdict.PASS: "✔",
     Verdict.DEGRADED: "▲",
     Verdict.FAIL: "✘",
-    Verdict.SKIP: "∅",
+    Verdict.SKIP: "–",
     Verdict.UNSURE: "?",
     Verdict.ERROR: "!",
 }

@@ -8,12 +8,8 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class Undelivered(Exception):
@@ -70,12 +66,6 @@ def _silence_stdout() -> None:
     handle = os.open(os.devnull, os.O_WRONLY)
     os.dup2(handle, 1)
     os.close(handle)
-
-
-def unicode_signs(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether the terminal's language has signs beyond ASCII: the first of LC_ALL, LC_CTYPE, LANG that is set."""
-    locale = next((v for k in ("LC_ALL", "LC_CTYPE", "LANG") if (v := environ.get(k))), "")
-    return "utf" in locale.lower() and (sys.stdout.encoding or "").lower().startswith("utf")
 
 
 @dataclass(frozen=True, slots=True)

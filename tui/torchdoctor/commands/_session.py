@@ -13,7 +13,6 @@ from pathlib import Path
 import click
 import msgspec
 from torchprobes.runner.check import Check, Options
-from torchprobes.target import find_targets
 
 import torchdoctor
 import torchprobes
@@ -25,6 +24,7 @@ from torchprobes.model import Report, Target, Verdict
 from torchprobes.reports import write
 from torchprobes.reports.text import plain
 from torchprobes.rundir import RunDir
+from torchprobes.target import find_targets
 
 from ._interrupts import Interrupts
 from ._output import note
@@ -71,8 +71,8 @@ def new_run(settings: Settings, probes: Sequence[Probe]) -> RunDir:
     )
 
 
-def resumed_run(settings: Settings, name: str) -> RunDir:
-    """An earlier check whose owner is gone, taken over by this process.
+def resumed_run(settings: Settings, name: str, from_owner: int | None = None) -> RunDir:
+    """An earlier check whose owner is gone, or is `from_owner` and waits for this, taken over by this process.
 
     Raises:
         RunError: if there is none of that name.
@@ -82,7 +82,7 @@ def resumed_run(settings: Settings, name: str) -> RunDir:
     info = run.info
     if info.kind != "check" or info.target is None:
         raise click.UsageError(f"{run.name} is no check with a target: only such a run can be resumed")
-    if run.alive() and info.owner.pid != os.getpid():
+    if run.alive() and info.owner.pid not in (os.getpid(), from_owner):
         raise click.UsageError(f"{run.name} is still running as pid {info.owner.pid}: end that first")
     run.write_info(msgspec.structs.replace(info, owner=rundir.this_owner(), finished=None))
     return run
@@ -173,7 +173,8 @@ def detach(run: RunDir, arguments: Sequence[str]) -> int:
     roots = [str(Path(package.__path__[0]).parent) for package in (torchdoctor, torchprobes)]
     # By -c and not by PYTHONPATH: the environment goes on to the target, whose packages must stay its own.
     program = f"import sys; sys.path[:1] = {roots!r}; from torchdoctor.__main__ import main; main()"
-    command = [sys.executable, "-B", "-c", program, "check", "--resume", str(run.path.resolve()), *arguments]
+    takeover = ["check", "--resume", str(run.path.resolve()), "--from-owner", str(os.getpid())]
+    command = [sys.executable, "-B", "-c", program, *takeover, *arguments]
     log = run.path / DETACHED_LOG
     with log.open("ab") as said:
         child = subprocess.Popen(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from torchdoctor.settings import Settings
+from torchdoctor.terminal import decide
 from torchprobes import catalogue
 from torchprobes.model import Report
 from torchprobes.reports import exit_codes
@@ -13,7 +14,7 @@ from torchprobes.reports.export import EXPORTERS, counts
 from torchprobes.rundir import RunDir
 
 from ._options import fail_on_option, refuse_if_read_only, settings_of, settings_options
-from ._output import Destination, Undelivered, note, say, unicode_signs
+from ._output import Destination, Undelivered, note, say
 from ._session import detach, new_run, resumed_run, run_to_its_end
 from ._table import report_text
 from .runs import terminal_width
@@ -28,6 +29,7 @@ Exports = tuple[tuple[str, Destination | None], ...]
 @click.option("--junit", "junit_to", metavar="FILE|-", help="The report as JUnit XML, a test case a probe.")
 @fail_on_option
 @click.option("--resume", "resume", metavar="RUN", help="Do what is missing of an earlier run.")
+@click.option("--from-owner", type=int, hidden=True)
 @click.option("--detach", "detached", is_flag=True, help="Let it live on when the terminal goes; says where it writes.")
 @click.pass_context
 def check_(
@@ -37,6 +39,7 @@ def check_(
     junit_to: str | None,
     fail_on: FailOn,
     resume: str | None,
+    from_owner: int | None,
     detached: bool,
 ) -> int:
     """Run probes without a screen, and report.
@@ -50,7 +53,7 @@ def check_(
     exports = _exports(json_to, junit_to, detached)
     if resume and names:
         raise click.UsageError("--resume RUN does what that run was asked to do: it takes no names")
-    run = resumed_run(settings, resume) if resume else new_run(settings, probes)
+    run = resumed_run(settings, resume, from_owner) if resume else new_run(settings, probes)
     if detached:
         return _detach(run, settings, exports, fail_on)
     report, signal_number = run_to_its_end(run, settings)
@@ -98,6 +101,5 @@ def _deliver(report: Report, run: RunDir, exports: Exports, settings: Settings, 
         note(f"run: {run.path}")
         note(f"{report.verdict.value}: {counts(report.results)} in {report.seconds:.1f} s")
     else:
-        signs = unicode_signs() and not settings.ascii
-        say(report_text(report, signs=signs, where=str(run.path), width=terminal_width()))
+        say(report_text(report, signs=not decide(settings).ascii, where=str(run.path), width=terminal_width()))
     return exit_codes.first(codes)

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from torchdoctor.settings import Settings
+from torchdoctor.terminal import decide
 from torchprobes import rundir
 from torchprobes.model import Report
 from torchprobes.reports.export import EXPORTERS
@@ -18,7 +19,7 @@ from torchprobes.reports.text import plain
 from torchprobes.rundir import RunDir, RunError
 
 from ._options import refuse_if_read_only, settings_of, settings_options
-from ._output import Destination, note, say, unicode_signs
+from ._output import Destination, note, say
 from ._table import report_text
 
 
@@ -137,12 +138,13 @@ def report_(ctx: click.Context, run: str, json_to: str | None, markdown_to: str 
         ("json", Destination.checked("--json", json_to)),
         ("markdown", Destination.checked("--markdown", markdown_to)),
     )
-    report, where = _read(settings_of(ctx), run)
+    settings = settings_of(ctx)
+    report, where = _read(settings, run)
     wanted = [(form, destination) for form, destination in targets if destination]
     for form, destination in wanted:
         destination.deliver(EXPORTERS[form](report))
     if not wanted:
-        say(report_text(report, signs=unicode_signs(), where=where, width=terminal_width()))
+        say(report_text(report, signs=not decide(settings).ascii, where=where, width=terminal_width()))
 
 
 def _read(settings: Settings, name: str) -> tuple[Report, str]:
