@@ -1,0 +1,199 @@
+"""env.identity: which Python and PyTorch is this, and do they fit each other, the driver and the device?
+
+Runs inside the target, also when its torch is broken or absent. What needs no torch is told first. Everything that
+needs it happens in a forked child, so that a torch that dies on import is told as a fact, with its signal, and not
+as a probe that broke. Standard library and torch 2.1 or later; parses on Python 3.8.
+"""
+
+import glob
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import site
+import subprocess
+import sys
+import sysconfig
+
+import torchdoctor_kit as kit
+import torchdoctor_stack as stack
+
+DEVICE_NODES = (("nvidia", "/dev/nvidia[0-9]*"), ("amd", "/dev/kfd"), ("ascend", "/dev/davinci[0-9]*"))
+
+CHANGES_MEANING = (
+    "CUDA_VISIBLE_DEVICES HIP_VISIBLE_DEVICES PYTHONPATH PYTHONHOME LD_LIBRARY_PATH LD_PRELOAD VIRTUAL_ENV"
+    " CONDA_PREFIX NVIDIA_TF32_OVERRIDE TORCH_ALLOW_TF32_CUBLAS_OVERRIDE PYTORCH_NVML_BASED_CUDA_CHECK"
+    " TORCH_DEVICE_BACKEND_AUTOLOAD TORCH_LOGS CUDA_HOME CXX CC"
+).split()
+"""Environment variables that change what runs, or its answers."""
+
+CHANGES_SPEED = (
+    "NSIGHT_CUDA_DEBUGGER CUDA_INJECTION32_PATH CUDA_INJECTION64_PATH CUDA_AUTO_BOOST"
+    " CUDA_ENABLE_COREDUMP_ON_EXCEPTION CUDA_COREDUMP_FILE CUDA_DEVICE_WAITS_ON_EXCEPTION CUDA_PROFILE"
+    " COMPUTE_PROFILE OPENCL_PROFILE CUDA_LAUNCH_BLOCKING PYTORCH_NO_CUDA_MEMORY_CACHING TORCH_USE_CUDA_DSA"
+    " TORCHDYNAMO_DISABLE TORCH_COMPILE_DISABLE TORCHDYNAMO_SUPPRESS_ERRORS TORCHINDUCTOR_FORCE_DISABLE_CACHES"
+    " NCCL_P2P_DISABLE NCCL_SHM_DISABLE NCCL_IB_DISABLE NCCL_DEBUG OMP_NUM_THREADS MKL_NUM_THREADS"
+    " PYTORCH_CUDA_ALLOC_CONF PYTORCH_ALLOC_CONF TORCH_DISTRIBUTED_DEBUG"
+).split()
+"""Environment variables that change speed; the first ten are those that DCGM warns about."""
+
+SECRET = re.compile(r"(?i)(://)[^/@\s]+@|((?:token|secret|passw(?:or)?d|key)[\w-]*\s*[=:]\s*)\S+")
+
+
+def run(request):
+    """The probe."""
+    _tell_python()
+    _tell_shell_python()
+    _tell_environment()
+    _tell_nodes()
+    _tell_compiler()
+    _tell_copies()
+    ending = in_child(lambda: stack.tell(request.device))
+    kit.fact("torch.process", ending, "how the process that imported torch ended")
+    if ending != "ended":
+        kit.started()  # the child may have died before it said so
+
+
+def in_child(function):
+    """Run `function` in a forked child: "ended", "exited with N" or "killed by SIGNAME".
+
+    Must be called before torch is imported, while this process has one thread.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid == 0:
+        code = 70
+        try:
+            function()
+            code = 0
+        except BaseException as error:
+            kit.raised("torch.examination", error)
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    _, status = os.waitpid(pid, 0)
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        known = number in set(signal.Signals)
+        return "killed by %s" % (signal.Signals(number).name if known else "signal %d" % number)
+    code = os.WEXITSTATUS(status)
+    return "ended" if code == 0 else "exited with %d" % code
+
+
+def _tell_python():
+    kit.fact("python.executable", sys.executable, "sys.executable")
+    kit.fact("python.realpath", os.path.realpath(sys.executable), "symbolic links resolved")
+    kit.fact("python.version", sys.version.split()[0], sys.version.replace("\n", " "))
+    kit.fact("python.prefix", sys.prefix, "sys.prefix")
+    kit.fact("python.base_prefix", sys.base_prefix, "sys.base_prefix")
+    kit.fact("python.environment", _environment_kind(), "sys.prefix against sys.base_prefix, conda-meta")
+    kit.fact("python.abi", sysconfig.get_config_var("SOABI") or "", "SOABI")
+    kit.fact("python.header", os.path.isfile(os.path.join(sysconfig.get_paths()["include"], "Python.h")), "Python.h")
+
+
+def _environment_kind():
+    if os.path.isdir(os.path.join(sys.prefix, "conda-meta")):
+        return "conda"
+    return "venv" if sys.prefix != sys.base_prefix else "system"
+
+
+def _tell_shell_python():
+    """What `python` and `python3` would start in this environment, against what runs here."""
+    here = identity(sys.executable)
+    for name in ("python", "python3"):
+        found = shutil.which(name)
+        kit.fact("shell.%s" % name, found, "first on PATH")
+        if found:
+            kit.fact("shell.%s.same" % name, identity(found) == here, "%s against %s" % (found, sys.executable))
+    for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        active, found = os.environ.get(variable), shutil.which("python") or shutil.which("python3")
+        if active and found:
+            inside = os.path.realpath(os.path.dirname(found)) == os.path.realpath(os.path.join(active, "bin"))
+            kit.fact("shell.activation.%s" % variable, inside, "%s=%s, but PATH gives %s" % (variable, active, found))
+
+
+def identity(python):
+    """What makes an interpreter the same one: the file behind its links, and the environment that it starts in.
+
+    Two virtual environments share a file; `pyvenv.cfg` beside the first link that has one tells them apart.
+    """
+    step, seen = os.path.abspath(python), set()
+    while True:
+        folder = os.path.dirname(step)
+        for place in (folder, os.path.dirname(folder)):
+            if os.path.isfile(os.path.join(place, "pyvenv.cfg")):
+                return os.path.realpath(python), os.path.realpath(place)
+        if step in seen or not os.path.islink(step):
+            return os.path.realpath(python), ""
+        seen.add(step)
+        step = os.path.join(folder, os.readlink(step))
+
+
+def _tell_environment():
+    for kind, names in (("meaning", CHANGES_MEANING), ("speed", CHANGES_SPEED)):
+        for name in names:
+            if name in os.environ:
+                kit.fact("environ.%s" % name, mask(os.environ[name]), "changes %s" % kind)
+
+
+def mask(text):
+    """`text` without user names in URLs and values after words for secrets."""
+    return SECRET.sub(lambda m: (m.group(1) + "***@") if m.group(1) else m.group(2) + "***", text)[:1000]
+
+
+def _tell_nodes():
+    for vendor, pattern in DEVICE_NODES:
+        found = sorted(glob.glob(pattern))
+        if found:
+            kit.fact("node.%s" % vendor, len(found), " ".join(found[:16]))
+    try:
+        with open("/proc/driver/nvidia/version", encoding="utf-8", errors="replace") as file:
+            line = file.readline().strip()
+    except OSError:
+        return
+    version = re.search(r"\s(\d+\.\d+(?:\.\d+)?)\s", line + " ")
+    kit.fact("driver.version", version.group(1) if version else "", line)
+
+
+def _tell_compiler():
+    """The host C++ compiler that Inductor and Triton would take: CXX, g++, clang++."""
+    for name in [os.environ.get("CXX", "")] + ["g++", "clang++"]:
+        path = shutil.which(name.split()[0]) if name.strip() else None
+        if path:
+            kit.fact("compiler.path", path, "CXX" if name == os.environ.get("CXX") else name)
+            kit.fact("compiler.version", _first_line([path, "--version"]), path + " --version")
+            return
+    kit.fact("compiler.path", None, "neither CXX nor g++ nor clang++ is on PATH")
+
+
+def _first_line(command):
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return "cannot be run: %s" % error
+    return done.stdout.decode("utf-8", "replace").strip().split("\n")[0][:200]
+
+
+def _tell_copies():
+    """Every torch on sys.path in order: the first is imported, and the others shadow or are shadowed."""
+    places = [p for p in sys.path if p and os.path.isfile(os.path.join(p, "torch", "__init__.py"))]
+    unique = list(dict.fromkeys(os.path.realpath(os.path.join(p, "torch")) for p in places))
+    kit.fact("torch.copies", len(unique), ", ".join(unique[:8]))
+    user = site.getusersitepackages() if site.ENABLE_USER_SITE else None
+    kit.fact("python.user_site", user, "site.ENABLE_USER_SITE is %s" % site.ENABLE_USER_SITE)
+    if user and places and sys.prefix == sys.base_prefix:
+        kit.fact("torch.from_user_site", places[0] == user, places[0])
+    kit.fact("torch.found", _has_torch(), "importlib.util.find_spec, nothing imported")
+
+
+def _has_torch():
+    try:
+        return importlib.util.find_spec("torch") is not None
+    except (ImportError, ValueError) as error:
+        kit.raised("torch.find", error)
+        return False
