@@ -9,6 +9,7 @@ import pytest
 from torchprobes.catalogue import PROBES, Probe
 from torchprobes.judge import CARDS, POSITIVE, RULES, UnknownCard, card, judge, rule_hits
 from torchprobes.judge.cards.tracebacks import LOGGED, RAISED, recognise
+from torchprobes.judge.rules import EVERY
 from torchprobes.model import Evidence, Fact, Figure, Outcome, Readings, Verdict
 
 ENDED = Outcome(ending="ended")
@@ -43,7 +44,7 @@ def test_what_a_rule_hides_exists_and_is_not_itself() -> None:
 
 
 def test_rules_name_probes_that_exist() -> None:
-    names = {p.name for p in PROBES} | {f"{p.group}.*" for p in PROBES}
+    names = {p.name for p in PROBES} | {f"{p.group}.*" for p in PROBES} | set(EVERY)
     assert {name for rule in RULES for name in rule.probes} <= names
     assert set(POSITIVE) <= names
 
@@ -84,6 +85,8 @@ def test_a_probe_that_did_not_say_its_end_is_an_error(probe: Probe, ending: str)
     outcome = Outcome(ending=ending, cause="the limit of 60 s was reached")  # type: ignore[arg-type]
     judgement = judge(probe, empty(probe, outcome))
     assert (judgement.verdict, judgement.reason) == (Verdict.ERROR, "the limit of 60 s was reached")
+    by_a_person = ending in ("cancelled", "interrupted")
+    assert [f.id[:6] for f in judgement.findings] == ([] if by_a_person else ["TD-RUN"])
 
 
 def test_a_skip_keeps_its_reason() -> None:

@@ -17,12 +17,16 @@ Positive = Mapping[str, When]
 """By probe name (or `group.*`): the evidence line without which there is no `pass`."""
 
 
+EVERY = ("*",)
+"""The `probes` of a rule that looks at every probe."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One rule: when it holds, the finding of `card` is reported and counts as `verdict`.
 
-    `probes` are names, or `group.*`. A rule without a verdict only informs. `hides` names the cards that are mere
-    consequences of this one: they are not reported beside it, so that one cause is told once.
+    `probes` are names, `group.*`, or EVERY. A rule without a verdict only informs. `hides` names the cards that are
+    mere consequences of this one: they are not reported beside it, so that one cause is told once.
     """
 
     card: str
@@ -34,4 +38,4 @@ class Rule:
 
     def applies(self, probe: str) -> bool:
         """Whether the rule looks at the readings of `probe`."""
-        return probe in self.probes or f"{probe.partition('.')[0]}.*" in self.probes
+        return not {probe, f"{probe.partition('.')[0]}.*", *EVERY}.isdisjoint(self.probes)

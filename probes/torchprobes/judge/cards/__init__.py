@@ -7,8 +7,9 @@ import difflib
 from .base import Card
 from .compiler import CARDS as _COMPILER
 from .cudagraph import CARDS as _CUDAGRAPH
+from .runner import CARDS as _RUNNER
 
-CARDS: tuple[Card, ...] = _COMPILER + _CUDAGRAPH
+CARDS: tuple[Card, ...] = _COMPILER + _CUDAGRAPH + _RUNNER
 
 _BY_ID = {card.id: card for card in CARDS}
 
