@@ -1,0 +1,1 @@
+"""One screenful each."""

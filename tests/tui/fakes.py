@@ -1,0 +1,289 @@
+"""A machine half without a machine: fixed samples, a scripted check, a stored report. No time passes in it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torchdoctor.interfaces import Engines, History
+from torchprobes.catalogue import PROBES, Probe
+from torchprobes.model import (
+    Absent,
+    CellState,
+    Evidence,
+    Fact,
+    Figure,
+    Finding,
+    Fix,
+    GpuSample,
+    HostSample,
+    Machine,
+    ProcessSample,
+    Report,
+    Result,
+    Sample,
+    Scope,
+    Severity,
+    Target,
+    Tier,
+    Verdict,
+    worst,
+)
+
+GIB = 1 << 30
+HOSTILE = "evil\x1b[31m\x1b]52;c;AAAA\x07[bold red]name[/]\u202e"
+
+TARGET = Target(
+    python="/opt/train/bin/python", origin="$VIRTUAL_ENV", torch="2.13.0+cu130", cuda="13.0", python_version="3.11.9"
+)
+
+
+def host(**changes: Any) -> HostSample:
+    fields: dict[str, Any] = {
+        "host": "gpu-node-07", "cores": 96, "cpu_percent": 23.0, "load_1m": 21.37, "memory_used_bytes": 412 * GIB,
+        "memory_total_bytes": 1007 * GIB, "swap_used_bytes": 0, "swap_total_bytes": 0,
+        "shm_used_bytes": 12 * GIB, "shm_total_bytes": 503 * GIB,
+    }  # fmt: skip
+    return HostSample(**{**fields, **changes})
+
+
+def gpu(index: int, **changes: Any) -> GpuSample:
+    fields: dict[str, Any] = {
+        "index": index, "uuid": f"GPU-{index:04x}6f8a-0b1c", "bus_id": f"00000000:{0x18 + index * 16:02X}:00.0",
+        "name": "NVIDIA H200", "utilization_percent": (index * 37 + 11) % 101, "memory_utilization_percent": 12,
+        "memory_used_bytes": (index * 17 + 9) * GIB, "memory_total_bytes": 140 * GIB, "power_w": 120.0 + index * 60,
+        "power_limit_w": 700.0, "temperature_c": 38 + index * 4, "sm_clock_mhz": 1980, "memory_clock_mhz": 3201,
+        "throttle_reasons": "none", "performance_state": "P0", "ecc_uncorrected_volatile": 0,
+    }  # fmt: skip
+    return GpuSample(**{**fields, **changes})
+
+
+def lost(index: int) -> GpuSample:
+    cell = Absent(state=CellState.LOST, why="GPU is lost", code=15, age_s=42)
+    names = ("utilization_percent", "memory_used_bytes", "power_w", "temperature_c", "sm_clock_mhz")
+    return gpu(index, state="lost", **dict.fromkeys(names, cell), throttle_reasons=cell)
+
+
+def hung(index: int) -> GpuSample:
+    cell = Absent(state=CellState.HUNG, why="no answer", age_s=12)
+    return gpu(index, state="hung", utilization_percent=cell, power_w=cell, temperature_c=cell,
+               power_limit_w=Absent(state=CellState.NOT_SUPPORTED, why="not supported", code=3))  # fmt: skip
+
+
+PROCESSES = (
+    ProcessSample(pid=41207, gpu_uuid=gpu(0).uuid, gpu_memory_bytes=9 * GIB, user="mara", command="python train.py --fsdp"),
+    ProcessSample(pid=1871, gpu_uuid=gpu(1).uuid, gpu_memory_bytes=26 * GIB, user=HOSTILE, command=HOSTILE),
+)  # fmt: skip
+
+FINDINGS = (
+    Finding(
+        id="TD-GPU-004", severity=Severity.CRITICAL, seen="GPU 5 is lost: last answer 42 s ago, bus 00000000:68:00.0",
+        why="The driver cannot reach the card over PCIe. Work on it has failed and cannot come back.",
+        fix=Fix(command="nvidia-smi drain -p 0000:68:00.0 -m 1", scope=Scope.NODE, needs=("drained", "root")),
+        source="NVIDIA Xid 79",
+    ),
+    Finding(id="TD-HST-002", severity=Severity.WARNING, seen="/dev/shm has 64 MiB, 1 GiB is needed",
+            why="DataLoader workers hand batches over through it.", source="PyTorch notes on multiprocessing"),
+)  # fmt: skip
+
+
+def sample(count: int = 8, **changes: Any) -> Sample:
+    gpus = tuple({5: lost, 6: hung}.get(i, gpu)(i) for i in range(count))
+    fields: dict[str, Any] = {
+        "t_ns": 0, "m_ns": 0, "driver": "580.159.04", "cuda": "13.0", "driver_state": "ok", "gpus": gpus,
+        "processes": PROCESSES if count else (), "host": host(),
+    }  # fmt: skip
+    return Sample(**{**fields, **changes})
+
+
+NO_GPU = sample(
+    0, driver=Absent(state=CellState.NOT_SUPPORTED, why="no driver"), cuda=Absent(state=CellState.NOT_SUPPORTED, why=""),
+    driver_state="no NVIDIA driver on this machine: libnvidia-ml.so.1 is not there", host=host(host="laptop", cores=8),
+)  # fmt: skip
+
+
+def result(name: str, verdict: Verdict, reason: str, **changes: Any) -> Result:
+    probe = next(p for p in PROBES if p.name == name)
+    fields: dict[str, Any] = {
+        "name": name, "group": probe.group, "tier": probe.tier, "device": "cuda:0", "verdict": verdict,
+        "reason": reason, "seconds": 12.34,
+    }  # fmt: skip
+    return Result(**{**fields, **changes})
+
+
+COMPILED = result(
+    "compile.default", Verdict.DEGRADED, "CUDA graphs were skipped: the graph mutates its input",
+    figures=(
+        Figure(name="speedup", value=1.0312, unit="x", n=40, spread=0.0213),
+        Figure(name="first_call_s", value=10.83, unit="s"),
+        Figure(name="eager_ms", value=1.27, unit="ms", n=40, spread=0.02, labels={"batch": "64"}),
+        Figure(name="max_abs_error", value=1.4e-6, unit=""),
+    ),
+    facts=(Fact(name="regions_entered", value=2, evidence="dynamo counters"), Fact(name="triton", value=True),
+           Fact(name="note", value=HOSTILE)),
+    findings=(Finding(
+        id="TD-CMP-012", severity=Severity.WARNING, seen="cudagraph_skips is 2, 0 is expected",
+        why="An input is changed in place inside the compiled region, so its address cannot be captured.",
+        fix=Fix(command="torch._inductor.config.triton.cudagraph_support_input_mutation = True"), source="PyTorch",
+    ),),
+    evidence=(Evidence(kind="counter", text="inductor: cudagraph_skips 2", artifact="artifacts/counters.json"),),
+    command="torchdoctor check compile.default --device cuda:0", log="probes/compile.default/stderr.log",
+)  # fmt: skip
+
+RESULTS = (
+    result("env.identity", Verdict.PASS, "torch 2.13.0+cu130 on Python 3.11.9 fits driver 580", seconds=1.9),
+    result("forward.signature", Verdict.PASS, "7 of 7 signatures are readable", seconds=0.8),
+    COMPILED,
+    result("cudagraph.replay", Verdict.FAIL, "replay 3 differs from eager by 0.25, 1e-05 is allowed", seconds=4.2),
+    result("dataloader.workers", Verdict.SKIP, HOSTILE, seconds=0.1),
+    result("ddp.allreduce", Verdict.ERROR, "timeout: no end within 180 s", seconds=180.0),
+)
+
+
+@dataclass
+class View:
+    name: str
+    state: str = "done"
+    progress: str = ""
+    done: float | None = None
+    started_s: float | None = None
+    result: Result | None = None
+    folder: str = ""
+    pids: tuple[int, ...] = ()
+
+
+@dataclass
+class CheckState:
+    revision: int
+    run: str
+    probes: tuple[View, ...]
+    finished: bool
+    interrupted: bool = False
+
+
+VIEWS = (
+    *(View(name=r.name, result=r, folder=f"/runs/1/probes/{r.name}") for r in RESULTS),
+    View(name="compile.reduce-overhead", state="running", progress="capturing graph 3 of 8", done=0.375,
+         started_s=7.4, folder="/runs/1/probes/compile.reduce-overhead"),
+    View(name="compile.max-autotune", state="queued"),
+)  # fmt: skip
+
+
+class FakeSampler:
+    """Its one sample is always the newest."""
+
+    state = ""
+
+    def __init__(self, one: Sample | None) -> None:
+        self.one, self.started, self.stopped = one, False, False
+
+    def start(self) -> None:
+        self.started = True
+
+    def latest(self) -> tuple[int, Sample | None]:
+        return 1, self.one
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+@dataclass
+class FakeCheck:
+    """Stands still at `views` until it is cancelled or abandoned."""
+
+    views: tuple[View, ...] = VIEWS
+    run: str = "/runs/1"
+    cancelled: list[str | None] = field(default_factory=list)
+    abandoned: bool = False
+    begun: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def start(self) -> None:
+        self.begun.set()
+
+    def view(self) -> CheckState:
+        return CheckState(int(self.ended.is_set()), self.run, self.views, self.ended.is_set())
+
+    def cancel(self, name: str | None = None) -> None:
+        self.cancelled.append(name)
+        self.ended.set()
+
+    def abandon(self) -> None:
+        self.abandoned = True
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        return self.ended.wait(timeout_s)
+
+
+@dataclass
+class Choice:
+    chosen: Target | None
+    why: str = "first with torch"
+
+
+@dataclass
+class Rank:
+    rank: int
+    pid: int
+    state: str
+    last: str
+    host: str = "gpu-node-07"
+    gpu: str = "0"
+
+
+RANKS = (Rank(0, 4100, "running", "step 12", gpu="0"), Rank(1, 4101, "hung", "all_reduce entered, 31 s ago", gpu="1"))
+
+MACHINE = Machine(
+    host="gpu-node-07", boot_id="b", kernel="6.8.0", arch="x86_64", os="Ubuntu 24.04", cpu="Xeon Platinum 8480C",
+    cores=96, memory_bytes=1007 * GIB, driver="580.159.04", cuda="13.0", gpus=({}, {}),
+)  # fmt: skip
+
+REPORT = Report(
+    torchdoctor="0.1.0", machine=MACHINE, target=TARGET, tier="standard", started="2026-01-02T03:04:05Z",
+    seconds=231.0, verdict=worst([r.verdict for r in RESULTS]), results=RESULTS, findings=FINDINGS,
+)  # fmt: skip
+
+CURVE = tuple(float((i * i) % 97) for i in range(120))
+
+
+@dataclass
+class World:
+    """What the fakes say, and what was asked of them."""
+
+    sample: Sample | None = field(default_factory=sample)
+    findings: tuple[Finding, ...] = FINDINGS
+    verdict: str = "GPU 5 is lost · 41 checked · 9 unreadable (kernel log: needs CAP_SYSLOG)"
+    target: Target | None = TARGET
+    report: Report | None = REPORT
+    check: FakeCheck = field(default_factory=FakeCheck)
+    ranks: tuple[Rank, ...] = RANKS
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+    written: list[str] = field(default_factory=list)
+    sampler: FakeSampler | None = None
+
+    def engines(self) -> Engines:
+        return Engines(
+            sampler=self._sampler, findings=lambda s: self.findings, verdict_line=lambda s, f: self.verdict,
+            history=lambda *_: {"host": History(CURVE, 600), **{gpu(i).uuid: History(CURVE, 600) for i in range(5)}},
+            find_target=lambda _: Choice(self.target, "no python3 on PATH has torch"), make_check=self._check,
+            finish=lambda *_: None, last_report=lambda _: ("/runs/1", self.report) if self.report else None,
+            export=lambda report, run: self._wrote(f"{run}/export.md"), copy=lambda _, text: self._wrote(text),
+            ranks=lambda _: self.ranks,
+        )  # fmt: skip
+
+    def _sampler(self, _: object) -> FakeSampler:
+        self.sampler = FakeSampler(self.sample)
+        return self.sampler
+
+    def _check(self, settings: object, target: Target, probes: Sequence[Probe]) -> tuple[object, FakeCheck]:
+        self.asked.append(tuple(probe.name for probe in probes))
+        return object(), self.check
+
+    def _wrote(self, text: str) -> str:
+        self.written.append(text)
+        return "/state/copied.txt"
+
+
+TIER = Tier.STANDARD

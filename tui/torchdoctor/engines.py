@@ -1,0 +1,108 @@
+"""The machine half behind the console: how each of its questions is answered for real.
+
+Importing this module imports the machine half; the console does so in a thread, after its first frame.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from torchprobes.jobs.ranks import read_ranks
+from torchprobes.runner.check import Check, Options
+from torchprobes.telemetry.source import Sampler
+
+from torchprobes import rundir
+from torchprobes.catalogue import Probe
+from torchprobes.environment import describe_machine
+from torchprobes.jobs import BUILDERS
+from torchprobes.model import Finding, Report, Sample, Target
+from torchprobes.reports import export, read, write
+from torchprobes.rundir import RunDir
+from torchprobes.target import TargetChoice, find_targets
+from torchprobes.telemetry import health
+
+from .interfaces import Engines, History
+from .settings import Settings
+
+TARGET_DEADLINE_S: Final = 10.0
+MACHINE_DEADLINE_S: Final = 5.0
+TMUX_S: Final = 2.0
+
+
+def real() -> Engines:
+    """The real ones."""
+    return Engines(
+        sampler=lambda settings: Sampler(rate_hz=settings.rate_hz),
+        findings=health.findings,
+        verdict_line=health.verdict_line,
+        history=_history,
+        find_target=_find_target,
+        make_check=_make_check,
+        finish=_finish,
+        last_report=_last_report,
+        export=_export,
+        copy=_copy,
+        ranks=lambda run: tuple(read_ranks(Path(run))),
+    )
+
+
+def _find_target(settings: Settings) -> TargetChoice:
+    return find_targets(settings.python, settings.target, TARGET_DEADLINE_S)
+
+
+def _place(settings: Settings) -> Path:
+    return Path(rundir.choose_place(settings.out).path)
+
+
+def _make_check(settings: Settings, target: Target, probes: Sequence[Probe]) -> tuple[RunDir, Check]:
+    names = tuple(probe.name for probe in probes)
+    run = rundir.create(
+        _place(settings), "check", target=target, tier=settings.tier.value, device=settings.device, probes=names
+    )
+    options = Options(device=settings.device, force=settings.force, as_root=settings.as_root)
+    return run, Check(run, target, probes, options, BUILDERS)
+
+
+def _finish(run: RunDir, findings: tuple[Finding, ...], seconds: float) -> None:
+    """Make the report of a run that came to its end."""
+    write.record_machine(run, describe_machine(MACHINE_DEADLINE_S), findings)
+    finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    run.write_info(msgspec.structs.replace(run.info, finished=finished, seconds=seconds))
+    write.write(run)
+
+
+def _last_report(settings: Settings) -> tuple[str, Report] | None:
+    for run in rundir.list_runs(_place(settings)):
+        if run.report.exists():
+            return str(run.path), read.read_run(run)
+    return None
+
+
+def _export(report: Report, run: str) -> str:
+    """Beside the report in its run: one file for programs, one for a ticket."""
+    folder = Path(run)
+    rundir.write_atomically(folder / "export.json", export.to_json(report))
+    rundir.write_atomically(folder / "export.md", export.to_markdown(report).encode())
+    return str(folder / "export.md")
+
+
+def _copy(settings: Settings, text: str) -> str:
+    """Into a file beside the runs; and to tmux, which drops what a program sends to the clipboard itself."""
+    path = _place(settings).parent / "copied.txt"
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    rundir.write_atomically(path, text.encode("utf-8", "backslashreplace"))
+    tmux = shutil.which("tmux") if os.environ.get("TMUX") else None
+    if tmux:
+        subprocess.run([tmux, "load-buffer", "-w", "-"], input=text.encode(), cwd="/", timeout=TMUX_S, check=False)
+    return str(path)
+
+
+def _history(sampler: Sampler, sample: Sample) -> Mapping[str, History]:
+    raise NotImplementedError

@@ -1,0 +1,129 @@
+"""Lines as data: what a pane says, as spans of (text, role), so that views are plain functions, tested as text.
+
+A role is a word that the stylesheet gives a colour ("ok", "warn", "fail", "info", "run", "dim", "title", "key");
+text from outside can only ever be the text of a span.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from rich.cells import cell_len, set_cell_size
+
+from .signs import EMPTY, FULL, STEPS
+
+Span = tuple[str, str]
+Line = tuple[Span, ...]
+Align = Literal["left", "right"]
+
+ROLES: Final = ("ok", "warn", "fail", "info", "run", "dim", "title", "key", "accent")
+
+BLANK: Line = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a view shows: its lines, the lines that can be selected (by key), and those that `e` and `E` visit."""
+
+    lines: Sequence[Line]
+    keys: Mapping[int, str] = field(default_factory=dict)
+    marks: frozenset[int] = frozenset()
+
+
+def line(*parts: Span | str) -> Line:
+    """A line of spans; a bare text has no role."""
+    return tuple(part if isinstance(part, tuple) else (part, "") for part in parts)
+
+
+def text_of(row: Line) -> str:
+    """The text of a line without its roles."""
+    return "".join(text for text, _ in row)
+
+
+def fit(text: str, width: int, align: Align = "left") -> str:
+    """Exactly `width` cells: padded, or cut with an ellipsis."""
+    cells = cell_len(text)
+    if cells > width:
+        return set_cell_size(text, max(0, width - 1)) + "…"[: max(0, width)]
+    return " " * (width - cells) + text if align == "right" else text + " " * (width - cells)
+
+
+def crop(row: Line, width: int) -> Line:
+    """A line of at most `width` cells, its last one an ellipsis where something was cut."""
+    if sum(cell_len(text) for text, _ in row) <= width:
+        return row
+    spans, left = [], width
+    for text, role in row:
+        cells = cell_len(text)
+        if cells >= left:
+            spans.append((fit(text + " " if cells == left else text, left), role))
+            break
+        spans.append((text, role))
+        left -= cells
+    return tuple(spans)
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """Break between words; a word longer than the width (a path, a command) is broken where it must be."""
+    rows: list[str] = []
+    row = ""
+    for word in text.split():
+        if row and cell_len(row) + 1 + cell_len(word) <= width:
+            row += " " + word
+            continue
+        if row:
+            rows.append(row)
+        while cell_len(word) > width > 0:
+            head = set_cell_size(word, width)
+            rows.append(head)
+            word = word[len(head.rstrip()) :]
+        row = word
+    return [*rows, row] if row or not rows else rows
+
+
+def labelled(label: str, text: str, width: int, *, at: int, indent: int = 2, role: str = "") -> list[Line]:
+    """A dim label and its text, wrapped in a column of its own that begins at cell `at`."""
+    rows = wrap(text, max(10, width - at))
+    head = line((fit(" " * indent + label, at), "dim"), (rows[0], role))
+    return [head, *(line((" " * at, ""), (row, role)) for row in rows[1:])]
+
+
+def heading(text: str, note: str = "") -> Line:
+    """A section's title."""
+    return line(("  " + text, "title"), (f"  {note}" if note else "", "dim"))
+
+
+def bar(fraction: float | None, width: int, role: str = "accent") -> list[Span]:
+    """A bar of fixed scale, 0 to 1; without a number there is no bar, because an empty one would say 0."""
+    if fraction is None:
+        return [(" " * width, "")]
+    full = round(min(1.0, max(0.0, fraction)) * width)
+    if fraction > 0 and full == 0:
+        full = 1
+    return [(FULL * full, role), (EMPTY * (width - full), "dim")]
+
+
+def plot(values: Sequence[float | None], width: int, height: int, top: float = 100.0) -> list[str]:
+    """`height` rows of a column plot of fixed scale 0 to `top`, newest at the right; a gap stays a gap."""
+    shown = list(values)[-width:]
+    columns = [_column(value, height, top) for value in [None] * (width - len(shown)) + shown]
+    return ["".join(column[row] for column in columns) for row in range(height)]
+
+
+def _column(value: float | None, height: int, top: float) -> list[str]:
+    """Top cell first. A reading of 0 still draws the lowest step: it was read, a gap was not."""
+    if value is None:
+        return [" "] * height
+    eighths = max(1, round(min(1.0, max(0.0, value / top)) * height * 8))
+    cells = []
+    for row in range(height - 1, -1, -1):
+        rest = eighths - row * 8
+        cells.append(" " if rest <= 0 else STEPS[min(8, rest) - 1])
+    return cells
+
+
+def join(parts: Iterable[str], between: str = " · ") -> str:
+    """The parts that are not empty, with a dot between them."""
+    return between.join(part for part in parts if part)

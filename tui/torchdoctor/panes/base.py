@@ -1,0 +1,101 @@
+"""What the app asks of every pane, and the base of the panes that show a snapshot as lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Protocol, cast, runtime_checkable
+
+from textual.binding import Binding, BindingType
+from textual.events import Resize
+from textual.widget import Widget
+
+from torchdoctor.paint import Page
+from torchdoctor.widgets.lines import Lines
+
+if TYPE_CHECKING:
+    from torchdoctor.settings import Settings
+    from torchdoctor.sources import Snapshot, Sources
+
+
+@runtime_checkable
+class Pane(Protocol):
+    """A screenful: made without arguments, told by the app's timer while it is visible, and stopped at the end."""
+
+    HELP: ClassVar[str]
+
+    def refresh_data(self) -> None:
+        """Show what is new; called at most 5 times a second, only while visible."""
+
+    def stop(self) -> None:
+        """Let go of threads and files without waiting for them."""
+
+
+class Console(Protocol):
+    """The part of the app that panes know."""
+
+    settings: Settings
+    sources: Sources
+
+
+def console(widget: Widget) -> Console:
+    """The app of a widget, as panes know it."""
+    return cast("Console", widget.app)
+
+
+class SnapshotPane(Widget):
+    """A pane that turns the newest snapshot into a page of lines, whenever one of them changed."""
+
+    HELP: ClassVar[str] = ""
+    DEFAULT_CSS = "SnapshotPane { height: 1fr; }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "pause", "Pause", id="pane.pause", tooltip="Hold the screen still; nothing is lost"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.paused: Snapshot | None = None
+        self._shown: object = None
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest snapshot, or the one that was there when the pane was paused."""
+        return self.paused or console(self).sources.snapshot()
+
+    def refresh_data(self) -> None:
+        """Show the newest snapshot."""
+        snapshot = self.snapshot
+        stamp = (snapshot.revision, self.size, self.state())
+        if stamp != self._shown and self.size.width:
+            self._shown = stamp
+            self.draw(snapshot)
+
+    def state(self) -> object:
+        """What else the page depends on: the pane's own choices."""
+        return None
+
+    def draw(self, snapshot: Snapshot) -> None:
+        """Show this snapshot."""
+        self.query_one(Lines).show(self.page(snapshot, self.query_one(Lines).size.width))
+
+    def page(self, snapshot: Snapshot, width: int) -> Page:
+        """The page of this snapshot, `width` cells wide."""
+        raise NotImplementedError
+
+    def action_pause(self) -> None:
+        """Hold the newest snapshot on screen, or go on with what came since."""
+        self.paused = None if self.paused is not None else self.snapshot
+        self.refresh_data()
+
+    def plain_text(self) -> str:
+        """What `y` copies: the page, whole."""
+        return self.query_one(Lines).plain_text()
+
+    def go_back(self) -> bool:
+        """Close what is open in this pane; False if nothing is."""
+        return False
+
+    def stop(self) -> None:
+        """There is nothing to let go of."""
+
+    def on_resize(self, _: Resize) -> None:
+        """Lay out anew, after the parts of the pane have their new size."""
+        self.call_after_refresh(self.refresh_data)

@@ -1,0 +1,274 @@
+"""Where the screen's data comes from: the sampler, the target, the running check, the last report.
+
+Each source has a plain daemon thread of its own or is polled without waiting; the app's one timer takes an immutable
+snapshot of all of them. Nothing here waits for a disk, a driver or a child on the screen's thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from torchprobes.model import Finding, Report, Sample, Target, Verdict
+
+if TYPE_CHECKING:
+    from torchprobes.catalogue import Probe
+
+    from .interfaces import CheckLike, Engines, History, ProbeViewLike, RankLike, SamplerLike, TargetLike
+    from .settings import Settings
+
+_log = logging.getLogger("torchdoctor.sources")
+
+JOBS_S: Final = 1.0
+"""How often rank files are read, by a thread, while somebody looks at them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that the screen knows at one instant. `revision` differs whenever anything else does.
+
+    `sampler` says in words what is wrong with the sampler, "" if nothing is; `target_note` why there is no target
+    yet; `report_note` why there is no report. `run` is the newest check's folder.
+    """
+
+    revision: object = 0
+    sample: Sample | None = None
+    sampler: str = ""
+    findings: tuple[Finding, ...] = ()
+    verdict: str = ""
+    history: Mapping[str, History] = field(default_factory=dict)
+    target: Target | None = None
+    target_why: str = ""
+    target_note: str = "looking for a Python with torch"
+    probes: Mapping[str, ProbeViewLike] = field(default_factory=dict)
+    run: str = ""
+    busy: bool = False
+    report: Report | None = None
+    report_run: str = ""
+    report_note: str = "no check has been run here yet"
+    ranks: tuple[RankLike, ...] = ()
+    ranks_run: str = ""
+
+
+class Sources:
+    """Owns the sources; all methods return at once and may be called on the screen's thread."""
+
+    def __init__(self, settings: Settings, load: Callable[[], Engines]) -> None:
+        self.settings = settings
+        self.notices: list[str] = []
+        """Lines for the person that came up in a thread; the app takes and shows them."""
+        self._load = load
+        self._state = Snapshot()
+        self._changes = 0
+        self._lock = threading.Lock()
+        self._engines: Engines | None = None
+        self._sampler: SamplerLike | None = None
+        self._check: CheckLike | None = None
+        self._sampled = -1
+        self._stopped = threading.Event()
+        self._watched = threading.Event()
+        self._jobs_thread: threading.Thread | None = None
+
+    # --- life --------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to look, each source in its own thread."""
+        _thread("sources", self._open)
+
+    def stop(self) -> None:
+        """Let go of everything within milliseconds: guardians and the sampler end by themselves."""
+        self._stopped.set()
+        for end in (self._check and self._check.abandon, self._sampler and self._sampler.stop):
+            if end:
+                end()
+
+    def _open(self) -> None:
+        try:
+            self._engines = engines = self._load()
+            sampler = engines.sampler(self.settings)
+            sampler.start()
+            self._sampler = sampler
+        except Exception as error:  # noqa: BLE001 - a console without telemetry still runs probes, and says why
+            _log.exception("the sampler")
+            self._set(sampler=f"no telemetry: {error}")
+        if self._engines is not None:
+            _thread("target", self._find_target)
+            _thread("report", self._read_report)
+
+    def _find_target(self) -> None:
+        try:
+            found: TargetLike = self._need().find_target(self.settings)
+        except Exception as error:  # noqa: BLE001 - whatever a file system or an interpreter did: it is shown
+            self._set(target_note=str(error) or type(error).__name__)
+            return
+        note = "" if found.chosen else f"no Python with torch: {found.why}"
+        self._set(target=found.chosen, target_why=found.why, target_note=note)
+
+    def _need(self) -> Engines:
+        if self._engines is None:
+            raise RuntimeError("the console has not finished starting")
+        return self._engines
+
+    def _set(self, **changes: Any) -> None:
+        with self._lock:
+            self._changes += 1
+            self._state = replace(self._state, **changes)
+
+    # --- the snapshot --------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """The newest of everything; called on the screen's thread only."""
+        self._take_sample()
+        check = self._check
+        view = check.view() if check is not None else None
+        revision = (self._changes, view.revision if view is not None else -1)
+        if view is None:
+            return replace(self._state, revision=revision)
+        probes = {**self._state.probes, **{probe.name: probe for probe in view.probes}}
+        busy = self._state.busy and not view.finished
+        return replace(self._state, revision=revision, probes=probes, run=view.run, busy=busy)
+
+    def _take_sample(self) -> None:
+        sampler, engines = self._sampler, self._engines
+        if sampler is None or engines is None:
+            return
+        revision, sample = sampler.latest()
+        if sample is None or revision == self._sampled:
+            if sampler.state != self._state.sampler:
+                self._set(sampler=sampler.state)
+            return
+        self._sampled = revision
+        findings = engines.findings(sample)
+        verdict = engines.verdict_line(sample, findings)
+        history = engines.history(sampler, sample)
+        self._set(sample=sample, sampler=sampler.state, findings=findings, verdict=verdict, history=history)
+
+    # --- the check ---------------------------------------------------------------------------------------------
+
+    def run(self, probes: Sequence[Probe]) -> str:
+        """Run these probes as a new check; why that cannot be done, "" if it was begun."""
+        target = self._state.target
+        cause = self._why_not(target)
+        if cause or target is None:
+            return cause or self._state.target_note
+        self._keep_results()
+        self._set(busy=True)
+        _thread("check", lambda: self._run(target, tuple(probes)))
+        return ""
+
+    def _why_not(self, target: Target | None) -> str:
+        if self.settings.read_only:
+            return "--read-only: nothing is run"
+        if self.snapshot().busy:
+            return "a check is running: c cancels it"
+        if target is not None and target.refusal and not self.settings.as_root:
+            return target.refusal
+        return ""
+
+    def _keep_results(self) -> None:
+        """Results of the check before stay on screen beside those of the next."""
+        self._set(probes=self.snapshot().probes)
+
+    def _run(self, target: Target, probes: tuple[Probe, ...]) -> None:
+        began = time.monotonic()
+        try:
+            engines = self._need()
+            run, check = engines.make_check(self.settings, target, probes)
+            check.start()
+            self._check = check
+            if self._stopped.is_set():
+                check.abandon()
+            check.wait()
+            engines.finish(run, self._state.findings, time.monotonic() - began)
+        except Exception as error:  # noqa: BLE001 - one line for the person, the rest for the own log
+            _log.exception("the check")
+            self.notices.append(str(error) or type(error).__name__)
+        self._set(busy=False)
+        self._read_report()
+
+    def cancel(self, name: str | None = None) -> None:
+        """Cancel one probe of the running check, or all."""
+        if self._check is not None:
+            self._check.cancel(name)
+
+    # --- reports and jobs ----------------------------------------------------------------------------------------
+
+    def _read_report(self) -> None:
+        try:
+            found = self._need().last_report(self.settings)
+        except Exception as error:  # noqa: BLE001 - a broken report is a line on its pane
+            self._set(report_note=str(error) or type(error).__name__)
+            return
+        if found is not None:
+            self._set(report_run=found[0], report=found[1], report_note="")
+
+    def export(self) -> None:
+        """Write the report on screen as JSON and Markdown; a notice says where, or why not."""
+        report, run = self._state.report, self._state.report_run
+        if report is None:
+            self.notices.append(self._state.report_note)
+            return
+        self._tell("not exported", lambda: "exported " + self._need().export(report, run))
+
+    def copy(self, text: str) -> None:
+        """Keep a copied text in a file, and give it to tmux; a notice says where it is."""
+        self._tell("not copied into a file", lambda: "copied " + self._need().copy(self.settings, text))
+
+    def _tell(self, otherwise: str, work: Callable[[], str]) -> None:
+        """Do it in a thread, and tell the person what came of it."""
+
+        def done() -> None:
+            try:
+                self.notices.append(work())
+            except Exception as error:  # noqa: BLE001 - a full disk is a line on the screen
+                self.notices.append(f"{otherwise}: {error}")
+
+        _thread("write", done)
+
+    def watch_ranks(self, wanted: bool) -> None:
+        """Read the ranks' files once a second while somebody looks at them."""
+        if not wanted:
+            self._watched.clear()
+            return
+        self._watched.set()
+        if self._jobs_thread is None:
+            self._jobs_thread = _thread("ranks", self._read_ranks)
+
+    def _read_ranks(self) -> None:
+        while not self._stopped.is_set():
+            self._watched.wait()
+            run = self.run_folder()
+            try:
+                ranks = self._need().ranks(run) if run else ()
+            except Exception:  # noqa: BLE001 - files of a dying job may be anything
+                _log.exception("rank files")
+                ranks = ()
+            if ranks != self._state.ranks:
+                self._set(ranks=ranks, ranks_run=run)
+            self._stopped.wait(JOBS_S)
+
+    def run_folder(self) -> str:
+        """The folder of the newest check, "" without one."""
+        check = self._check
+        return check.view().run if check is not None else self._state.report_run
+
+    def take_notices(self) -> list[str]:
+        """Lines that came up since the last call."""
+        taken, self.notices = self.notices, []
+        return taken
+
+
+def verdicts(snapshot: Snapshot) -> dict[Verdict, int]:
+    """How many probes of this session came to what."""
+    found = [view.result.verdict for view in snapshot.probes.values() if view.result is not None]
+    return {verdict: found.count(verdict) for verdict in Verdict if verdict in found}
+
+
+def _thread(name: str, work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work, name=f"torchdoctor-{name}", daemon=True)
+    thread.start()
+    return thread

@@ -1,0 +1,50 @@
+"""Colours. Calm, one accent, told apart by people who cannot tell red from green (Okabe and Ito's set).
+
+Contrast on the background, measured after the terminal's own downgrade to 256 colours too: at least 4.5 to 1.
+Widgets use the tokens only, never a value.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from textual.theme import Theme
+
+DARK: Final = Theme(
+    name="torchdoctor-dark",
+    primary="#56B4E9",
+    secondary="#CC79A7",
+    accent="#56B4E9",
+    success="#2FBF8F",
+    warning="#E69F00",
+    error="#E8743B",
+    foreground="#D6DBE0",
+    background="#101418",
+    surface="#161B20",
+    panel="#1C2228",
+    dark=True,
+    variables={"footer-key-foreground": "#56B4E9", "block-cursor-text-style": "bold"},
+)
+
+LIGHT: Final = Theme(
+    name="torchdoctor-light",
+    primary="#005F94",
+    secondary="#8F3F6D",
+    accent="#005F94",
+    success="#00684A",
+    warning="#7A5200",
+    error="#A63C00",
+    foreground="#1B2126",
+    background="#FAFAF7",
+    surface="#F1F1EC",
+    panel="#E6E6E0",
+    dark=False,
+)
+
+ANSI: Final = "ansi-dark"
+"""Textual's theme of the terminal's own 16 colours, and of none under NO_COLOR."""
+
+THEMES: Final = (DARK, LIGHT)
+
+NAMES: Final = {"": DARK.name, "dark": DARK.name, "light": LIGHT.name, "ansi": ANSI}
+"""What `--theme` takes -> the theme's name."""

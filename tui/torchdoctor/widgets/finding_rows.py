@@ -1,0 +1,40 @@
+"""Findings as lines: what was seen, why, and what to do, with what the fix touches and needs first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torchdoctor.paint import Line, join, labelled, line, wrap
+from torchdoctor.signs import SEVERITIES
+from torchdoctor.text import safe
+from torchprobes.model import Finding, Fix, Severity
+
+ORDER = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
+AT = 11
+
+
+def by_weight(findings: Iterable[Finding]) -> list[Finding]:
+    """Critical ones first, else in the order they came."""
+    return sorted(findings, key=lambda finding: ORDER.index(finding.severity))
+
+
+def finding_rows(finding: Finding, width: int, *, indent: int = 2) -> list[Line]:
+    """A finding: its first line is the one that `e` goes to."""
+    sign, role = SEVERITIES[finding.severity]
+    first, *rest = wrap(safe(finding.seen), max(20, width - indent - 3))
+    rows = [line(" " * indent, (f"{sign} ", role), (first, role if role == "fail" else "title"))]
+    rows += [line(" " * (indent + 2), (text, "title")) for text in rest]
+    inner = indent + 2
+    rows += labelled("why", safe(finding.why), width, at=inner + 6, indent=inner)
+    if finding.fix is not None:
+        rows += labelled("fix", safe(finding.fix.command), width, at=inner + 6, indent=inner, role="key")
+        rows += [line((" " * (inner + 6) + scope_text(finding.fix), "dim"))]
+    rows += [line((" " * (inner + 6) + join((safe(finding.id), safe(finding.source))), "dim"))]
+    return rows
+
+
+def scope_text(fix: Fix) -> str:
+    """What a fix touches and needs, in words."""
+    touches = {"process": "touches this process only", "gpu": "touches the GPU", "node": "touches the whole node"}
+    needs = ", ".join(safe(need) for need in fix.needs)
+    return join((touches[fix.scope.value], f"needs: {needs}" if needs else ""))

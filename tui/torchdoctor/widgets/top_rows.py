@@ -1,0 +1,65 @@
+"""The two lines at the top: which machine and which PyTorch, and whether anything is wrong."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from torchdoctor.paint import Line, Span, join
+from torchdoctor.signs import SEVERITIES, VERDICTS
+from torchdoctor.sources import verdicts
+from torchdoctor.text import safe
+from torchdoctor.widgets.finding_rows import by_weight
+from torchprobes.model import Absent, Cell, Target
+
+if TYPE_CHECKING:
+    from torchdoctor.sources import Snapshot
+
+
+def top_rows(snapshot: Snapshot) -> tuple[Line, Line]:
+    """Identity, and the verdict."""
+    return _identity(snapshot), _verdict(snapshot)
+
+
+def _identity(snapshot: Snapshot) -> Line:
+    sample, target = snapshot.sample, snapshot.target
+    host = sample.host.host if sample else os.uname().nodename
+    driver = ""
+    if sample is not None and not isinstance(sample.driver, Absent):
+        driver = join((f"driver {_cell(sample.driver)}", f"CUDA {_cell(sample.cuda)}"))
+    elif sample is not None:
+        driver = "no driver"
+    parts: list[Span] = [(" " + safe(host), "title")]
+    parts += [(" · " + driver, "")] if driver else []
+    if target is None:
+        return (*parts, (" · ", ""), (safe(snapshot.target_note), "dim"))
+    why = join((target.origin, " ".join((*target.prefix, target.python))), ": ")
+    return (*parts, (" · " + torch_text(target), ""), ("  " + safe(why), "dim"))
+
+
+def torch_text(target: Target) -> str:
+    """The target's torch, as tier 0 tells it."""
+    if target.torch is None:
+        return "no torch"
+    return f"torch {safe(target.torch) or 'unreadable'}"
+
+
+def _cell(cell: Cell) -> str:
+    return cell.state.value if isinstance(cell, Absent) else safe(str(cell))
+
+
+def _verdict(snapshot: Snapshot) -> Line:
+    sign: Span = ("● ", "run")
+    worst = by_weight(snapshot.findings)
+    if snapshot.sample is not None:
+        mark, role = SEVERITIES[worst[0].severity] if worst else ("✔" if snapshot.sample.gpus else "•", "ok")
+        sign = (mark + " ", role)
+    text = snapshot.verdict or snapshot.sampler or "looking at this machine"
+    spans: list[Span] = [(" ", ""), sign, (safe(text), "")]
+    for verdict, count in verdicts(snapshot).items():
+        mark, role = VERDICTS[verdict]
+        spans += [("  ", ""), (f"{mark} {count} {verdict.value}", role)]
+    target = snapshot.target
+    if target is not None and target.refusal:
+        spans += [("  ", ""), ("▲ " + safe(target.refusal), "warn")]
+    return tuple(spans)
