@@ -17,7 +17,7 @@ def written(folder: Path) -> str:
 
 
 def test_it_holds_what_children_and_dying_threads_say_and_is_private(tmp_path: Path) -> None:
-    own = Journal(tmp_path).start()
+    own = Journal(lambda: tmp_path).start()
     journal.child_said("sampler", "NVML died\n")
     thread = threading.Thread(target=lambda: 1 / 0, name="follower")
     thread.start()
@@ -33,7 +33,7 @@ def test_it_holds_what_children_and_dying_threads_say_and_is_private(tmp_path: P
 
 def test_it_rotates_and_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "MAX_BYTES", 2000)
-    own = Journal(tmp_path).start()
+    own = Journal(lambda: tmp_path).start()
     for number in range(400):
         journal.child_said("sampler", f"line {number} " + "x" * 50)
     own.stop()
@@ -44,7 +44,7 @@ def test_it_rotates_and_stays_bounded(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_place_that_cannot_be_written_disturbs_nobody(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    own = Journal(tmp_path / "missing").start()
+    own = Journal(lambda: tmp_path / "missing").start()
     journal.child_said("sampler", "lost")
     own.stop()
     assert capfd.readouterr() == ("", "")
@@ -54,10 +54,27 @@ def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")
     (tmp_path / journal.NAME).symlink_to(victim)
-    own = Journal(tmp_path).start()
+    own = Journal(lambda: tmp_path).start()
     journal.child_said("sampler", "line")
     own.stop()
     assert victim.read_text() == "precious"
+
+
+def test_a_place_that_gives_no_answer_holds_nobody() -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    def hung() -> Path:
+        asked.set()
+        answer.wait()
+        raise OSError("too late")
+
+    own = Journal(hung).start()
+    assert asked.wait(10)
+    for _ in range(journal.QUEUE + 10):
+        journal.child_said("sampler", "line")
+    own.stop(wait_s=0.01)
+    answer.set()
+    assert own.path is None
 
 
 def raised() -> Exception:

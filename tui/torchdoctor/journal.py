@@ -6,11 +6,13 @@ Records are written by a thread of their own: a file system that hangs holds no 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
 import threading
-from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
+from collections.abc import Callable
+from logging.handlers import QueueHandler, RotatingFileHandler
 from pathlib import Path
 
 NAME = "torchdoctor.log"
@@ -45,31 +47,45 @@ class _Dropping(QueueHandler):
 
 
 class Journal:
-    """The own log of this process, open until `stop`."""
+    """The own log of this process, open until `stop`; `folder` is asked for its place in the log's own thread.
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / NAME
-        file = _Private(self.path, maxBytes=MAX_BYTES, backupCount=KEPT, delay=True)
-        file.setFormatter(logging.Formatter("%(asctime)s %(process)d %(threadName)s %(levelname)s %(message)s"))
-        self._records: queue.Queue[logging.LogRecord] = queue.Queue(QUEUE)
+    What is said before the place is known is kept, and lost if there is none.
+    """
+
+    def __init__(self, folder: Callable[[], Path]) -> None:
+        self.path: Path | None = None
+        self._folder = folder
+        self._records: queue.Queue[logging.LogRecord | None] = queue.Queue(QUEUE)
         self._sender = _Dropping(self._records)
-        self._writer = QueueListener(self._records, file)
-        self._file = file
+        self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
 
     def start(self) -> Journal:
-        """Begin to write, and catch what no thread caught."""
+        """Begin to take records, and catch what no thread caught; returns at once."""
         _log.addHandler(self._sender)
         _log.setLevel(logging.INFO)
-        self._writer.start()
         threading.excepthook = _thread_died
+        self._thread.start()
         return self
 
-    def stop(self) -> None:
-        """Write what waits, and close."""
+    def stop(self, wait_s: float = 1.0) -> None:
+        """Write what waits, and close; a disk that gives no answer in `wait_s` is left alone."""
         _log.removeHandler(self._sender)
         threading.excepthook = threading.__excepthook__
-        self._writer.stop()
-        self._file.close()
+        with contextlib.suppress(queue.Full):
+            self._records.put_nowait(None)
+        self._thread.join(wait_s)
+
+    def _write(self) -> None:
+        try:
+            path = self._folder() / NAME
+        except Exception:  # noqa: BLE001 - no place for the own log: it is done without
+            return
+        self.path = path
+        file = _Private(path, maxBytes=MAX_BYTES, backupCount=KEPT, delay=True)
+        file.setFormatter(logging.Formatter("%(asctime)s %(process)d %(threadName)s %(levelname)s %(message)s"))
+        while (record := self._records.get()) is not None:
+            file.handle(record)
+        file.close()
 
 
 def child_said(name: str, line: str) -> None:
@@ -82,20 +98,26 @@ def keep_traceback(error: BaseException) -> str:
 
     It goes beside the runs, or, if nothing can be written, the place of the error alone is told.
     """
-    try:
-        folder = _default_folder()
-        journal = Journal(folder).start()
-        _log.error("internal error", exc_info=error)
-        journal.stop()
-        return f"the details are in {journal.path}"
-    except Exception:  # noqa: BLE001 - the last word about an error must not be another error
-        return _where(error)
+    own = Journal(_default_folder).start()
+    _log.error("internal error", exc_info=error)
+    own.stop()
+    written = own.path is not None and own.path.exists()
+    return f"the details are in {own.path}" if written else _where(error)
+
+
+def folder_beside_runs(out: str | None) -> Path:
+    """The folder of the own log: beside the runs.
+
+    Raises:
+        RunError: if there is no place for runs.
+    """
+    from torchprobes.rundir import choose_place
+
+    return Path(choose_place(out).path).parent
 
 
 def _default_folder() -> Path:
-    from torchprobes.rundir import choose_place
-
-    return Path(choose_place(None).path).parent
+    return folder_beside_runs(None)
 
 
 def _where(error: BaseException) -> str:

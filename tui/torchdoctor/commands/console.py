@@ -24,8 +24,13 @@ def open_console(ctx: click.Context, logs: str | None = None) -> int:
         return _without_screen(settings)
     # Textual and the panes cost a quarter of a second: nobody else pays for them.
     from torchdoctor.app import run
+    from torchdoctor.journal import Journal, folder_beside_runs
 
-    return run(settings)
+    journal = Journal(lambda: folder_beside_runs(settings.out)).start()
+    try:
+        return run(settings)
+    finally:
+        journal.stop()
 
 
 def _has_screen() -> bool:
