@@ -23,7 +23,7 @@ def run(request):
     if not hasattr(torch.cuda, "CUDAGraph") or torch.version.cuda is None:
         raise kit.Skip("CUDA graphs need a PyTorch built for CUDA, this is %s" % torch.__version__)
     where = measure.device(torch, request.device)
-    torch.cuda.set_device(where)
+    witness.keep_cupti()
     subject = measure.launch_bound(torch, where)
     kit.fact("gpu.name", torch.cuda.get_device_name(where))
     with torch.no_grad():

@@ -37,6 +37,8 @@ def device(torch, name):
         torch.ones(1, device=wanted).item()
     except Exception as error:
         raise kit.Skip("%s is not usable by this PyTorch: %s" % (name, first_line(error)))
+    if wanted.type == "cuda":
+        torch.cuda.set_device(wanted)  # streams, events and synchronize mean the current device
     return wanted
 
 

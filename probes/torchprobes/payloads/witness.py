@@ -51,9 +51,7 @@ class Counting:
         self.options = torch._inductor.list_mode_options(mode)
         self.graphs = self.ops = self.calls = 0
         if self.options.get("triton.cudagraphs"):
-            # As torch.compile(mode=...) does: without these, the profiler and CUDA graphs do not go together.
-            os.environ["DISABLE_CUPTI_LAZY_REINIT"] = "1"
-            os.environ["TEARDOWN_CUPTI"] = "0"
+            keep_cupti()
 
     def __call__(self, graph_module, example_inputs):
         """Compile one graph, and return it wrapped so that its calls are counted."""
@@ -76,6 +74,12 @@ class Counting:
             from torch._inductor.cudagraph_trees import reset_cudagraph_trees
 
             reset_cudagraph_trees()
+
+
+def keep_cupti():
+    """Let the profiler and CUDA graphs go together, as `torch.compile(mode=...)` does before it records any."""
+    os.environ["DISABLE_CUPTI_LAZY_REINIT"] = "1"
+    os.environ["TEARDOWN_CUPTI"] = "0"
 
 
 def clear(torch):
