@@ -11,6 +11,8 @@ import msgspec
 import pytest
 from cli_process import environment, torchdoctor
 
+from torchdoctor.commands.runs import keep_quota
+from torchdoctor.settings import Settings
 from torchprobes import rundir
 from torchprobes.model import SCHEMA, Result, Target, Tier, Verdict
 from torchprobes.rundir import Owner, RunDir
@@ -59,6 +61,25 @@ def test_delete_asks_and_without_somebody_to_ask_does_nothing(tmp_path: Path) ->
     assert names(tmp_path) == [run.name]
     assert torchdoctor(tmp_path, "runs", "delete", run.name, "--yes").code == 0
     assert names(tmp_path) == []
+
+
+def test_the_quota_is_told_before_it_is_full_and_kept_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    old, new = make(tmp_path, size=4000), make(tmp_path, "20260202T000000Z", 4000)
+    held = rundir.size_bytes(old.path) + rundir.size_bytes(new.path)
+    monkeypatch.setattr(rundir, "QUOTA_BYTES", held * 2)
+    keep_quota(new, Settings())
+    assert capfd.readouterr() == ("", "")
+    monkeypatch.setattr(rundir, "QUOTA_BYTES", held + 1)
+    keep_quota(new, Settings())
+    assert "runs prune" in capfd.readouterr().err
+    monkeypatch.setattr(rundir, "QUOTA_BYTES", held - 1)
+    keep_quota(new, Settings(out="/chosen"))
+    assert names(tmp_path) == [new.name, old.name]
+    keep_quota(new, Settings())
+    assert old.name in capfd.readouterr().err
+    assert names(tmp_path) == [new.name]
 
 
 @pytest.mark.parametrize("arguments", [["prune"], ["delete", "x", "--yes"]])

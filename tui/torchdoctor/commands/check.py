@@ -17,7 +17,7 @@ from ._options import fail_on_option, refuse_if_read_only, settings_of, settings
 from ._output import Destination, Undelivered, note, say
 from ._session import detach, new_run, resumed_run, run_to_its_end
 from ._table import report_text
-from .runs import terminal_width
+from .runs import keep_quota, terminal_width
 
 Exports = tuple[tuple[str, Destination | None], ...]
 
@@ -58,6 +58,7 @@ def check_(
         return _detach(run, settings, exports, fail_on)
     report, signal_number = run_to_its_end(run, settings)
     code = _deliver(report, run, exports, settings, fail_on)
+    keep_quota(run, settings)
     return code if signal_number is None else exit_codes.of_signal(signal_number)
 
 

@@ -35,6 +35,23 @@ def place_of(settings: Settings) -> Path:
     return Path(place.path)
 
 
+NEARLY_FULL = 0.9
+
+
+def keep_quota(run: RunDir, settings: Settings) -> None:
+    """After a run: tell the person that the quota is nearly full; once it is, the oldest runs go, and are named.
+
+    A place that the person chose with `--out` is theirs: nothing is deleted there.
+    """
+    place = run.path.parent
+    held = sum(rundir.size_bytes(other.path) for other in rundir.list_runs(place))
+    if held > rundir.QUOTA_BYTES and settings.out is None:
+        for name in rundir.prune(place, rundir.QUOTA_BYTES):
+            note(f"runs held more than {_size(rundir.QUOTA_BYTES)}: deleted the oldest, {name}")
+    elif held > NEARLY_FULL * rundir.QUOTA_BYTES:
+        note(f"runs in {place} hold {_size(held)} of {_size(rundir.QUOTA_BYTES)}: `torchdoctor runs prune` makes room")
+
+
 # --- runs --------------------------------------------------------------------------------------------------------
 
 
