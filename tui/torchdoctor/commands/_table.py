@@ -18,7 +18,7 @@ def report_text(report: Report, *, signs: bool, where: str = "", width: int = 10
     `signs` takes signs beyond ASCII; `where` is the run directory. Lines are cut at `width`, never wrapped, but
     reasons, which a person needs whole.
     """
-    return "\n".join(_lines(report, signs, where, max(40, width))) + "\n"
+    return "\n".join(_lines(report, signs, where, max(60, width))) + "\n"
 
 
 def _lines(report: Report, signs: bool, where: str, width: int) -> Iterator[str]:
