@@ -73,7 +73,8 @@ def hung(index: int) -> GpuSample:
 
 
 PROCESSES = (
-    ProcessSample(pid=41207, gpu_uuid=gpu(0).uuid, gpu_memory_bytes=9 * GIB, user="mara", command="python train.py --fsdp"),
+    ProcessSample(pid=41207, gpu_uuid=gpu(0).uuid, gpu_memory_bytes=9 * GIB, user="mara",
+                  command="python train.py --fsdp"),
     ProcessSample(pid=1871, gpu_uuid=gpu(1).uuid, gpu_memory_bytes=26 * GIB, user=HOSTILE, command=HOSTILE),
 )  # fmt: skip
 
@@ -99,7 +100,8 @@ def sample(count: int = 8, **changes: Any) -> Sample:
 
 
 NO_GPU = sample(
-    0, driver=Absent(state=CellState.NOT_SUPPORTED, why="no driver"), cuda=Absent(state=CellState.NOT_SUPPORTED, why=""),
+    0, driver=Absent(state=CellState.NOT_SUPPORTED, why="no driver"),
+    cuda=Absent(state=CellState.NOT_SUPPORTED, why="no driver"),
     driver_state="no NVIDIA driver on this machine: libnvidia-ml.so.1 is not there", host=host(host="laptop", cores=8),
 )  # fmt: skip
 
@@ -228,12 +230,21 @@ class Rank:
     rank: int
     pid: int
     state: str
-    last: str
+    why: str = ""
     host: str = "gpu-node-07"
-    gpu: str = "0"
+    device: str = "cuda:0"
+    phase: str = ""
+    steps: int = 0
+    collective: str = ""
+    collective_us: float | None = None
+    last_event_age_s: float | None = 0.2
 
 
-RANKS = (Rank(0, 4100, "running", "step 12", gpu="0"), Rank(1, 4101, "hung", "all_reduce entered, 31 s ago", gpu="1"))
+RANKS = (
+    Rank(0, 4100, "stepping", phase="train", steps=12, collective="all_reduce", collective_us=412.0),
+    Rank(1, 4101, "reducing", device="cuda:1", collective="all_reduce", last_event_age_s=31.0),
+    Rank(2, 4102, "failed", why="its process is gone, and it said no end", device="cuda:2", last_event_age_s=40.0),
+)
 
 MACHINE = Machine(
     host="gpu-node-07", boot_id="b", kernel="6.8.0", arch="x86_64", os="Ubuntu 24.04", cpu="Xeon Platinum 8480C",
@@ -270,7 +281,7 @@ class World:
             find_target=lambda _: Choice(self.target, "no python3 on PATH has torch"), make_check=self._check,
             finish=lambda *_: None, last_report=lambda _: ("/runs/1", self.report) if self.report else None,
             export=lambda report, run: self._wrote(f"{run}/export.md"), copy=lambda _, text: self._wrote(text),
-            ranks=lambda _: self.ranks,
+            ranks=lambda *_: lambda: self.ranks,
         )  # fmt: skip
 
     def _sampler(self, _: object) -> FakeSampler:

@@ -31,19 +31,24 @@ def bindings_of(screen: Screen[object]) -> Iterator[tuple[DOMNode, str, Binding]
                     yield node, group, binding
 
 
-def help_page(screen: Screen[object], text: str, width: int) -> Page:
-    """What the pane says about itself, and its keys with what they do."""
-    rows: list[Line] = [line(("  " + part, "")) for part in wrap(text, width - 4)] if text else []
+_GENERAL = ("Everywhere", "List")
+"""Groups of keys that come after those of the pane itself."""
+
+
+def help_page(screen: Screen[object], title: str, text: str, width: int) -> Page:
+    """The keys that reach this far with what they do, the pane's own first; then what the pane says about itself."""
+    rows: list[Line] = []
     groups: dict[str, dict[str, Binding]] = {}
     for _, group, binding in bindings_of(screen):
         groups.setdefault(group, {}).setdefault(binding.id or binding.key, binding)
-    for group in sorted(groups, key=lambda name: name == "Everywhere"):
+    for group in sorted(groups, key=lambda name: _GENERAL.index(name) if name in _GENERAL else -1):
         rows += [BLANK, line(("  " + group, "title"))]
         for binding in groups[group].values():
             said = wrap(binding.tooltip or binding.description, max(20, width - 22))
             rows.append(line("    ", (fit(keys_text(screen, binding), 16), "key"), said[0]))
             rows += [line(" " * 20, more) for more in said[1:]]
-    return Page(rows)
+    about = [line("    ", part) for part in wrap(text, width - 6)]
+    return Page([*rows, BLANK, line((f"  About {title}", "title")), *about, BLANK])
 
 
 def keys_text(screen: Screen[object], binding: Binding) -> str:
@@ -66,9 +71,10 @@ class HelpScreen(ModalScreen[None]):
         Binding("escape,q,question_mark", "dismiss", "Back", key_display="esc", id="app.quit", tooltip="Back"),
     ]
 
-    def __init__(self, under: Screen[object], text: str) -> None:
+    def __init__(self, under: Screen[object], title: str, text: str) -> None:
         super().__init__()
         self.under = under
+        self.title_text = title
         self.help_text = text
 
     def compose(self) -> ComposeResult:
@@ -80,7 +86,7 @@ class HelpScreen(ModalScreen[None]):
     def on_resize(self) -> None:
         """Lay out for this width."""
         lines = self.query_one(Lines)
-        lines.show(help_page(self.under, self.help_text, min(84, self.size.width) - 2))
+        lines.show(help_page(self.under, self.title_text, self.help_text, min(84, self.size.width) - 2))
         lines.focus()
 
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
-from torchprobes.jobs.ranks import read_ranks
 from torchprobes.runner.check import Check, Options
 from torchprobes.telemetry.source import Sampler
 
@@ -22,6 +22,7 @@ from torchprobes import rundir
 from torchprobes.catalogue import Probe
 from torchprobes.environment import describe_machine
 from torchprobes.jobs import BUILDERS
+from torchprobes.jobs.ranks import RankRow, Ranks
 from torchprobes.model import Finding, Report, Sample, Target
 from torchprobes.reports import export, read, write
 from torchprobes.rundir import RunDir
@@ -49,7 +50,7 @@ def real() -> Engines:
         last_report=_last_report,
         export=_export,
         copy=_copy,
-        ranks=lambda run: tuple(read_ranks(Path(run))),
+        ranks=_ranks,
     )
 
 
@@ -91,6 +92,12 @@ def _export(report: Report, run: str) -> str:
     rundir.write_atomically(folder / "export.json", export.to_json(report))
     rundir.write_atomically(folder / "export.md", export.to_markdown(report).encode())
     return str(folder / "export.md")
+
+
+def _ranks(folder: str, local: bool) -> Callable[[], Sequence[RankRow]]:
+    """A reader of the ranks of a probe's folder; `local` if their processes may still live here."""
+    ranks = Ranks(Path(folder) / "events", socket.gethostname() if local else "", local)
+    return lambda: ranks.poll().rows
 
 
 def _copy(settings: Settings, text: str) -> str:

@@ -123,12 +123,49 @@ class TargetLike(Protocol):
 class RankLike(Protocol):
     """One rank of a job."""
 
-    rank: int
-    host: str
-    pid: int
-    gpu: str
-    state: str
-    last: str
+    @property
+    def rank(self) -> int:
+        """Its number."""
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+
+    @property
+    def host(self) -> str:
+        """Its node."""
+
+    @property
+    def device(self) -> str:
+        """Its device, as torch names it."""
+
+    @property
+    def state(self) -> str:
+        """What it does."""
+
+    @property
+    def phase(self) -> str:
+        """Where it is, by its heartbeat."""
+
+    @property
+    def why(self) -> str:
+        """What made it fail, or where it hangs."""
+
+    @property
+    def steps(self) -> int:
+        """Steps that it took."""
+
+    @property
+    def collective(self) -> str:
+        """The last collective that it finished."""
+
+    @property
+    def collective_us(self) -> float | None:
+        """How long that took."""
+
+    @property
+    def last_event_age_s(self) -> float | None:
+        """How long ago it said something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,4 +182,4 @@ class Engines:
     last_report: Callable[[Settings], tuple[str, Report] | None]
     export: Callable[[Report, str], str]
     copy: Callable[[Settings, str], str]
-    ranks: Callable[[str], tuple[Any, ...]]
+    ranks: Callable[[str, bool], Callable[[], Sequence[RankLike]]]

@@ -16,6 +16,9 @@ from .dialogs import bindings_of
 if TYPE_CHECKING:
     from .app import TorchDoctor
 
+_MOVING = ("List", "Log", "Files")
+"""Groups of keys that move: nobody looks for them by name."""
+
 Entry = tuple[str, str, Callable[[], object]]
 """(name, help, what it does)"""
 
@@ -27,7 +30,7 @@ class Actions(Provider):
         app = cast("TorchDoctor", self.app)
         seen: set[str] = set()
         for node, group, binding in bindings_of(self.screen):
-            if binding.action in seen or binding.action in ("command_palette", "help_quit"):
+            if binding.action in seen or binding.action == "command_palette" or group in _MOVING:
                 continue
             seen.add(binding.action)
             name = binding.description if group == "Everywhere" else f"{group}: {binding.description}"

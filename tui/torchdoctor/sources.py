@@ -7,6 +7,7 @@ snapshot of all of them. Nothing here waits for a disk, a driver or a child on t
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 _log = logging.getLogger("torchdoctor.sources")
+
+JOB: Final = "ddp.allreduce"
+"""The probe whose ranks the Jobs pane shows."""
 
 JOBS_S: Final = 1.0
 """How often rank files are read, by a thread, while somebody looks at them."""
@@ -239,17 +243,28 @@ class Sources:
             self._jobs_thread = _thread("ranks", self._read_ranks)
 
     def _read_ranks(self) -> None:
+        reader, read = None, ""
         while not self._stopped.is_set():
             self._watched.wait()
-            run = self.run_folder()
+            folder, local = self._job()
             try:
-                ranks = self._need().ranks(run) if run else ()
+                if folder and (reader is None or folder != read):
+                    reader, read = self._need().ranks(folder, local), folder
+                ranks = tuple(reader()) if reader is not None else ()
             except Exception:  # noqa: BLE001 - files of a dying job may be anything
                 _log.exception("rank files")
                 ranks = ()
             if ranks != self._state.ranks:
-                self._set(ranks=ranks, ranks_run=run)
+                self._set(ranks=ranks, ranks_run=read)
             self._stopped.wait(JOBS_S)
+
+    def _job(self) -> tuple[str, bool]:
+        """The folder of the distributed probe that runs or ran last, and whether it is this session's."""
+        check = self._check
+        views = check.view().probes if check is not None else ()
+        folder = next((view.folder for view in views if view.name == JOB), "")
+        stored = os.path.join(self._state.report_run, "probes", JOB) if self._state.report_run else ""
+        return (folder, True) if folder else (stored, False)
 
     def run_folder(self) -> str:
         """The folder of the newest check, "" without one."""

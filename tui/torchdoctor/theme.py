@@ -48,3 +48,15 @@ THEMES: Final = (DARK, LIGHT)
 
 NAMES: Final = {"": DARK.name, "dark": DARK.name, "light": LIGHT.name, "ansi": ANSI}
 """What `--theme` takes -> the theme's name."""
+
+FRAME: Final = """
+Screen { background: $background; overflow: hidden; }
+#top { height: 2; }
+#tabs { background: $background; }
+#panes { height: 1fr; }
+#small { display: none; }
+CommandPalette SearchIcon { display: none; }
+Screen.-small > * { display: none; }
+Screen.-small > #small { display: block; }
+"""
+"""The layout of what is around the panes."""

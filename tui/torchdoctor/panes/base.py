@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol, cast, runtime_checkable
 
 from textual.binding import Binding, BindingType
 from textual.events import Resize
 from textual.widget import Widget
 
+from torchdoctor import later
 from torchdoctor.paint import Page
 from torchdoctor.widgets.lines import Lines
 
 if TYPE_CHECKING:
     from torchdoctor.settings import Settings
     from torchdoctor.sources import Snapshot, Sources
+    from torchprobes.catalogue import Probe
 
 
 @runtime_checkable
@@ -35,6 +38,9 @@ class Console(Protocol):
     settings: Settings
     sources: Sources
 
+    def run_probes(self, probes: Sequence[Probe]) -> None:
+        """Run these, or say why not."""
+
 
 def console(widget: Widget) -> Console:
     """The app of a widget, as panes know it."""
@@ -47,6 +53,8 @@ class SnapshotPane(Widget):
     HELP: ClassVar[str] = ""
     DEFAULT_CSS = "SnapshotPane { height: 1fr; }"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "search", "Search", id="pane.search", tooltip="Search this page; n and N go to the hits"),
+        Binding("y", "copy", "Copy", id="pane.copy", tooltip="Copy this page: into a file and the clipboard"),
         Binding("space", "pause", "Pause", id="pane.pause", tooltip="Hold the screen still; nothing is lost"),
     ]
 
@@ -74,7 +82,7 @@ class SnapshotPane(Widget):
 
     def draw(self, snapshot: Snapshot) -> None:
         """Show this snapshot."""
-        self.query_one(Lines).show(self.page(snapshot, self.query_one(Lines).size.width))
+        self.query_one(Lines).show(self.page(snapshot, self.size.width - 1))
 
     def page(self, snapshot: Snapshot, width: int) -> Page:
         """The page of this snapshot, `width` cells wide."""
@@ -84,6 +92,16 @@ class SnapshotPane(Widget):
         """Hold the newest snapshot on screen, or go on with what came since."""
         self.paused = None if self.paused is not None else self.snapshot
         self.refresh_data()
+
+    def action_search(self) -> None:
+        """Ask for a text, in the view that has the keys."""
+        here = self.app.focused
+        self.mount(asked := later.search_line(here if isinstance(here, Lines) else self.query_one(Lines)))
+        asked.focus()
+
+    def action_copy(self) -> None:
+        """Copy the page."""
+        self.app.copy_to_clipboard(self.plain_text())
 
     def plain_text(self) -> str:
         """What `y` copies: the page, whole."""

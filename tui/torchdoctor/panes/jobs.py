@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 
-from torchdoctor.paint import BLANK, Line, Page, fit, heading, line
+from torchdoctor.paint import BLANK, Line, Page, Span, fit, heading, join, line
+from torchdoctor.sources import JOB, Snapshot
 from torchdoctor.text import safe
 from torchdoctor.widgets.lines import Lines
 from torchdoctor.widgets.result_rows import said, seconds_text, sign
@@ -16,11 +16,10 @@ from .base import SnapshotPane, console
 
 if TYPE_CHECKING:
     from torchdoctor.interfaces import RankLike
-    from torchdoctor.sources import Snapshot
 
-JOB = "ddp.allreduce"
-
-_ROLES = {"failed": "fail", "killed": "fail", "running": "run", "ended": "ok", "done": "ok", "hung": "fail"}
+_ROLES = {"failed": "fail", "ended": "ok", "reducing": "run", "stepping": "run", "initialising": "run"}
+QUIET_S = 10.0
+"""A rank that said nothing for this long gets its age in colour."""
 
 
 class JobsPane(SnapshotPane):
@@ -62,17 +61,29 @@ def jobs_page(snapshot: Snapshot, width: int) -> Page:
         (mark, role), word = sign(view)
         rows.append(line(("  " + JOB, "title"), (f"   {mark} {word}", role), (f"   {seconds_text(view)}", "dim")))
         rows.append(line(("  " + said(view), "dim")))
-    if snapshot.ranks_run:
-        rows.append(line(("  " + safe(os.path.basename(snapshot.ranks_run)), "dim")))
     rows += [BLANK, heading("ranks", str(len(snapshot.ranks)) if snapshot.ranks else "none has said anything yet")]
     if snapshot.ranks:
-        rows.append(line(("    rank       pid  host              GPU     state       last event", "dim")))
+        rows.append(_columns("rank", "pid", "host", "device", ("state", "dim"), "quiet", "last event", "dim"))
     return Page([*rows, *map(_rank_line, snapshot.ranks)])
 
 
 def _rank_line(rank: RankLike) -> Line:
-    state = safe(str(rank.state))
-    return line(
-        fit(str(rank.rank), 8, "right"), fit(str(rank.pid), 10, "right"), "  ", fit(safe(str(rank.host)), 16), "  ",
-        fit(safe(str(rank.gpu)), 6), "  ", (fit(state, 10), _ROLES.get(state, "")), "  ", (safe(rank.last), "dim"),
-    )  # fmt: skip
+    state, age = safe(rank.state), rank.last_event_age_s
+    silent = not rank.why and state not in ("ended", "failed") and age is not None and age > QUIET_S
+    shown = state, "warn" if silent else _ROLES.get(state, "")
+    ago = f"{age:.0f} s" if age is not None else ""
+    return _columns(str(rank.rank), str(rank.pid), rank.host, rank.device, shown, ago, _last(rank))
+
+
+def _last(rank: RankLike) -> str:
+    """What it said last, in words."""
+    if rank.why:
+        return safe(rank.why)
+    took = f"{rank.collective_us:,.0f} µs" if rank.collective_us is not None else ""
+    steps = f"step {rank.steps}" if rank.steps else ""
+    return join((safe(rank.phase), steps, join((safe(rank.collective), took), " ")))
+
+
+def _columns(rank: str, pid: str, host: str, device: str, state: Span, ago: str, last: str, role: str = "") -> Line:
+    who = (fit(rank, 8, "right"), fit(pid, 10, "right"), "  ", fit(safe(host), 14), "  ", fit(safe(device), 7), "  ")
+    return line(("".join(who), role), (fit(state[0], 13), state[1]), (fit(ago, 6, "right") + "  ", "dim"), (last, role))

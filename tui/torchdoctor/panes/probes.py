@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -81,7 +81,8 @@ keeps it from helping · unsure carries no verdict · error is the probe's own t
         Binding("r", "run", "Run", id="probes.run", tooltip="Run the selected probe, group or tier"),
         Binding("c", "cancel", "Cancel", id="probes.cancel", tooltip="Cancel the selected probe, or from the first "
                 "row the whole check; finished results stay"),
-        Binding("enter", "open", "Open", id="probes.open", tooltip="Everything about this probe, then its output"),
+        Binding("enter", "open", "Open", key_display="enter", id="probes.open",
+                tooltip="Everything about this probe, then its output"),
         Binding("R", "tier", "Tier", id="probes.tier", tooltip="How much r runs: quick, standard or full"),
         Binding("z", "zoom", "Zoom", show=False, id="probes.zoom", tooltip="One probe on the whole screen"),
         Binding("escape", "back", "Back", id="probes.back", tooltip="Back to the list"),
@@ -141,7 +142,7 @@ keeps it from helping · unsure carries no verdict · error is the probe's own t
         wide = self.has_class("-wide")
         width = _LIST if wide else self.size.width
         self._list.show(list_page(snapshot.probes, self._tier, width, reasons=not wide))
-        room = self.size.width - (_LIST + 3 if wide else 0)
+        room = self.size.width - 2 - (_LIST + 2 if wide else 0)
         self._detail.show(self._detail_page(snapshot, room))
         self.refresh_bindings()
 
@@ -185,14 +186,8 @@ keeps it from helping · unsure carries no verdict · error is the probe's own t
 
     def action_run(self) -> None:
         """Run what the cursor stands on."""
-        self.run_probes(self.row.probes)
-
-    def run_probes(self, probes: Sequence[Probe]) -> None:
-        """Run these, or say why not."""
         self.paused = None
-        refused = console(self).sources.run(probes)
-        if refused:
-            self.app.notify(refused, severity="warning", markup=False)
+        console(self).run_probes(self.row.probes)
         self.refresh_data()
 
     def action_cancel(self) -> None:
@@ -266,8 +261,8 @@ def _probe_line(row: Row, view: ProbeViewLike | None, width: int, reasons: bool)
     text = said(view) if reasons else ""
     if reasons and view is None:
         text = row.probes[0].title
-    elif view is not None and view.result is None and view.done is not None:
-        text = join((f"{view.done:.0%}", text), " ")
+    elif reasons and view is not None and view.result is None and view.done is not None:
+        text = join((f"{view.done * 100:.0f} %", text), "  ")
     name = " " * row.indent + row.probes[0].name
     return line(
         "  ", (f"{mark} ", role), (fit(word, 9), role), fit(name, 27),
@@ -295,7 +290,7 @@ def _group_line(row: Row, probes: Mapping[str, ProbeViewLike], tier: Tier, reaso
 def summary_page(row: Row, snapshot: Snapshot, tier: Tier, width: int) -> Page:
     """What a group or the whole tier came to, worst first."""
     title = f"all of tier {tier.value}" if row.key == ALL else row.key
-    lines: list[Line] = [line(("  " + title, "title"), (f"   {len(row.probes)} probes", "dim")), BLANK]
+    lines: list[Line] = [BLANK, line(("  " + title, "title"), (f"   {len(row.probes)} probes", "dim")), BLANK]
     views = [snapshot.probes[p.name] for p in row.probes if p.name in snapshot.probes]
     done = sorted((v for v in views if v.result is not None), key=_weight)
     for view in done:

@@ -48,8 +48,8 @@ def report_page(report: Report, run: str, width: int) -> Page:
     width = min(width, _WIDTH)
     sign, role = VERDICTS[report.verdict]
     when = join((safe(report.started), f"{report.seconds:.0f} s", f"tier {report.tier}" if report.tier else ""))
-    head = line("  ", (f"{sign} {report.verdict.value}", role), "   ", *_counts(report), (f"   {when}", "dim"))
-    rows: list[Line] = [BLANK, head]
+    head = line("  ", (f"{sign} {report.verdict.value}", role), "   ", *_counts(report))
+    rows: list[Line] = [BLANK, head, line((f"  {when}", "dim"))]
     marks = []
     findings = [("this machine", f) for f in report.findings]
     findings += [(result.name, f) for result in report.results for f in result.findings]
@@ -90,7 +90,7 @@ def _identity(report: Report, run: str, width: int) -> list[Line]:
     gib = machine.memory_bytes / (1 << 30)
     pairs = (
         ("machine", join((machine.host, machine.os, machine.arch))),
-        ("CPU", join((machine.cpu, f"{machine.cores} cores" if machine.cores else "", f"{gib:.0f} GiB" if gib else ""))),
+        ("CPU", join((machine.cpu, f"{machine.cores} cores" * bool(machine.cores), f"{gib:.0f} GiB" * bool(gib)))),
         ("driver", join((machine.driver or "none", f"CUDA {machine.cuda}" if machine.cuda else "",
                          f"{len(machine.gpus)} GPUs"))),
         ("target", " ".join((*target.prefix, target.python))),

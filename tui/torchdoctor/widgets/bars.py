@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -14,7 +14,7 @@ from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
 
-from torchdoctor.paint import Line, Span, crop, fit
+from torchdoctor.paint import Line, Span, crop
 from torchdoctor.signs import to_ascii
 from torchdoctor.text import ascii_only
 
@@ -66,16 +66,21 @@ class Tabs(Rows):
     def __init__(self, names: Iterable[tuple[str, str]], *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.names = tuple(names)
-        self._note = ""
 
-    def mark(self, here: str, note: str = "") -> None:
-        """Say which one is open, and a word at the right (PAUSED)."""
+    def mark(self, here: str, notes: Sequence[Span] = ()) -> None:
+        """Say which one is open, and at the right as many of `notes` as fit, first ones first."""
         spans: list[Span] = [(" ", "")]
         for digit, (name, title) in enumerate(self.names, 1):
             spans += [(f" {digit} ", "dim"), (title, "here" if name == here else ""), ("  ", "")]
         used = sum(cell_len(text) for text, _ in spans)
-        if note:
-            spans.append((fit(note + " ", max(0, self.app.size.width - used), "right"), "warn"))
+        room, shown = self.app.size.width - used - 1, []
+        for text, role in notes:
+            room -= cell_len(text) + 2
+            if room < 0:
+                room += cell_len(text) + 2
+                break
+            shown += [("  ", ""), (text, role)]
+        spans += [(" " * max(0, room), ""), *shown] if shown else []
         self.show(tuple(spans))
 
     async def on_click(self, event: Click) -> None:
@@ -91,6 +96,9 @@ class Tabs(Rows):
 class Keys(Rows):
     """The keys that work now, read from the bindings; the last two never give way."""
 
+    GENERAL: ClassVar[tuple[str, ...]] = ("pane", "app")
+    """What the ids of keys begin with that are the same in several panes; they come after a pane's own."""
+
     LAST: ClassVar[tuple[str, ...]] = ("app.help", "app.quit")
 
     def on_mount(self) -> None:
@@ -104,8 +112,10 @@ class Keys(Rows):
     def update(self) -> None:
         """Read the bindings anew."""
         active = [b for b in self.screen.active_bindings.values() if b.enabled and b.binding.show]
-        shown = {b.binding.id or b.binding.key: self._key(b) for b in reversed(active)}
-        order = list(reversed(shown.items()))
+        shown: dict[str, list[Span]] = {}
+        for binding in active:
+            shown.setdefault(binding.binding.id or binding.binding.key, self._key(binding))
+        order = sorted(shown.items(), key=lambda item: item[0].partition(".")[0] in self.GENERAL)
         first = [spans for name, spans in order if name not in self.LAST]
         last = [spans for name, spans in order if name in self.LAST]
         room = self.app.size.width - sum(map(_cells, last)) - 1

@@ -11,6 +11,7 @@ from torchdoctor.widgets.cells import GIB, cell_span, fraction, load_role, numbe
 from torchdoctor.widgets.gpu_rows import history_rows, meter
 from torchprobes.model import GpuSample, HostSample, ProcessSample
 
+SHM = "/dev/shm"  # noqa: S108 - its size is shown, nothing is written there
 HOST_KEY = "host"
 """The key of the host's CPU among the histories."""
 
@@ -36,7 +37,7 @@ def host_rows(host: HostSample, past: Mapping[str, History], width: int, height:
         meter("CPU", (cpu, role), fraction(host.cpu_percent), width),
         meter("memory", _of(host.memory_used_bytes, host.memory_total_bytes), memory, width,
               load_role(memory, *_MEMORY)),
-        meter("/dev/shm", _of(host.shm_used_bytes, host.shm_total_bytes), shm, width, load_role(shm, *_SHM)),
+        meter(SHM, _of(host.shm_used_bytes, host.shm_total_bytes), shm, width, load_role(shm, *_SHM)),
     ]  # fmt: skip
     if number(host.swap_total_bytes):
         swap = fraction(host.swap_used_bytes, host.swap_total_bytes)

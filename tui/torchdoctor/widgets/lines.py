@@ -134,7 +134,7 @@ class Lines(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """One row of the screen."""
-        place, width = y + round(self.scroll_y), self.size.width
+        place, width = y + round(self.scroll_y), self.scrollable_content_region.width
         if place >= len(self.page.lines):
             return Strip.blank(width, self.rich_style)
         plain = ascii_only(self.app)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from torchprobes.catalogue import Probe
 
 _FACT_NAMES = 26
+_FIGURE = 69
+"""Cells of a figure's columns before its labels."""
 _PROGRESS = 24
 
 
@@ -57,7 +59,7 @@ def probe_page(probe: Probe, view: ProbeViewLike | None, repeat: str, width: int
     (mark, role), word = sign(view)
     right = join((word, seconds_text(view), view.result.device if view is not None and view.result else ""))
     name = fit("  " + probe.name, max(cell_len(probe.name) + 4, width - cell_len(right) - 5))
-    rows = [line((name, "title"), (mark + " ", role), (right, role))]
+    rows = [BLANK, line((name, "title"), (mark + " ", role), (right, role))]
     rows += [line(("  " + text, "dim")) for text in wrap(probe.title, width - 4)]
     result = view.result if view is not None else None
     if result is not None:
@@ -72,7 +74,7 @@ def _pending(probe: Probe, view: ProbeViewLike | None, width: int) -> list[Line]
         return rows + ([line(("  needs " + ", ".join(probe.needs), "dim"))] if probe.needs else [])
     rows = [line(("  " + text, "run")) for text in wrap(said(view) or state_of(view), width - 4)]
     if view.done is not None:
-        rows.append(line("  ", *bar(view.done, min(_PROGRESS, width - 10), "run"), f" {view.done:.0%}"))
+        rows.append(line("  ", *bar(view.done, min(_PROGRESS, width - 10), "run"), f" {view.done * 100:.0f} %"))
     return [*rows, line(("  enter shows its output as it is written", "dim"))]
 
 
@@ -123,10 +125,14 @@ def figure_rows(figures: Iterable[Figure], width: int) -> list[Line]:
         labels = " ".join(f"{safe(k)}={safe(v)}" for k, v in figure.labels.items())
         spread = f"± {value_text(figure.spread)}" if figure.spread is not None else ""
         count = f"n {figure.n}" if figure.n > 1 else ""
+        below = cell_len(labels) > width - _FIGURE
         rows.append(line(
             "    ", fit(safe(figure.name), _FACT_NAMES), fit(value_text(figure.value), 12, "right"), " ",
-            fit(safe(figure.unit), 6), (fit(spread, 12), "dim"), (fit(count, 7), "dim"), (labels, "dim"),
+            fit(safe(figure.unit), 6), (fit(spread, 12), "dim"), (fit(count, 7), "dim"),
+            ("" if below else labels, "dim"),
         ))  # fmt: skip
+        if below:
+            rows.append(line((" " * 6 + labels, "dim")))
     return rows
 
 
@@ -134,8 +140,7 @@ def fact_rows(facts: Iterable[Fact], width: int) -> list[Line]:
     """Name and value, and where it was seen."""
     rows: list[Line] = []
     for fact in facts:
-        value = {True: "yes", False: "no", None: "none"}.get(fact.value) if _is_word(fact.value) else None
-        text = value or safe(str(fact.value))
+        text = _value(fact.value)
         evidence = f"  ({safe(fact.evidence)})" if fact.evidence and fact.evidence != text else ""
         texts = wrap(text + evidence, max(20, width - _FACT_NAMES - 6))
         rows.append(line("    ", (fit(safe(fact.name), _FACT_NAMES), "dim"), texts[0]))
@@ -143,8 +148,10 @@ def fact_rows(facts: Iterable[Fact], width: int) -> list[Line]:
     return rows
 
 
-def _is_word(value: object) -> bool:
-    return value is None or isinstance(value, bool)
+def _value(value: str | int | float | bool | None) -> str:
+    if value is None:
+        return "none"
+    return ("yes" if value else "no") if isinstance(value, bool) else safe(str(value))
 
 
 def _evidence_rows(evidence: Iterable[Evidence], width: int) -> list[Line]:

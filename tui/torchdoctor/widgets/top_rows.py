@@ -10,7 +10,7 @@ from torchdoctor.signs import SEVERITIES, VERDICTS
 from torchdoctor.sources import verdicts
 from torchdoctor.text import safe
 from torchdoctor.widgets.finding_rows import by_weight
-from torchprobes.model import Absent, Cell, Target
+from torchprobes.model import REPORT_ORDER, Absent, Cell, Target
 
 if TYPE_CHECKING:
     from torchdoctor.sources import Snapshot
@@ -37,6 +37,12 @@ def _identity(snapshot: Snapshot) -> Line:
     return (*parts, (" · " + torch_text(target), ""), ("  " + safe(why), "dim"))
 
 
+def tally(snapshot: Snapshot) -> list[Span]:
+    """What the probes of this session came to, what matters first."""
+    found = verdicts(snapshot)
+    return [(f"{VERDICTS[v][0]} {found[v]} {v.value}", VERDICTS[v][1]) for v in REPORT_ORDER if v in found]
+
+
 def torch_text(target: Target) -> str:
     """The target's torch, as tier 0 tells it."""
     if target.torch is None:
@@ -56,9 +62,6 @@ def _verdict(snapshot: Snapshot) -> Line:
         sign = (mark + " ", role)
     text = snapshot.verdict or snapshot.sampler or "looking at this machine"
     spans: list[Span] = [(" ", ""), sign, (safe(text), "")]
-    for verdict, count in verdicts(snapshot).items():
-        mark, role = VERDICTS[verdict]
-        spans += [("  ", ""), (f"{mark} {count} {verdict.value}", role)]
     target = snapshot.target
     if target is not None and target.refusal:
         spans += [("  ", ""), ("▲ " + safe(target.refusal), "warn")]

@@ -1,0 +1,64 @@
+"""What the first frame does not need, imported when it is first asked for: the whole start depends on it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from textual.command import Provider
+    from textual.screen import ModalScreen, Screen
+    from textual.widget import Widget
+
+    from .interfaces import Engines
+    from .widgets.lines import Lines
+
+PANES: Final = {
+    "gpus": ("GPUs", "GpusPane"),
+    "probes": ("Probes", "ProbesPane"),
+    "jobs": ("Jobs", "JobsPane"),
+    "logs": ("Logs", "LogsPane"),
+    "report": ("Report", "ReportPane"),
+}
+"""Module in `panes` -> (title, class), in the order of the digits."""
+
+TITLES: Final = {name: title for name, (title, _) in PANES.items()}
+
+
+def _module(name: str) -> Any:
+    return import_module(f".{name}", __package__)
+
+
+def pane(name: str) -> Any:
+    """A new pane: a widget that keeps the protocol `panes.base.Pane`."""
+    return getattr(_module(f"panes.{name}"), PANES[name][1])()
+
+
+def engines() -> Engines:
+    """The machine half; called in a thread."""
+    made: Engines = _module("engines").real()
+    return made
+
+
+def actions() -> type[Provider]:
+    """The entries of the palette."""
+    found: type[Provider] = _module("palette").Actions
+    return found
+
+
+def help_screen(under: Screen[Any], title: str, text: str) -> ModalScreen[None]:
+    """Help for the pane that is open on `under`."""
+    made: ModalScreen[None] = _module("dialogs").HelpScreen(under, title, text)
+    return made
+
+
+def question(text: str, yes: str) -> ModalScreen[bool]:
+    """A question that is answered by y or n."""
+    made: ModalScreen[bool] = _module("dialogs").Question(text, yes)
+    return made
+
+
+def search_line(lines: Lines) -> Widget:
+    """The line that asks what to search for."""
+    made: Widget = _module("widgets.search_line").SearchLine(lines)
+    return made
