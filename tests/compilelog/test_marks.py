@@ -9,8 +9,8 @@ import pytest
 from torchprobes.compilelog.marks import Mark, Marks
 
 LOG = b"""\
-V1123 06:15:03.456000 18663 torch/_dynamo/symbolic_convert.py:5124] [0/0] [__graph_breaks] Graph break in user code at m:9
-V1123 06:15:03.456000 18663 torch/_dynamo/symbolic_convert.py:5124] [0/0] [__graph_breaks] Graph Break Reason: a print
+V1123 06:15:03.456000 18 torch/_dynamo/symbolic_convert.py:5124] [0/0] [__graph_breaks] Graph break in user code at m:9
+V1123 06:15:03.456000 18 torch/_dynamo/symbolic_convert.py:5124] [0/0] [__graph_breaks] Graph Break Reason: a print
 plain words
 [rank0]:W1123 06:15:04.000000 7 torch/_dynamo/x.py:1] [2/0] Graph break from `Tensor.item()`, consider setting:
 [rank0]:W1123 06:15:04.000000 7 torch/_dynamo/x.py:1] [2/0]     torch._dynamo.config.capture_scalar_outputs = True

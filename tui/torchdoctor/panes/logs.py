@@ -24,9 +24,9 @@ NARROW = 76
 class LogsPane(Widget):
     """Follows one run directory, torch_compile_debug tree, folder or file."""
 
-    HELP = """\
+    HELP: ClassVar[str] = """\
 The left side lists what the run has written so far, with the size of each file; new files appear by themselves.
-The right side shows the file under the cursor as it grows. `enter` goes to its lines, `tab` back to the list.
+The right side shows the file under the cursor as it grows. `enter` goes to its lines, `tab` back to the list. `.` shows torch's line prefixes whole.
 """
 
     DEFAULT_CSS = """
@@ -95,6 +95,11 @@ The right side shows the file under the cursor as it grows. `enter` goes to its 
             self.files.show(tree)
             self._say_title()
         self.log_view.refresh_data()
+
+    def plain_text(self) -> str:
+        """What is on screen of the log, as text."""
+        lines = self.log_view.lines
+        return "\n".join(lines.safe_lines(lines.scroll_offset.y, lines.size.height))
 
     def stop(self) -> None:
         """Let all threads and children of this pane end; does not wait."""

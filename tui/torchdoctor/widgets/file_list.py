@@ -19,6 +19,7 @@ from textual.strip import Strip
 
 from torchdoctor.text import ascii_only, safe, size_text
 from torchdoctor.widgets.log_paint import TONES, part_style, sign
+from torchdoctor.widgets.plain_scrollbar import use_plain_scrollbar
 from torchprobes.compilelog.follow import FileView, Tree
 from torchprobes.compilelog.marks import Mark
 
@@ -79,12 +80,19 @@ def _folder_words(folder: str) -> str:
     return f"pid {run[4]} at {run[1]}:{run[2]}:{run[3]}" if run else folder
 
 
-class FileList(ScrollView, can_focus=True):
+class FileList(ScrollView, can_focus=True, inherit_bindings=False):
     """A cursor over the files of a tree."""
 
     DEFAULT_CSS = """
-    FileList { scrollbar-color: $panel-lighten-2; scrollbar-background: $surface; background: $surface; color: $foreground; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0;
-        overflow-x: hidden; }
+    FileList {
+        background: $surface;
+        color: $foreground;
+        scrollbar-size-vertical: 1;
+        scrollbar-size-horizontal: 0;
+        scrollbar-color: $panel-lighten-2;
+        scrollbar-background: $surface;
+        overflow-x: hidden;
+    }
     FileList > .files--folder { color: $text-primary; text-style: bold; }
     FileList > .files--dim { color: $text-muted; }
     FileList > .files--error { color: $text-error; text-style: bold; }
@@ -94,6 +102,7 @@ class FileList(ScrollView, can_focus=True):
     FileList:focus > .files--cursor { background: $primary-muted; text-style: bold; }
     FileList:ansi > .files--cursor { text-style: bold reverse; }
     FileList:nocolor > .files--cursor { text-style: bold reverse; }
+    FileList:ansi > .files--dim, FileList:nocolor > .files--dim { color: $foreground; text-style: dim; }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         f"files--{part}" for part in ("folder", "dim", "error", "warning", "mark", "cursor")
@@ -123,6 +132,10 @@ class FileList(ScrollView, can_focus=True):
         self._rows: tuple[Row, ...] = ()
         self._at = -1
         self._cause = ""
+
+    def on_mount(self) -> None:
+        """Where signs are ASCII, so is the scroll bar."""
+        use_plain_scrollbar(self)
 
     @property
     def file(self) -> FileView | None:

@@ -17,6 +17,7 @@ from textual.strip import Strip
 
 from torchdoctor.text import ascii_only, safe_line
 from torchdoctor.widgets.log_paint import Painter, part_style
+from torchdoctor.widgets.plain_scrollbar import use_plain_scrollbar
 from torchprobes.compilelog.document import NO_PAGE, Document, DocumentView
 from torchprobes.compilelog.lines import SHOWN, Line
 
@@ -29,7 +30,7 @@ AHEAD = 2
 PARTS = ("dim", "error", "warning", "mark", "hit", "name", "keyword", "string", "comment", "number", "cursor")
 
 
-class LogLines(ScrollView, can_focus=True):
+class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
     """A window on the lines of a document, with a cursor line."""
 
     DEFAULT_CSS = """
@@ -56,6 +57,8 @@ class LogLines(ScrollView, can_focus=True):
     LogLines:focus > .log--cursor { background: $primary-muted; text-style: bold; }
     LogLines:ansi > .log--cursor { text-style: bold underline; }
     LogLines:nocolor > .log--cursor { text-style: bold underline; }
+    LogLines:ansi > .log--dim, LogLines:nocolor > .log--dim { color: $foreground; text-style: dim; }
+    LogLines:nocolor > .log--warning { text-style: bold; }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"log--{part}" for part in PARTS}
 
@@ -87,6 +90,10 @@ class LogLines(ScrollView, can_focus=True):
         self._settled = False
 
     # --- what is shown ----------------------------------------------------------------------------------------
+
+    def on_mount(self) -> None:
+        """Where signs are ASCII, so is the scroll bar."""
+        use_plain_scrollbar(self)
 
     def open(self, document: Document | None, language: str, *, follow: bool) -> None:
         """Show another document; the old one is closed."""
