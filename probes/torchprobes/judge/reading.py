@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..model import Figure, Readings
+from ..model import Fact, Figure, Readings
 
 
 def figure(readings: Readings, name: str, **labels: str) -> Figure | None:
@@ -21,6 +21,17 @@ def text(readings: Readings, name: str) -> str:
     """The value of a fact as text; "" if it is absent or holds nothing."""
     fact = readings.fact(name)
     return "" if fact is None or fact.value is None else str(fact.value)
+
+
+def facts(readings: Readings, start: str, end: str = "") -> tuple[Fact, ...]:
+    """The facts whose names begin with `start` and end with `end`, in the order in which they were told."""
+    return tuple(f for f in readings.facts if f.name.startswith(start) and f.name.endswith(end))
+
+
+def raised(readings: Readings, name: str) -> str | None:
+    """What was raised under that name (`kit.raised`), type and text on one line; None if nothing was."""
+    kind = text(readings, name)
+    return line(f"{kind}: {text(readings, name + '.message')}") if kind else None
 
 
 def is_true(readings: Readings, name: str) -> bool | None:

@@ -19,6 +19,7 @@ STALL_S = 40.0
 """DataLoader's own timeout: a batch that takes longer is told as an error and not waited for."""
 
 TOLD_WITHIN_S = 20.0
+SETTLE_S = 5.0
 START_METHODS = ("fork", "spawn", "forkserver")
 
 
@@ -139,7 +140,7 @@ def _raising_worker(torch):
         kit.fact("dataloader.exception", "silent", "an epoch over a broken item ended without an error")
     except KeyError as error:
         told = "item 100 is broken" in str(error)
-        kit.fact("dataloader.exception", "told" if told else "mute", str(error)[-300:])
+        kit.fact("dataloader.exception", "told" if told else "mute", str(error)[:300])
     except Exception as error:
         kit.raised("dataloader.exception.raised", error)
 
@@ -187,6 +188,7 @@ def _tell_limits(torch):
 def _leftovers():
     """What a loader may leave behind: open descriptors, children (zombies too), files in /dev/shm."""
     gc.collect()
+    multiprocessing.active_children()  # reaps those that have ended, as the next start of a worker would
     children = _children()
     return {
         "descriptors": len(_listdir("/proc/self/fd")),
@@ -197,7 +199,12 @@ def _leftovers():
 
 
 def _compare_leftovers(case, before):
+    """What stays: workers that are on their way out get SETTLE_S to go."""
+    deadline = time.perf_counter() + SETTLE_S
     after = _leftovers()
+    while any(after[name] > before[name] for name in after) and time.perf_counter() < deadline:
+        time.sleep(0.05)
+        after = _leftovers()
     for name in sorted(after):
         seen = "%d before, %d after" % (before[name], after[name])
         kit.fact("dataloader.left.%s.%s" % (case, name), after[name] - before[name], seen)

@@ -29,7 +29,9 @@ HANGS_WITH_DEVICE_ID = ((2, 6, 0), (2, 7, 1))
 def run(request):
     """The probe, as one rank of it."""
     if "RANK" not in os.environ:
-        raise kit.Skip("ddp.allreduce runs in ranks, and nothing here started ranks: it needs torchrun")
+        raise kit.Skip(
+            "it runs in ranks, and behind a launcher prefix none can be started yet: run torchdoctor in there"
+        )
     kit.emit("hb", name="importing")
     torch = kit.import_torch()
     if not torch.distributed.is_available():
@@ -80,6 +82,8 @@ class _Rank:
             place = "a GPU for every rank" if self.backend == "nccl" else "CPU tensors, one node"
             kit.fact("ddp.backend", self.backend, place)
             kit.fact("ddp.ranks", self.ranks, "WORLD_SIZE")
+            if self.backend == "nccl":
+                kit.fact("ddp.gpu", self.torch.cuda.get_device_name(self.where), "of rank 0")
             kit.fact("ddp.gloo_interface", os.environ.get("GLOO_SOCKET_IFNAME"), "GLOO_SOCKET_IFNAME")
 
     def _meet(self):

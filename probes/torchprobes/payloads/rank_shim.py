@@ -1,4 +1,4 @@
-"""Starts one rank so that it cannot outlive torchrun: `python rank_shim.py COMMAND ARGS...`.
+"""Starts one rank so that it cannot outlive torchrun: `python rank_shim.py RUN_ID PROGRAM ARGS...`.
 
 Ranks are sessions of their own, so neither the terminal nor the process group of torchrun reaches them, and a
 SIGKILL of torchrun would leave them running (measured: all of them, for as long as was watched). This asks the
@@ -28,11 +28,11 @@ def die_with_parent():
     return ""
 
 
-def parent_is(run_id):
+def parent_names(run_id):
     """Whether the parent's command line names this run: the parent may have died before the request was made."""
     try:
         with open("/proc/%d/cmdline" % os.getppid(), "rb") as file:
-            return run_id.encode() in file.read().split(b"\0")
+            return os.fsencode(run_id) in file.read().split(b"\0")
     except OSError:
         return False
 
@@ -42,13 +42,13 @@ def main():
     why_not = die_with_parent()
     if why_not:
         sys.stderr.write("this rank may outlive its launcher: prctl: %s\n" % why_not)
-    elif not parent_is(os.environ.get("TORCHELASTIC_RUN_ID", "")):
+    elif not parent_names(sys.argv[1]):
         sys.stderr.write("the launcher of this rank is gone: not started\n")
         sys.exit(NO_PARENT)
     try:
-        os.execve(sys.argv[1], sys.argv[1:], os.environ)
+        os.execve(sys.argv[2], sys.argv[2:], os.environ)
     except OSError as error:
-        sys.stderr.write("cannot start %s: %s\n" % (sys.argv[1], error.strerror))
+        sys.stderr.write("cannot start %s: %s\n" % (sys.argv[2], error.strerror))
         sys.exit(CANNOT_START)
 
 

@@ -7,9 +7,13 @@ import difflib
 from .base import Card
 from .compiler import CARDS as _COMPILER
 from .cudagraph import CARDS as _CUDAGRAPH
+from .data import CARDS as _DATA
+from .ddp import CARDS as _DDP
+from .export import CARDS as _EXPORT
+from .identity import CARDS as _IDENTITY
 from .runner import CARDS as _RUNNER
 
-CARDS: tuple[Card, ...] = _COMPILER + _CUDAGRAPH + _RUNNER
+CARDS: tuple[Card, ...] = _IDENTITY + _EXPORT + _COMPILER + _CUDAGRAPH + _DDP + _DATA + _RUNNER
 
 _BY_ID = {card.id: card for card in CARDS}
 
