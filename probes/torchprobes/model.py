@@ -361,7 +361,9 @@ class HostSample(Frozen, frozen=True, kw_only=True):
 class Sample(Frozen, frozen=True, kw_only=True):
     """One reading of the whole telemetry at one instant: a JSON line on the sampler's pipe.
 
-    `driver_state` is "ok", or in words why there is no GPU to read ("no NVIDIA driver on this machine").
+    `driver_state` is "ok", or in words why there is no GPU to read ("no NVIDIA GPU on this machine"). `hardware`
+    is how many NVIDIA GPUs the PCI bus and the device files show, whatever the driver says. `cost_ms` is what the
+    driver's calls of one tick took.
     """
 
     t_ns: int
@@ -372,6 +374,7 @@ class Sample(Frozen, frozen=True, kw_only=True):
     gpus: tuple[GpuSample, ...]
     processes: tuple[ProcessSample, ...]
     host: HostSample
+    hardware: int = 0
     cost_ms: float = 0.0
 
 

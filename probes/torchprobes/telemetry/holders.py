@@ -1,0 +1,76 @@
+"""Who of us holds the driver: sampler children of this user, whichever console or command started them.
+
+They are found by what they are and not by files that they left: a process of this user whose command line runs a
+`torchprobes/telemetry/sampler.py` isolated, as nothing but `source` starts it. A pid is believed only together with
+its start time, and signalled through a pidfd, so that a number that was used again is never hit.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from pathlib import Path
+
+from ..model import Frozen
+from ..rundir import start_ticks
+
+_FILE = (b"torchprobes", b"telemetry", b"sampler.py")
+_OPTIONS = [b"-I", b"-B"]
+
+
+class Holder(Frozen, frozen=True, kw_only=True):
+    """One sampler child: its pid with its start time, and the process that started it."""
+
+    pid: int
+    start_ticks: int
+    parent: int
+
+
+def find(proc: Path = Path("/proc")) -> tuple[Holder, ...]:
+    """Our samplers that live now, of this user; none where there is no /proc."""
+    try:
+        pids = sorted(int(name) for name in os.listdir(proc) if name.isdigit())
+    except OSError:
+        return ()
+    return tuple(holder for pid in pids if pid != os.getpid() and (holder := _holder(pid, proc)) is not None)
+
+
+def _holder(pid: int, proc: Path) -> Holder | None:
+    try:
+        if os.stat(proc / str(pid)).st_uid != os.getuid() or not _is_sampler(
+            (proc / str(pid) / "cmdline").read_bytes()
+        ):
+            return None
+        ticks = start_ticks(pid)
+        parent = int((proc / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return None if ticks is None else Holder(pid=pid, start_ticks=ticks, parent=parent)
+
+
+def _is_sampler(command_line: bytes) -> bool:
+    words = command_line.rstrip(b"\0").split(b"\0")
+    return len(words) > 3 and words[1:3] == _OPTIONS and tuple(words[3].split(b"/")[-3:]) == _FILE
+
+
+def close(holder: Holder, deadline_s: float) -> str:
+    """Ask a sampler to end (SIGTERM) and wait for that; "" if it did, else why not, in words."""
+    try:
+        handle = os.pidfd_open(holder.pid)
+    except ProcessLookupError:
+        return ""
+    except (AttributeError, OSError) as error:
+        return f"it cannot be reached safely: {error}"
+    try:
+        if start_ticks(holder.pid) != holder.start_ticks:
+            return ""  # it ended, and its number belongs to somebody else now
+        signal.pidfd_send_signal(handle, signal.SIGTERM)
+        ended, _, _ = select.select([handle], [], [], deadline_s)
+    except ProcessLookupError:
+        return ""
+    except OSError as error:
+        return str(error.strerror)
+    finally:
+        os.close(handle)
+    return "" if ended else f"it has not ended in {deadline_s:g} s: it sits in a driver call that cannot be interrupted"

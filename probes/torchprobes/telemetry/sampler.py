@@ -1,0 +1,185 @@
+"""The sampler child: one JSON line a sample on stdout, until stdin closes.
+
+Its main thread never calls the driver: one thread opens it, one thread a GPU reads it, so that a driver that hangs
+stops nothing but its own cells. No CUDA context is ever made. Run by path, see `source`.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import threading
+import time
+from pathlib import Path
+
+if __package__ in (None, ""):  # run by path, isolated: nothing of the caller's environment is on sys.path
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import msgspec
+import pynvml
+
+from torchprobes.model import Absent, Cell, CellState, GpuSample, ProcessSample, Sample
+from torchprobes.telemetry import hardware, host, nvml
+from torchprobes.telemetry.gpu_thread import HUNG_S, GpuThread, Identity
+
+ONCE_S = 2.5
+"""How long one sample waits for GPUs that do not answer; they are then told as hung."""
+
+RETRY_S = 5.0
+"""How often a driver that could not be opened is tried again: it may be loaded while we run."""
+
+_MISSING = Absent(state=CellState.NOT_SUPPORTED, why="no driver")
+
+
+class Driver:
+    """Opens NVML in a thread of its own and starts a thread a GPU."""
+
+    def __init__(self, period_s: float) -> None:
+        self.state = "opening the driver"
+        self.version: Cell = _MISSING
+        self.cuda: Cell = _MISSING
+        self.gpus: tuple[GpuThread, ...] = ()
+        self.settled = threading.Event()
+        self._period_s = period_s
+        self._since = time.monotonic()
+
+    def start(self) -> None:
+        """Begin."""
+        threading.Thread(target=self._run, name="driver", daemon=True).start()
+
+    def words(self) -> str:
+        """`ok`, or in words why there is nothing to read."""
+        waited = time.monotonic() - self._since
+        if not self.settled.is_set() and waited > HUNG_S:
+            return f"hung: the driver has not answered for {waited:.0f} s; look for a process in state D, and at dmesg"
+        return self.state
+
+    def _run(self) -> None:
+        while not self._open():
+            self.settled.set()
+            time.sleep(RETRY_S)
+        self.settled.set()
+
+    def _open(self) -> bool:
+        try:
+            pynvml.nvmlInit()
+            self.version = str(pynvml.nvmlSystemGetDriverVersion())
+            self.cuda = _cuda_version()
+            count = pynvml.nvmlDeviceGetCount()
+        except Exception as error:  # noqa: BLE001 - whatever the library does, the person gets its words
+            self.state = nvml.init_failure(error, hardware.count())
+            return False
+        self.gpus = tuple(_gpu(index, self._period_s) for index in range(count))
+        for gpu in self.gpus:
+            gpu.start()
+        self.state = "ok" if count else "the driver is loaded and shows no GPU"
+        return True
+
+
+def _cuda_version() -> Cell:
+    try:
+        number = int(pynvml.nvmlSystemGetCudaDriverVersion_v2())
+    except pynvml.NVMLError as error:
+        return nvml.absent(error)
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+def _gpu(index: int, period_s: float) -> GpuThread:
+    """A GPU by its index; one that is lost already keeps its row, known by its index alone."""
+    try:
+        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+        identity = Identity(
+            index, str(pynvml.nvmlDeviceGetUUID(handle)), str(pynvml.nvmlDeviceGetPciInfo(handle).busId)
+        )
+    except pynvml.NVMLError as error:
+        return _Unreachable(Identity(index, f"index-{index}", ""), error, period_s)
+    return GpuThread(identity, handle, period_s)
+
+
+class _Unreachable(GpuThread):
+    """A GPU that gives no handle: every reading says why."""
+
+    def __init__(self, identity: Identity, error: Exception, period_s: float) -> None:
+        super().__init__(identity, None, period_s)
+        self._error = error
+
+    def _ask(self, name: str, calls: object) -> Absent:
+        return nvml.absent(self._error)
+
+
+def compose(driver: Driver) -> Sample:
+    """The newest of everything as one sample."""
+    gpus: list[GpuSample] = []
+    processes: list[ProcessSample] = []
+    for gpu in driver.gpus:
+        sample, found = gpu.sample()
+        gpus.append(sample)
+        processes += found
+    return Sample(
+        t_ns=time.time_ns(),
+        m_ns=time.monotonic_ns(),
+        driver=driver.version,
+        cuda=driver.cuda,
+        driver_state=driver.words(),
+        gpus=tuple(gpus),
+        processes=tuple(processes),
+        host=host.read(),
+        hardware=hardware.count(),
+        cost_ms=round(sum(gpu.looked.cost_ms for gpu in driver.gpus if gpu.looked), 3),
+    )
+
+
+def say(sample: Sample) -> None:
+    """Write one line; a reader that is gone ends this process."""
+    data = msgspec.json.encode(sample) + b"\n"
+    try:
+        while data:
+            data = data[os.write(1, data) :]
+    except OSError:
+        os._exit(0)
+
+
+def wait_for_all(driver: Driver, seconds: float) -> None:
+    """Wait until every GPU was read once, at most so long."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if driver.settled.is_set() and all(gpu.looked for gpu in driver.gpus):
+            return
+        time.sleep(0.002)
+
+
+def run(period_s: float) -> None:
+    """Sample until stdin closes; `release` on it lets go of the driver and ends."""
+    driver = Driver(period_s)
+    host.read()  # the first CPU percentage has nothing to compare with
+    driver.start()
+    wait_for_all(driver, min(0.3, period_s))
+    due = time.monotonic()
+    while True:
+        say(compose(driver))
+        due = max(due + period_s, time.monotonic())
+        while (left := due - time.monotonic()) > 0:
+            if select.select([0], [], [], left)[0] and not os.read(0, 4096):
+                os._exit(0)  # a thread in the driver is not waited for
+
+
+def once() -> None:
+    """One sample of everything, then the end."""
+    driver = Driver(60.0)
+    host.read()
+    driver.start()
+    wait_for_all(driver, ONCE_S)
+    say(compose(driver))
+    os._exit(0)
+
+
+def main(arguments: list[str]) -> None:
+    """`--once`, or the seconds between samples."""
+    if arguments == ["--once"]:
+        once()
+    run(float(arguments[0]) if arguments else 0.5)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
