@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 import msgspec
-from torchprobes.runner.check import Check, Options
+from torchprobes.runner.check import Check
 
 import torchdoctor
 import torchprobes
@@ -24,6 +24,8 @@ from torchprobes.model import Report, Target, Verdict
 from torchprobes.reports import write
 from torchprobes.reports.text import plain
 from torchprobes.rundir import RunDir
+from torchprobes.runner import recovery
+from torchprobes.runner.snapshot import Options
 from torchprobes.target import find_targets
 
 from ._interrupts import Interrupts
@@ -117,6 +119,7 @@ def run_to_its_end(run: RunDir, settings: Settings) -> tuple[Report, int | None]
     with Interrupts() as interrupts:
         witness.start()
         if probes:
+            recovery.recover(run, [probe.name for probe in probes])
             check = Check(run, info.target, probes, options, BUILDERS)
             check.start()
             _watch(check, interrupts)

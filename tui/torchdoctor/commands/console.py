@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+import threading
+from importlib import import_module
 
 import click
 
@@ -19,18 +22,23 @@ def open_console(ctx: click.Context, logs: str | None = None) -> int:
     """
     if logs is not None:
         ctx.ensure_object(dict)["logs"] = logs
-    settings = settings_of(ctx)
     if not _has_screen():
-        return _without_screen(settings)
+        return _without_screen(settings_of(ctx))
+    _import_behind()
+    settings = settings_of(ctx)
     # Textual and the panes cost a quarter of a second: nobody else pays for them.
     from torchdoctor.app import run
-    from torchdoctor.journal import Journal, folder_beside_runs
 
-    journal = Journal(lambda: folder_beside_runs(settings.out)).start()
-    try:
-        return run(settings)
-    finally:
-        journal.stop()
+    return run(settings)
+
+
+def _import_behind() -> None:
+    """Begin to import the screen while the settings wait for the child that reads `config.toml`.
+
+    Without the garbage collector, which finds nothing in what is imported; the app turns it on after its first frame.
+    """
+    gc.disable()
+    threading.Thread(target=import_module, args=("torchdoctor.app",), daemon=True, name="import").start()
 
 
 def _has_screen() -> bool:
