@@ -5,7 +5,6 @@ Files are followed by offset, so that a poll costs what is new. What is not an e
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from ..model import Event, Figure, Frozen
 from ..runner.events import EventTail
 
 MOST_ROWS = 4096
+MOST_RANKS = 10**6
 MOST_FIGURES = 256
 
 STATES = ("starting", "importing", "initialising", "reducing", "stepping", "ended", "failed")
@@ -157,7 +157,7 @@ class Ranks:
 
     def _take(self, event: Event) -> None:
         """Change the row that an event belongs to; what no rank wrote belongs to none."""
-        if event.rank is None:
+        if event.rank is None or not 0 <= event.rank < MOST_RANKS:
             return
         key = (event.attempt or 0, event.rank, event.pid)
         row = self._rows.get(key)
@@ -181,6 +181,15 @@ class Ranks:
     def _finish(self, row: RankRow, now_ns: int) -> RankRow:
         age = max(0.0, (now_ns - row.last_event_ns) / 1e9) if row.last_event_ns else None
         row = _replace(row, last_event_age_s=age)
-        if self._local and not row.over and not os.path.exists(f"/proc/{row.pid}"):
+        if self._local and not row.over and _gone(row.pid):
             return _replace(row, state="failed", why=row.why or "its process is gone, and it said no end")
         return row
+
+
+def _gone(pid: int) -> bool:
+    """Whether a process has ended: no entry in /proc, or a zombie that waits to be reaped."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return True
+    return stat.rpartition(b")")[2].split()[:1] == [b"Z"]

@@ -1,0 +1,134 @@
+"""env.identity in real processes: a sound PyTorch, one that is absent, one that raises, one that kills."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from payload_modules import load
+from payload_process import Said, run_payload
+
+from torchprobes.model import Verdict
+
+NAME = "env.identity"
+
+
+def value(said: Said, name: str) -> object:
+    fact = said.readings.fact(name)
+    assert fact is not None, f"{name} was not told"
+    return fact.value
+
+
+def with_fake_torch(tmp_path: Path, code: str) -> dict[str, str]:
+    """An environment in which `import torch` runs `code`."""
+    package = tmp_path / "fake" / "torch"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(code)
+    return {"PYTHONPATH": str(tmp_path / "fake")}
+
+
+def test_a_sound_pytorch_is_identified_and_answers(tmp_path: Path) -> None:
+    said = run_payload(tmp_path / "run", NAME, environ={"CUDA_LAUNCH_BLOCKING": "1"})
+    assert value(said, "torch.version") == importlib.metadata.version("torch")
+    assert value(said, "python.executable") == sys.executable
+    assert value(said, "torch.process") == "ended"
+    assert value(said, "cpu.answer") == "right"
+    assert value(said, "numpy.bridge") == "right"
+    assert value(said, "environ.CUDA_LAUNCH_BLOCKING") == "1"
+    assert "TD-ENV-017" in said.ids
+    # The toggle is told apart from what is there.
+    fact = said.readings.fact("cudnn.enabled")
+    assert fact is not None
+    assert "toggle" in fact.evidence
+    assert isinstance(value(said, "cudnn.available"), bool)
+
+
+def test_a_pytorch_that_raises_on_import_is_a_fail_with_its_words(tmp_path: Path) -> None:
+    cause = "libcudart.so.12: cannot open shared object file"
+    said = run_payload(tmp_path / "run", NAME, environ=with_fake_torch(tmp_path, f"raise ImportError({cause!r})"))
+    assert said.judgement.verdict is Verdict.FAIL
+    assert "TD-ENV-002" in said.ids
+    assert cause in said.judgement.reason
+    assert cause in (said.folder / "artifacts" / "torch.import.traceback.txt").read_text()
+
+
+def test_a_pytorch_that_kills_its_process_is_a_fail_with_the_signal(tmp_path: Path) -> None:
+    code = "import os, signal; os.kill(os.getpid(), signal.SIGILL)"
+    said = run_payload(tmp_path / "run", NAME, environ=with_fake_torch(tmp_path, code))
+    assert said.judgement.verdict is Verdict.FAIL
+    assert "TD-ENV-003" in said.ids
+    assert "killed by SIGILL" in said.judgement.reason
+
+
+def test_a_python_without_pytorch_is_a_fail_that_says_so_once(tmp_path: Path) -> None:
+    hide = tmp_path / "hide"
+    hide.mkdir()
+    (hide / "sitecustomize.py").write_text(
+        "import sys, site\nsite.main = None\nsys.path[:] = [p for p in sys.path if 'site-packages' not in p]\n"
+    )
+    said = run_payload(tmp_path / "run", NAME, environ={"PYTHONPATH": str(hide)})
+    assert said.judgement.verdict is Verdict.FAIL
+    assert [i for i in said.ids if i <= "TD-ENV-003"] == ["TD-ENV-001"]
+
+
+@pytest.mark.parametrize(
+    ("archs", "capability", "match"),
+    [
+        (["sm_80", "sm_90"], (9, 0), "exact"),
+        (["sm_80", "sm_86"], (8, 9), "same major"),
+        (["sm_90a"], (9, 0), "exact"),
+        (["sm_100a"], (10, 3), "none"),
+        (["sm_70", "compute_70"], (12, 0), "ptx"),
+        (["sm_80", "sm_90"], (12, 0), "none"),
+        (["sm_90", "compute_90"], (8, 0), "none"),
+        (["sm_120"], (12, 1), "same major"),
+        (["gfx90a", "gfx942"], (9, 4), "unknown"),
+        ([], (8, 0), "unknown"),
+    ],
+)
+def test_what_a_build_holds_for_a_device(
+    monkeypatch: pytest.MonkeyPatch, archs: Sequence[str], capability: tuple[int, int], match: str
+) -> None:
+    assert load(monkeypatch, "stack").arch_match(archs, *capability) == match
+
+
+def test_interpreters_are_told_apart_by_file_and_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    identity = load(monkeypatch, "identity", "stack").identity
+    real = tmp_path / "usr" / "python3.11"
+    real.parent.mkdir()
+    real.touch()
+    for name in ("one", "two"):
+        folder = tmp_path / name / "bin"
+        folder.mkdir(parents=True)
+        (tmp_path / name / "pyvenv.cfg").touch()
+        (folder / "python").symlink_to(real)
+        (folder / "python3").symlink_to("python")
+    alias = tmp_path / "alias"
+    alias.symlink_to(tmp_path / "one" / "bin" / "python3")
+    one = identity(str(tmp_path / "one" / "bin" / "python"))
+    assert identity(str(tmp_path / "one" / "bin" / "python3")) == one
+    assert identity(str(alias)) == one
+    assert identity(str(tmp_path / "two" / "bin" / "python")) != one
+    assert identity(str(real)) != one
+
+
+def test_a_loop_of_links_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    assert load(monkeypatch, "identity", "stack").identity(str(tmp_path / "a"))[1] == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("http://me:pw@proxy:80/x", "http://***@proxy:80/x"),
+        ("max_split_size_mb:512", "max_split_size_mb:512"),
+        ("HF_TOKEN=hf_abc other", "HF_TOKEN=*** other"),
+        ("/opt/lib:/usr/lib", "/opt/lib:/usr/lib"),
+    ],
+)
+def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch, text: str, masked: str) -> None:
+    assert load(monkeypatch, "identity", "stack").mask(text) == masked
