@@ -1,0 +1,138 @@
+"""Readings of sound runs, in short; a test breaks one thing in them and looks what is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torchprobes.catalogue import PROBES
+from torchprobes.judge import judge
+from torchprobes.model import Fact, Figure, Judgement, Outcome, Readings
+
+Facts = Mapping[str, object]
+
+IDENTITY: Facts = {
+    "python.executable": "/env/bin/python",
+    "python.version": "3.11.7",
+    "torch.found": True,
+    "torch.import": "ok",
+    "torch.process": "ended",
+    "torch.version": "2.11.0+cu130",
+    "torch.build.cuda": "13.0",
+    "torch.cpu_only": False,
+    "torch.arch_list": "sm_80 sm_90 sm_100 compute_100",
+    "torch.copies": 1,
+    "cpu.answer": "right",
+    "cudnn.available": True,
+    "cudnn.version": 91900,
+    "numpy.version": "2.1.0",
+    "numpy.bridge": "right",
+    "triton.found": True,
+    "compiler.path": "/usr/bin/g++",
+    "driver.version": "580.95.05",
+    "driver.cuda": "13.0",
+    "node.nvidia": 8,
+    "cuda.available": True,
+    "cuda.name": "NVIDIA H200",
+    "cuda.capability": "9.0",
+    "cuda.arch": "exact",
+    "cuda.answer": "right",
+    "loaded.cudart": 1,
+}
+
+SIGNATURE: Facts = {
+    "forward.annotated": "complete",
+    "forward.bare": "open",
+    "forward.unresolved": "unresolved",
+    "forward.detector": True,
+    "forward.call": "right",
+    "forward.script": "right",
+    "forward.fx": "right",
+    "forward.library.complete": 104,
+    "forward.library": 117,
+}
+
+EXPORT: Facts = {
+    "export.static.bytes": 12927,
+    "export.static.here.32": 0.0,
+    "export.static.fresh.32": 0.0,
+    "export.dynamic.bytes": 13324,
+    "export.dynamic.here.32": 0.0,
+    "export.dynamic.here.48": 0.0,
+    "export.dynamic.fresh.32": 0.0,
+    "export.dynamic.fresh.48": 0.0,
+    "export.fresh.pid": 4711,
+    "export.fresh.ending": 0,
+    "export.comparison": True,
+}
+
+DATALOADER: Facts = {
+    **{f"dataloader.workers-{n}.order": "exact" for n in (0, 2, 4)},
+    "dataloader.spawn.order": "exact",
+    "dataloader.persistent.kept": True,
+    "dataloader.exception": "told",
+    "dataloader.killed": "told",
+    "dataloader.sharing": "file_descriptor",
+    **{
+        f"dataloader.left.{case}.{what}": 0
+        for case in ("fork", "killed")
+        for what in ("descriptors", "children", "zombies", "shm_files")
+    },
+    "shm.total_bytes": 64 << 30,
+    "limit.open_files": 65536,
+}
+
+DDP: Facts = {
+    "ddp.backend": "nccl",
+    "ddp.ranks": 2,
+    "ddp.gpu": "NVIDIA H200",
+    "ddp.sums": "right",
+    "ddp.parameters": "bit-equal",
+    "ddp.parameters.detector": True,
+}
+
+
+def figure(name: str, value: float, n: int = 1, **labels: str) -> Figure:
+    """A figure whose unit does not matter to a rule."""
+    return Figure(name=name, value=value, unit="", n=n, labels=labels)
+
+
+DDP_FIGURES = (
+    figure("init_ok", 5, n=5, backend="nccl"),
+    figure("sums_checked", 1760),
+    figure("allreduce_us", 30, n=200, size="1 KiB"),
+    figure("allreduce_std_us", 2, n=200, size="1 KiB"),
+    figure("allreduce_p50_us", 29, n=200, size="1 KiB"),
+    figure("busbw_gb_s", 285, n=200, size="128 MiB", ranks="2", backend="nccl"),
+    figure("memory_fluctuation", 0.1, n=190, series="allocated_peak"),
+    figure("single_run_difference", 5e-8),
+)
+
+
+def readings(
+    probe: str,
+    facts: Facts,
+    figures: tuple[Figure, ...] = (),
+    evidence: Mapping[str, str] | None = None,
+    device: str = "cuda:0",
+) -> Readings:
+    """Readings of a run that ended; a fact whose value is ... was not told."""
+    told = {name: value for name, value in facts.items() if value is not ...}
+    words = evidence or {}
+    assert all(isinstance(v, (str, int, float, bool, type(None))) for v in told.values())
+    return Readings(
+        probe=probe,
+        device=device,
+        figures=figures,
+        facts=tuple(Fact(name=n, value=v, evidence=words.get(n, "")) for n, v in told.items()),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        outcome=Outcome(ending="ended"),
+    )
+
+
+def judged(told: Readings) -> Judgement:
+    """What the rules make of it."""
+    return judge(next(p for p in PROBES if p.name == told.probe), told)
+
+
+def ids(judgement: Judgement) -> list[str]:
+    """The findings' ids, worst first."""
+    return [finding.id for finding in judgement.findings]

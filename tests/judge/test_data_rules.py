@@ -1,0 +1,68 @@
+"""dataloader.workers judged: each fault in a sound run has its card, and nothing unread passes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from sound import DATALOADER, figure, ids, judged, readings
+
+from torchprobes.model import Verdict
+
+NAME = "dataloader.workers"
+F, D, U = Verdict.FAIL, Verdict.DEGRADED, Verdict.UNSURE
+
+
+def test_a_sound_loader_passes_with_what_was_seen() -> None:
+    judgement = judged(readings(NAME, DATALOADER, (figure("killed_told_s", 0.03),)))
+    assert (judgement.verdict, judgement.findings) == (Verdict.PASS, ())
+    assert judgement.reason == (
+        "order exact with 0, 2, 4 workers, a killed worker was told after 0.03 s, nothing left behind"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "card", "verdict"),
+    [
+        ({"dataloader.workers-2.order": "wrong"}, "TD-DTL-001", F),
+        ({"dataloader.spawn.order": ..., "dataloader.spawn.raised": "builtins.RuntimeError"}, "TD-DTL-002", F),
+        ({"dataloader.killed": "silent"}, "TD-DTL-003", F),
+        ({"dataloader.exception": "silent"}, "TD-DTL-003", F),
+        ({"dataloader.killed": "other error"}, "TD-DTL-004", D),
+        ({"dataloader.exception": "mute"}, "TD-DTL-004", D),
+        ({"dataloader.left.fork.zombies": 2}, "TD-DTL-005", D),
+        ({"dataloader.left.killed.descriptors": 7}, "TD-DTL-005", D),
+        ({"shm.total_bytes": 64 << 20}, "TD-DTL-006", D),
+        ({"shm.total_bytes": None}, "TD-DTL-007", D),
+        ({"dataloader.persistent.kept": False}, "TD-DTL-008", D),
+        ({"dataloader.pinned": "wrong"}, "TD-DTL-009", F),
+        ({"limit.open_files": 256}, "TD-DTL-010", D),
+    ],
+)
+def test_each_fault_has_its_card(change: Mapping[str, object], card: str, verdict: Verdict) -> None:
+    judgement = judged(readings(NAME, {**DATALOADER, **change}, evidence=dict.fromkeys(change, "as seen")))
+    assert (ids(judgement), judgement.verdict) == ([card], verdict)
+    assert judgement.findings[0].seen
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dataloader.left.fork.descriptors": -2},
+        {"limit.open_files": -1},
+        {"limit.open_files": 1024},
+        {"shm.total_bytes": 1 << 30},
+    ],
+)
+def test_what_is_within_its_limit_is_no_finding(change: Mapping[str, object]) -> None:
+    assert judged(readings(NAME, {**DATALOADER, **change})).findings == ()
+
+
+@pytest.mark.parametrize("missing", ["dataloader.killed", "dataloader.workers-2.order", "dataloader.left.fork.zombies"])
+def test_what_was_not_read_is_no_pass(missing: str) -> None:
+    assert judged(readings(NAME, {**DATALOADER, missing: ...})).verdict is U
+
+
+def test_the_limit_is_said_with_the_number() -> None:
+    (finding,) = judged(readings(NAME, {**DATALOADER, "shm.total_bytes": 64 << 20})).findings
+    assert finding.seen == "shared memory (/dev/shm) has 64 MiB (limit 1024 MiB)"
