@@ -124,3 +124,16 @@ def test_device_id_is_left_out_where_it_hangs(monkeypatch: pytest.MonkeyPatch, v
     ddp: Any = load(monkeypatch, "ddp", "collectives", "train", "watch")
     low, high = ddp.HANGS_WITH_DEVICE_ID
     assert (not low < ddp.release(version) < high) is passed
+
+
+def test_ranks_that_cannot_meet_are_a_fail_with_the_words_of_each(tmp_path: Path) -> None:
+    started = start_ranks(tmp_path / "probe", environ={"GLOO_SOCKET_IFNAME": "nowhere0"})
+    assert started.process.wait(timeout=120) == 0, (started.folder / "stderr.log").read_text()[-3000:]
+    judgement = judge(DDP, readings(started.events))
+    assert judgement.verdict is Verdict.FAIL
+    assert [f.id for f in judgement.findings] == ["TD-DDP-002"]
+    assert "0 of 5 communicators were made" in judgement.reason
+    assert "nowhere0" in judgement.reason
+    rows = Ranks(started.events).poll().rows
+    assert [(r.rank, r.state) for r in rows] == [(0, "failed"), (1, "failed")]
+    assert all(r.why.startswith("init failed: ") for r in rows)
