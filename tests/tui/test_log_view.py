@@ -217,7 +217,7 @@ async def test_long_lines_move_sideways_and_the_numbers_stay(bench) -> None:
 async def test_the_prefix_of_torch_is_shortened_and_shown_whole_on_demand(bench) -> None:
     line = b"V1123 06:15:17.268000 7 torch/_dynamo/guards.py:5396] [3/1] [__recompiles] Recompiling function f\n"
     async with bench(line, size=(120, 10)) as b:
-        assert "V 06:15:17.268 [3/1] [__recompiles] Recompiling function f" in b.screen()[0]
+        assert "V 06:15:17 [3/1] [__recompiles] Recompiling function f" in b.screen()[0]
         await b.press("full_stop")
         assert line.decode().rstrip() in b.screen()[0]
 

@@ -20,13 +20,23 @@ from torchprobes.compilelog.follow import FileView, Follower, Tree
 NARROW = 76
 """Below this width the list takes a third of the height instead of a column."""
 
+NO_RUN = (
+    "",
+    "What probes write shows up here as they run:",
+    "start some in Probes.",
+    "",
+    "To read other logs, also while they grow:",
+    "  torchdoctor logs DIR|FILE",
+)
+
 
 class LogsPane(Widget):
     """Follows one run directory, torch_compile_debug tree, folder or file."""
 
     HELP: ClassVar[str] = """\
 The left side lists what the run has written so far, with the size of each file; new files appear by themselves.
-The right side shows the file under the cursor as it grows. `enter` goes to its lines, `tab` back to the list. `.` shows torch's line prefixes whole.
+The right side shows the file under the cursor as it grows. `enter` goes to its lines, `tab` back to the list.
+Torch's line prefixes are shown shortened; `.` shows them whole.
 """
 
     DEFAULT_CSS = """
@@ -34,6 +44,7 @@ The right side shows the file under the cursor as it grows. `enter` goes to its 
     LogsPane Horizontal { height: 1fr; }
     LogsPane FileList { width: 36%; min-width: 30; max-width: 72; height: 1fr; }
     LogsPane .title { height: 1; padding: 0 1; background: $panel; color: $foreground; }
+    LogsPane .title { text-wrap: nowrap; text-overflow: clip; }
     LogsPane .read { width: 1fr; height: 1fr; }
     LogsPane.-narrow Horizontal { layout: vertical; }
     LogsPane.-narrow FileList { width: 1fr; max-width: 100%; height: 30%; min-height: 4; }
@@ -51,6 +62,7 @@ The right side shows the file under the cursor as it grows. `enter` goes to its 
         super().__init__()
         self.files = FileList()
         self.log_view = LogView()
+        self.log_view.lines.nothing = NO_RUN
         self._title = Static("", markup=False, classes="title")
         self._follower: Follower | None = None
         self._tree = Tree()
@@ -77,6 +89,7 @@ The right side shows the file under the cursor as it grows. `enter` goes to its 
                 return
             self._follower.stop()
         self._follower = Follower(path).start()
+        self.log_view.lines.nothing = ()
         self._tree, self._open = Tree(root=path), ""
         self.log_view.open(None)
         self.files.show(self._tree)
@@ -85,7 +98,6 @@ The right side shows the file under the cursor as it grows. `enter` goes to its 
     def refresh_data(self) -> None:
         """Show what is new; called by the app's timer while this pane is visible."""
         if self._follower is None:
-            self._say_title()
             return
         tree = self._follower.view()
         if tree.revision != self._tree.revision:
@@ -145,17 +157,17 @@ The right side shows the file under the cursor as it grows. `enter` goes to its 
     def _title_text(self) -> Text:
         file = self.files.file
         if self._follower is None:
-            return Text("No run yet: start one in Probes, or open a folder with `torchdoctor logs DIR`")
+            return Text("No run yet")
         if file is None:
             cause = f": {self._tree.cause}" if self._tree.cause else ""
-            return Text(self._safe(f"{self._tree.root}{cause}"), no_wrap=True, overflow="ellipsis")
+            return Text(self._safe(f"{self._tree.root}{cause}"))
         return self._about(file)
 
     def _about(self, file: FileView) -> Text:
-        text = Text(no_wrap=True, overflow="crop" if ascii_only(self.app) else "ellipsis")
+        text = Text()
         text.append(self._safe(os.path.basename(file.name)), "bold")
-        text.append(f"  {file.cause or file.kind.what}", "" if file.cause else "dim")
         text.append(f"  {size_text(file.size_bytes)}", "dim")
+        text.append(f"  {self._safe(file.cause) or file.kind.what}", "" if file.cause else "dim")
         return text
 
     def _safe(self, words: str) -> str:

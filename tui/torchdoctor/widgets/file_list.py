@@ -220,20 +220,25 @@ class FileList(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _file(self, row: Row, file: FileView, width: int) -> Text:
         ascii_signs = ascii_only(self.app)
-        tail = Text("")
-        for mark, count in file.counts:
-            if mark is not Mark.WARNING:
-                tail.append(f"{sign(mark, ascii_signs)}{count} ", self._style(TONES[mark]))
-        size = "gone" if file.gone else size_text(file.size_bytes)
-        tail.append(f"{size:>7} ", self._style("dim"))
-        room = max(4, width - tail.cell_len)
         name = Text(self._indent(row) + self._safe(row.words))
+        size = Text().append(f"{'gone' if file.gone else size_text(file.size_bytes):>7} ", self._style("dim"))
+        tail = self._marks(file, width - name.cell_len - size.cell_len).append_text(size)
+        room = max(4, width - tail.cell_len)
         if file.gone or (file.size_bytes == 0 and not file.cause):
             name.stylize(self._style("dim"))
         if width >= WHAT_FROM:
             name.append(f"  {file.kind.what}", self._style("dim"))
         name.truncate(room, overflow="crop" if ascii_signs else "ellipsis", pad=True)
         return name.append_text(tail)
+
+    def _marks(self, file: FileView, room: int) -> Text:
+        """The marks in a file, the gravest first, as many as there is room for; never at the cost of its name."""
+        text = Text()
+        for mark, count in file.counts:
+            words = f" {sign(mark, ascii_only(self.app))}{count}"
+            if mark is not Mark.WARNING and text.cell_len + Text(words).cell_len <= room:
+                text.append(words, self._style(TONES[mark]))
+        return text
 
     def _indent(self, row: Row) -> str:
         return " " * (row.depth * (2 if self.size.width >= ROOMY else 1) + 1)

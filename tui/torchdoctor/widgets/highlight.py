@@ -35,7 +35,7 @@ _JSON = re.compile(
 )
 
 _PREFIX = re.compile(
-    r"(?P<rank>(?:\[(?:rank|default)\d+\]:)*)(?P<level>[VIWEC])[01]\d{3} (?P<time>\d\d:\d\d:\d\d(?:\.\d{1,3})?)\d* "
+    r"(?P<rank>(?:\[(?:rank|default)\d+\]:)*)(?P<level>[VIWEC])[01]\d{3} (?P<time>\d\d:\d\d:\d\d)[.\d]* "
     r"\d+ [^\]]{1,400}\]"
 )
 """torch's prefix: rank, level and date, time of day, process, file and line."""
@@ -54,7 +54,7 @@ LEVEL = re.compile(r"(?:\[(?:rank|default)\d+\]:)*([VIWEC])(?:[01]\d{3})? \d\d:\
 
 
 def shortened(text: str) -> str:
-    """A line of torch's logging with `V 06:15:17.243` for its prefix of some 75 cells."""
+    """A line of torch's logging with `V 06:15:17` for its prefix of some 75 cells."""
     match = _PREFIX.match(text)
     return f"{match['rank']}{match['level']} {match['time']}{text[match.end() :]}" if match else text
 

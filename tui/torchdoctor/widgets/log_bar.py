@@ -35,7 +35,7 @@ class LogBar(Static):
     """Says how a `LogLines` stands."""
 
     DEFAULT_CSS = """
-    LogBar { height: 1; background: $panel; color: $foreground; padding: 0 1; }
+    LogBar { height: 1; text-wrap: nowrap; text-overflow: clip; background: $panel; color: $foreground; padding: 0 1; }
     LogBar > .bar--follow { color: $text-success; text-style: bold; }
     LogBar > .bar--paused { color: $text-warning; text-style: bold reverse; }
     LogBar > .bar--new { color: $text-accent; text-style: bold; }
@@ -96,7 +96,7 @@ class LogBar(Static):
         return tuple(fitting or pieces[:1])
 
     def _text(self, pieces: tuple[Piece, ...]) -> Text:
-        text = Text(no_wrap=True, overflow="ellipsis")
+        text = Text()
         for piece in pieces:
             style = part_style(self, f"bar--{piece.part}") if piece.part else ""
             text.append("  " if text else "").append(piece.words, style)

@@ -80,6 +80,8 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         """Lines that were there when the view last stood at the end."""
         self.short = True
         """Whether torch's long line prefix is shown shortened."""
+        self.nothing: tuple[str, ...] = ()
+        """What is said, row by row, while there is no document."""
         self._language = "text"
         self._page = NO_PAGE
         self._strips: LRUCache[tuple[int, bytes], Strip] = LRUCache(STRIPS)
@@ -271,10 +273,10 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         """Row `y` of the window."""
         number = self.scroll_offset.y + y
         width, painter = self.size.width, self._painter()
-        if self.document is None or number >= max(self.lines, 1):
-            return Strip.blank(width, self.rich_style)
-        if self.lines == 0:
-            return painter.plain(self._empty()).crop_extend(0, width, self.rich_style).apply_style(self.rich_style)
+        if self.document is None or number >= self.lines:
+            said = self._empty()
+            words = painter.plain(f" {said[y]}" if y < len(said) else "")
+            return words.crop_extend(0, width, None).apply_style(self.rich_style)
         marks = self.document.marks.on(number, 1)
         gutter = painter.gutter(number, self.digits, marks.get(number))
         x, room = self.scroll_offset.x, max(0, width - self.inset)
@@ -305,11 +307,13 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
             return b""
         return line.raw[span[0] : span[1]]
 
-    def _empty(self) -> str:
-        view = self.view
-        if view.cause:
-            return view.cause
-        return "reading ..." if view.revision == 0 else "empty"
+    def _empty(self) -> tuple[str, ...]:
+        """What is said in place of lines where there are none."""
+        if self.document is None:
+            return self.nothing
+        if self.lines:
+            return ()
+        return (self.view.cause or ("reading ..." if self.view.revision == 0 else "empty"),)
 
     # --- styles -----------------------------------------------------------------------------------------------
 

@@ -40,6 +40,7 @@ class LogView(Vertical):
     LogView.-searching > LogBar { display: none; }
     """
 
+    ALLOW_MAXIMIZE = True
     BINDING_GROUP_TITLE = "Log"
     BINDINGS: ClassVar[list[BindingType]] = [
         _bind("f", "follow", "Follow", "follow", "Stay at the end as lines come; any move upwards ends it", True),
