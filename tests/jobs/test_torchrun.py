@@ -130,7 +130,7 @@ def test_the_command_is_the_targets_torchrun_with_the_shim_before_each_rank() ->
 
 @pytest.mark.parametrize(
     ("version", "asked"),
-    [("2.13.0+cpu", True), ("2.10.1", True), ("2.8.0", False), ("2.1.2", False), ("", False), (None, False)],
+    [("2.13.0+cpu", True), ("2.15.0", True), ("2.12.1", False), ("2.1.2", False), ("", False), (None, False)],
 )
 def test_an_option_is_asked_only_of_a_version_that_has_it(version: str | None, asked: bool) -> None:
     argv, _ = command(version)

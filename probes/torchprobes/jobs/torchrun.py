@@ -19,8 +19,8 @@ from ..runner.command import Command, Plan
 
 SHIM = "rank_shim.py"
 
-SIGNALS_SINCE = (2, 10)
-"""`--signals-to-handle` is asked for from here on: read in 2.13, absent in 2.8; before it, SIGHUP ends torchrun."""
+SIGNALS_SINCE = (2, 13)
+"""`--signals-to-handle` is asked for from here on, where it was tried: a torchrun that lacks it refuses to start."""
 
 LOOPBACK = "127.0.0.1"
 CPU_RANKS = 2
