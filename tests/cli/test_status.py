@@ -67,7 +67,7 @@ def test_whatever_is_said_it_fits_and_is_plain(seed: int) -> None:
     assert len(lines) <= LINES
     assert all(len(line) <= WIDTH and line.isascii() and line.isprintable() for line in lines)
     assert "hunter2" not in "".join(lines)
-    assert lines[-1].startswith("verdict ")
+    assert any(line.startswith("verdict") for line in lines[-3:])
 
 
 def test_an_absent_cell_says_why_and_is_never_0() -> None:
@@ -88,7 +88,7 @@ def test_without_a_driver_it_says_so() -> None:
 
 
 def test_the_worst_findings_come_first_and_the_rest_is_counted() -> None:
-    found = (*(finding(Severity.INFO, f"i{n}") for n in range(6)), finding(Severity.CRITICAL, "burning"))
+    found = (*(finding(Severity.INFO, f"i{n}") for n in range(5)), finding(Severity.CRITICAL, "burning"))
     said = [line for line in lines_of(sample(), found) if line[0] in "x^-"]
     assert said[0].startswith("x critical: burning")
     assert said[-1].startswith("- and 3 more")
@@ -96,6 +96,9 @@ def test_the_worst_findings_come_first_and_the_rest_is_counted() -> None:
 
 def test_sixteen_gpus_and_ten_findings_still_end_with_the_verdict() -> None:
     gpus = tuple(gpu(i) for i in range(16))
-    lines = lines_of(sample(gpus), tuple(finding(Severity.WARNING) for _ in range(10)), "2 faults")
-    assert lines[-1] == "verdict 2 faults"
+    long = "2 faults " + "and some words more " * 20
+    lines = lines_of(sample(gpus), tuple(finding(Severity.WARNING) for _ in range(10)), long)
+    assert len(lines) == LINES
+    assert lines[-3].startswith("verdict 2 faults")
+    assert lines[-1].endswith("...")
     assert any("and 8 more" in line for line in lines)

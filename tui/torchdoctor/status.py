@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from torchprobes.model import Absent, Cell, Finding, GpuSample, Machine, Sample, Severity, Target
 from torchprobes.reports.text import mask, plain
 
+from .signs import to_ascii
+
 WIDTH = 79
 LINES = 24
 _GPU_ROWS = 8
-_FINDING_ROWS = 4
+_FINDING_ROWS = 3
+_VERDICT_ROWS = 3
 
 _ORDER = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
 _MARKS = {Severity.CRITICAL: "x", Severity.WARNING: "^", Severity.INFO: "-"}
@@ -27,13 +31,13 @@ def status_lines(
         f"host    {machine.host}  {machine.os}  {machine.arch}  {machine.cores} cores",
         f"driver  {_driver(sample)}",
         f"target  {_target(target)}",
-        f"host    {_host(sample)}",
+        f"load    {_host(sample)}",
         *_gpus(sample.gpus),
         *_findings(findings),
         f"check   {last}",
-        f"verdict {line}",
+        *_verdict(line),
     ]
-    return [_ascii(line) for line in lines][:LINES]
+    return [_ascii(line) for line in lines]
 
 
 def cell_text(cell: Cell, unit: str = "", scale: float = 1.0) -> str:
@@ -73,7 +77,7 @@ def _host(sample: Sample) -> str:
     )
     shm = f"{cell_text(host.shm_used_bytes, '', 1 << 20)} of {cell_text(host.shm_total_bytes, ' MiB', 1 << 20)}"
     load = host.load_1m if isinstance(host.load_1m, (int, float)) else cell_text(host.load_1m)
-    return f"load {load}  memory {memory}  /dev/shm {shm}"
+    return f"{load}  memory {memory}  /dev/shm {shm}"
 
 
 def _gpus(gpus: Sequence[GpuSample]) -> list[str]:
@@ -93,6 +97,12 @@ def _findings(findings: Sequence[Finding]) -> list[str]:
     return [*lines, f"- and {hidden} more: `torchdoctor gpus` shows them all"] if hidden else lines
 
 
+def _verdict(line: str) -> list[str]:
+    """The one line that is wrapped, because it alone must be read whole."""
+    text = to_ascii(plain(mask(line)))
+    indent = " " * len("verdict ")
+    return textwrap.wrap("verdict " + text, WIDTH, subsequent_indent=indent, max_lines=_VERDICT_ROWS, placeholder="...")
+
+
 def _ascii(line: str) -> str:
-    text = plain(mask(line)).encode("ascii", "backslashreplace").decode()
-    return plain(text, WIDTH)
+    return plain(to_ascii(plain(mask(line))), WIDTH)
