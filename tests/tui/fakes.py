@@ -9,6 +9,7 @@ from typing import Any
 
 from torchdoctor.interfaces import Engines, History
 from torchprobes.catalogue import PROBES, Probe
+from torchprobes.jobs.ranks import RankRow
 from torchprobes.model import (
     Absent,
     CellState,
@@ -27,10 +28,11 @@ from torchprobes.model import (
     Scope,
     Severity,
     Target,
-    Tier,
     Verdict,
     worst,
 )
+from torchprobes.runner.snapshot import CheckView, ProbeState, ProbeView
+from torchprobes.target import TargetChoice
 
 GIB = 1 << 30
 HOSTILE = "evil\x1b[31m\x1b]52;c;AAAA\x07[bold red]name[/]\u202e"
@@ -144,32 +146,15 @@ RESULTS = (
 )
 
 
-@dataclass
-class View:
-    name: str
-    state: str = "done"
-    progress: str = ""
-    done: float | None = None
-    started_s: float | None = None
-    result: Result | None = None
-    folder: str = ""
-    pids: tuple[int, ...] = ()
-
-
-@dataclass
-class CheckState:
-    revision: int
-    run: str
-    probes: tuple[View, ...]
-    finished: bool
-    interrupted: bool = False
+def view(name: str, state: str = "done", **changes: Any) -> ProbeView:
+    return ProbeView(name=name, state=ProbeState(state), **changes)
 
 
 VIEWS = (
-    *(View(name=r.name, result=r, folder=f"/runs/1/probes/{r.name}") for r in RESULTS),
-    View(name="compile.reduce-overhead", state="running", progress="capturing graph 3 of 8", done=0.375,
+    *(view(r.name, result=r, folder=f"/runs/1/probes/{r.name}") for r in RESULTS),
+    view("compile.reduce-overhead", "running", progress="capturing graph 3 of 8", done=0.375,
          started_s=7.4, folder="/runs/1/probes/compile.reduce-overhead"),
-    View(name="compile.max-autotune", state="queued"),
+    view("compile.max-autotune", "queued"),
 )  # fmt: skip
 
 
@@ -195,7 +180,7 @@ class FakeSampler:
 class FakeCheck:
     """Stands still at `views` until it is cancelled or abandoned."""
 
-    views: tuple[View, ...] = VIEWS
+    views: tuple[ProbeView, ...] = VIEWS
     run: str = "/runs/1"
     cancelled: list[str | None] = field(default_factory=list)
     abandoned: bool = False
@@ -205,8 +190,9 @@ class FakeCheck:
     def start(self) -> None:
         self.begun.set()
 
-    def view(self) -> CheckState:
-        return CheckState(int(self.ended.is_set()), self.run, self.views, self.ended.is_set())
+    def view(self) -> CheckView:
+        done = self.ended.is_set()
+        return CheckView(revision=int(done), run=self.run, probes=self.views, finished=done, interrupted=False)
 
     def cancel(self, name: str | None = None) -> None:
         self.cancelled.append(name)
@@ -219,31 +205,15 @@ class FakeCheck:
         return self.ended.wait(timeout_s)
 
 
-@dataclass
-class Choice:
-    chosen: Target | None
-    why: str = "first with torch"
-
-
-@dataclass
-class Rank:
-    rank: int
-    pid: int
-    state: str
-    why: str = ""
-    host: str = "gpu-node-07"
-    device: str = "cuda:0"
-    phase: str = ""
-    steps: int = 0
-    collective: str = ""
-    collective_us: float | None = None
-    last_event_age_s: float | None = 0.2
+def rank(number: int, state: str, **changes: Any) -> RankRow:
+    fields: dict[str, Any] = {"host": "gpu-node-07", "device": f"cuda:{number}", "last_event_age_s": 0.2}
+    return RankRow(rank=number, pid=4100 + number, state=state, **{**fields, **changes})
 
 
 RANKS = (
-    Rank(0, 4100, "stepping", phase="train", steps=12, collective="all_reduce", collective_us=412.0),
-    Rank(1, 4101, "reducing", device="cuda:1", collective="all_reduce", last_event_age_s=31.0),
-    Rank(2, 4102, "failed", why="its process is gone, and it said no end", device="cuda:2", last_event_age_s=40.0),
+    rank(0, "stepping", phase="train", steps=12, collective="all_reduce", collective_us=412.0),
+    rank(1, "reducing", collective="all_reduce", last_event_age_s=31.0),
+    rank(2, "failed", why="its process is gone, and it said no end", last_event_age_s=40.0),
 )
 
 MACHINE = Machine(
@@ -269,7 +239,7 @@ class World:
     target: Target | None = TARGET
     report: Report | None = REPORT
     check: FakeCheck = field(default_factory=FakeCheck)
-    ranks: tuple[Rank, ...] = RANKS
+    ranks: tuple[RankRow, ...] = RANKS
     asked: list[tuple[str, ...]] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
     sampler: FakeSampler | None = None
@@ -277,12 +247,15 @@ class World:
     def engines(self) -> Engines:
         return Engines(
             sampler=self._sampler, findings=lambda s: self.findings, verdict_line=lambda s, f: self.verdict,
-            history=lambda *_: {"host": History(CURVE, 600), **{gpu(i).uuid: History(CURVE, 600) for i in range(5)}},
-            find_target=lambda _: Choice(self.target, "no python3 on PATH has torch"), make_check=self._check,
+            history=lambda *_: {"host": History(CURVE, 2.0), **{gpu(i).uuid: History(CURVE, 2.0) for i in range(5)}},
+            find_target=lambda _: self._choice(), make_check=self._check,
             finish=lambda *_: None, last_report=lambda _: ("/runs/1", self.report) if self.report else None,
             export=lambda report, run: self._wrote(f"{run}/export.md"), copy=lambda _, text: self._wrote(text),
             ranks=lambda *_: lambda: self.ranks,
         )  # fmt: skip
+
+    def _choice(self) -> TargetChoice:
+        return TargetChoice(chosen=self.target, candidates=(), why="no python3 on PATH has torch")
 
     def _sampler(self, _: object) -> FakeSampler:
         self.sampler = FakeSampler(self.sample)
@@ -295,6 +268,3 @@ class World:
     def _wrote(self, text: str) -> str:
         self.written.append(text)
         return "/state/copied.txt"
-
-
-TIER = Tier.STANDARD

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -10,14 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual.app import App, ComposeResult
 from textual.containers import Container
-from textual.events import Resize
 
 from . import later, terminal, theme
 from .keymap import EVERYWHERE
-from .paint import line
 from .settings import Settings
 from .sources import Sources
-from .widgets.bars import Keys, Rows, Tabs
+from .widgets.bars import Keys, Rows, Small, Tabs
 from .widgets.top_rows import tally, top_rows
 
 if TYPE_CHECKING:
@@ -36,12 +35,14 @@ class TorchDoctor(App[None]):
     COMMANDS: ClassVar[set[Any]] = {later.actions}
     COMMAND_PALETTE_BINDING = "colon"
     BINDINGS = EVERYWHERE
+    HORIZONTAL_BREAKPOINTS, VERTICAL_BREAKPOINTS = terminal.BREAKPOINTS
 
     def __init__(
         self,
         settings: Settings,
         capabilities: terminal.Capabilities,
         engines: Callable[[], Engines] = later.engines,
+        behind: Callable[[], object] = bool,
     ) -> None:
         super().__init__(ansi_color=capabilities.ansi or None)
         self.settings = settings
@@ -49,6 +50,9 @@ class TorchDoctor(App[None]):
         self.sources = Sources(settings, engines)
         self.panes: dict[str, Any] = {}
         self.here = ""
+        self._behind = behind
+        self._top = Rows(id="top")
+        self._tabs = Tabs(later.TITLES.items(), id="tabs")
         self._busy = False
         self._pressed = -SECOND_PRESS_S
         self.animation_level = "none"
@@ -60,11 +64,11 @@ class TorchDoctor(App[None]):
 
     def compose(self) -> ComposeResult:
         """The frame around the panes."""
-        yield Rows(id="top")
-        yield Tabs(later.TITLES.items(), id="tabs")
+        yield self._top
+        yield self._tabs
         yield Container(id="panes")
         yield Keys(id="keys")
-        yield Rows(id="small")
+        yield Small(id="small")
 
     async def on_mount(self) -> None:
         """The first pane only; everything else comes after the first frame."""
@@ -76,31 +80,26 @@ class TorchDoctor(App[None]):
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
+        gc.freeze()
+        gc.enable()
+        self._behind()
         self.sources.start()
         self.set_interval(1 / self.capabilities.screen_hz, self.tick)
-        if self.settings.note:
-            self.notify(self.settings.note, severity="warning", markup=False)
 
     def tick(self) -> None:
         """Hand what is new to what is visible."""
+        if not self.pane.is_attached:
+            return
         for text in self.sources.take_notices():
             self.notify(text, markup=False)
-        snapshot, screen = self.sources.snapshot(), self.screen_stack[0]
+        snapshot = self.sources.snapshot()
         if snapshot.busy != self._busy:
             self._busy = snapshot.busy
             self.refresh_bindings()
-        screen.query_one("#top", Rows).show(*top_rows(snapshot))
+        self._top.show(*top_rows(snapshot))
         held = getattr(self.pane, "paused", None) is not None
-        screen.query_one(Tabs).mark(self.here, [("PAUSED", "warn")] if held else tally(snapshot))
+        self._tabs.mark(self.here, [("PAUSED", "warn")] if held else tally(snapshot))
         self.pane.refresh_data()
-
-    def on_resize(self, event: Resize) -> None:
-        """On a terminal that is too small, one line says so."""
-        screen, text = self.screen_stack[0], terminal.too_small(*event.size)
-        screen.set_class(bool(text), "-small")
-        screen.query_one("#small", Rows).show(line(text))
-        self.call_after_refresh(self.tick)
-        self.call_after_refresh(screen.query_one(Keys).update)
 
     # --- panes -------------------------------------------------------------------------------------------------
 
@@ -111,33 +110,26 @@ class TorchDoctor(App[None]):
 
     async def action_pane(self, name: str) -> None:
         """Open a pane, made now if it was never open."""
-        before, self.here = self.here, name
+        self.here = name
         if name not in self.panes:
             self.panes[name] = later.pane(name)
             await self.query_one("#panes", Container).mount(self.panes[name])
-            if name == "logs":
-                self._follow(self.settings.logs or self.sources.run_folder())
-        if before and before != name:
-            self.panes[before].display = False
-        self.pane.display = True
-        first = next((widget for widget in self.pane.query("*") if widget.focusable), None)
-        if first is not None:
+            if name == "logs" and (folder := self.settings.logs or self.sources.run_folder()):
+                self.pane.follow_run(folder)
+        for other, pane in self.panes.items():
+            pane.display = other == name
+        if first := next((widget for widget in self.pane.query("*") if widget.focusable), None):
             first.focus()
         self.tick()
-
-    def _follow(self, folder: str) -> None:
-        if folder:
-            self.panes["logs"].follow_run(folder)
 
     async def on_probes_pane_follow_run(self, event: Any) -> None:
         """Show the output of a probe as it is written."""
         await self.action_pane("logs")
-        self._follow(event.folder)
+        self.pane.follow_run(event.folder)
 
     def run_probes(self, probes: Sequence[Probe]) -> None:
         """Run these; why not is said in a line."""
-        refused = self.sources.run(probes)
-        if refused:
+        if refused := self.sources.run(probes):
             self.notify(refused, severity="warning", markup=False)
 
     # --- keys --------------------------------------------------------------------------------------------------
@@ -159,20 +151,20 @@ class TorchDoctor(App[None]):
         """Back from what is open in a pane, else quit; asked first while probes run."""
         if getattr(self.pane, "go_back", lambda: False)():
             return
-        if not self.sources.snapshot().busy:
+        if self.sources.snapshot().busy:
+            asked = later.question("Probes are running. Finished results stay, the rest ends.", "quit")
+            self.push_screen(asked, lambda yes: self.leave(0) if yes else None)
+        else:
             self.leave(0)
-            return
-        asked = later.question("Probes are running. Finished results stay, the rest ends.", "quit")
-        self.push_screen(asked, lambda yes: self.leave(0) if yes else None)
 
     def action_interrupt(self) -> None:
         """Cancel what runs; quit if nothing does, or on a second press."""
         again, self._pressed = time.monotonic() - self._pressed < SECOND_PRESS_S, time.monotonic()
         if again or not self.sources.snapshot().busy:
             self.leave(0)
-            return
-        self.sources.cancel()
-        self.notify("cancelling; ctrl+c again quits", markup=False)
+        else:
+            self.sources.cancel()
+            self.notify("cancelling; ctrl+c again quits", markup=False)
 
     # --- the end -----------------------------------------------------------------------------------------------
 
@@ -194,11 +186,13 @@ def run(settings: Settings) -> int:
         Exception: whatever ended the console unforeseen, after the terminal was restored.
     """
     capabilities = terminal.decide(settings)
-    app = TorchDoctor(terminal.prepare(capabilities, settings), capabilities)
+    journal = later.OwnLog(settings.out)
+    app = TorchDoctor(terminal.prepare(capabilities, settings), capabilities, behind=journal.start)
     try:
         app.run(mouse=capabilities.mouse)
     finally:
         app.sources.stop()
+        journal.stop()
     if app._exception is not None:
         raise app._exception
     return app.return_code or 0

@@ -5,6 +5,7 @@ Importing this module imports the machine half; the console does so in a thread,
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import socket
@@ -16,7 +17,6 @@ from typing import Final
 
 import msgspec
 from torchprobes.runner.check import Check, Options
-from torchprobes.telemetry.source import Sampler
 
 from torchprobes import rundir
 from torchprobes.catalogue import Probe
@@ -27,14 +27,17 @@ from torchprobes.model import Finding, Report, Sample, Target
 from torchprobes.reports import export, read, write
 from torchprobes.rundir import RunDir
 from torchprobes.target import TargetChoice, find_targets
-from torchprobes.telemetry import health
+from torchprobes.telemetry import Sampler, health
+from torchprobes.telemetry.history import Ring
 
-from .interfaces import Engines, History
+from .interfaces import HOST_KEY, Engines, History
 from .settings import Settings
 
 TARGET_DEADLINE_S: Final = 10.0
 MACHINE_DEADLINE_S: Final = 5.0
 TMUX_S: Final = 2.0
+PLOTTED: Final = 240
+"""Samples of a series that a plot can show; the widest screen has no more columns for them."""
 
 
 def real() -> Engines:
@@ -43,7 +46,7 @@ def real() -> Engines:
         sampler=lambda settings: Sampler(rate_hz=settings.rate_hz),
         findings=health.findings,
         verdict_line=health.verdict_line,
-        history=_history,
+        history=_Histories(),
         find_target=_find_target,
         make_check=_make_check,
         finish=_finish,
@@ -111,5 +114,20 @@ def _copy(settings: Settings, text: str) -> str:
     return str(path)
 
 
-def _history(sampler: Sampler, sample: Sample) -> Mapping[str, History]:
-    raise NotImplementedError
+class _Histories:
+    """What was read before, as the screen plots it; the CPU's series is kept here, the GPUs' by their sampler."""
+
+    def __init__(self) -> None:
+        self._cpu = Ring(PLOTTED)
+
+    def __call__(self, sampler: Sampler, sample: Sample) -> Mapping[str, History]:
+        """All series, by UUID; called once a sample."""
+        cpu = sample.host.cpu_percent
+        self._cpu.push(float(cpu) if isinstance(cpu, (int, float)) else math.nan)
+        past, step_s = sampler.history, 1 / sampler.history.rate_hz
+        found = {HOST_KEY: History(self._cpu.last(PLOTTED), step_s)}
+        for gpu in sample.gpus:
+            series = past.series(gpu.uuid, "utilization_percent")
+            if series is not None:
+                found[gpu.uuid] = History(series.full.last(PLOTTED), step_s)
+        return found

@@ -22,6 +22,9 @@ PANES: Final = {
 }
 """Module in `panes` -> (title, class), in the order of the digits."""
 
+OWN_LOG_S: Final = 0.1
+"""How long the end waits for the own log's last lines."""
+
 TITLES: Final = {name: title for name, (title, _) in PANES.items()}
 
 
@@ -38,6 +41,24 @@ def engines() -> Engines:
     """The machine half; called in a thread."""
     made: Engines = _module("engines").real()
     return made
+
+
+class OwnLog:
+    """The own log, which begins after the first frame."""
+
+    def __init__(self, out: str | None) -> None:
+        self._out = out
+        self._journal: Any = None
+
+    def start(self) -> None:
+        """Open it; its place is found by its own thread."""
+        module = _module("journal")
+        self._journal = module.Journal(lambda: module.folder_beside_runs(self._out)).start()
+
+    def stop(self) -> None:
+        """Close it; a disk that gives no answer at once is left alone."""
+        if self._journal is not None:
+            self._journal.stop(OWN_LOG_S)
 
 
 def actions() -> type[Provider]:

@@ -57,3 +57,10 @@ def to_ascii(text: str) -> str:
     if text.isascii():
         return text
     return text.replace("°C", "C ").translate(_TWINS).encode("ascii", "replace").decode()
+
+
+def drawn(text: str, ascii_only: bool) -> str:
+    """A text as it goes to the screen. A view made text from outside safe before; this is the last door."""
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else "?" for char in text)
+    return to_ascii(text) if ascii_only else text

@@ -18,11 +18,14 @@ from torchprobes.model import Finding, Report, Sample, Target, Verdict
 
 if TYPE_CHECKING:
     from torchprobes.catalogue import Probe
+    from torchprobes.jobs.ranks import RankRow
+    from torchprobes.runner.snapshot import ProbeView
 
-    from .interfaces import CheckLike, Engines, History, ProbeViewLike, RankLike, SamplerLike, TargetLike
+    from .interfaces import CheckLike, Engines, History, SamplerLike
     from .settings import Settings
 
 _log = logging.getLogger("torchdoctor.sources")
+_log.addHandler(logging.NullHandler())  # without the own log nothing is written, and never onto the screen
 
 JOB: Final = "ddp.allreduce"
 """The probe whose ranks the Jobs pane shows."""
@@ -48,13 +51,13 @@ class Snapshot:
     target: Target | None = None
     target_why: str = ""
     target_note: str = "looking for a Python with torch"
-    probes: Mapping[str, ProbeViewLike] = field(default_factory=dict)
+    probes: Mapping[str, ProbeView] = field(default_factory=dict)
     run: str = ""
     busy: bool = False
     report: Report | None = None
     report_run: str = ""
     report_note: str = "no check has been run here yet"
-    ranks: tuple[RankLike, ...] = ()
+    ranks: tuple[RankRow, ...] = ()
     ranks_run: str = ""
 
 
@@ -63,7 +66,7 @@ class Sources:
 
     def __init__(self, settings: Settings, load: Callable[[], Engines]) -> None:
         self.settings = settings
-        self.notices: list[str] = []
+        self.notices = [settings.note] if settings.note else []
         """Lines for the person that came up in a thread; the app takes and shows them."""
         self._load = load
         self._state = Snapshot()
@@ -73,6 +76,7 @@ class Sources:
         self._sampler: SamplerLike | None = None
         self._check: CheckLike | None = None
         self._sampled = -1
+        self._noted = ""
         self._stopped = threading.Event()
         self._watched = threading.Event()
         self._jobs_thread: threading.Thread | None = None
@@ -86,9 +90,10 @@ class Sources:
     def stop(self) -> None:
         """Let go of everything within milliseconds: guardians and the sampler end by themselves."""
         self._stopped.set()
-        for end in (self._check and self._check.abandon, self._sampler and self._sampler.stop):
-            if end:
-                end()
+        if self._check is not None:
+            self._check.abandon()
+        if self._sampler is not None:
+            self._sampler.stop()
 
     def _open(self) -> None:
         try:
@@ -105,7 +110,7 @@ class Sources:
 
     def _find_target(self) -> None:
         try:
-            found: TargetLike = self._need().find_target(self.settings)
+            found = self._need().find_target(self.settings)
         except Exception as error:  # noqa: BLE001 - whatever a file system or an interpreter did: it is shown
             self._set(target_note=str(error) or type(error).__name__)
             return
@@ -134,6 +139,9 @@ class Sources:
             return replace(self._state, revision=revision)
         probes = {**self._state.probes, **{probe.name: probe for probe in view.probes}}
         busy = self._state.busy and not view.finished
+        if view.note and view.note != self._noted:
+            self._noted = view.note
+            self.notices.append(view.note)
         return replace(self._state, revision=revision, probes=probes, run=view.run, busy=busy)
 
     def _take_sample(self) -> None:

@@ -12,6 +12,9 @@ from .settings import Settings
 SMALLEST: Final = (40, 8)
 """Columns and rows below which one line says so, instead of panes that show nothing useful."""
 
+BREAKPOINTS: Final = ([(0, "-narrow"), (SMALLEST[0], "-wide")], [(0, "-low"), (SMALLEST[1], "-tall")])
+"""Classes that a screen gets from its columns, and from its rows."""
+
 _SIXTEEN: Final = ("linux", "xterm", "screen", "vt100", "vt220", "ansi", "rxvt", "cons25")
 """Terminals that promise sixteen colours at most by their name."""
 
@@ -73,4 +76,4 @@ def too_small(columns: int, rows: int) -> str:
     """The one line that is shown on a terminal too small for panes, or ""."""
     if columns >= SMALLEST[0] and rows >= SMALLEST[1]:
         return ""
-    return f"{columns}x{rows} is too small: 60x16"
+    return f"needs 60x16, is {columns}x{rows}"

@@ -56,7 +56,7 @@ Screen { background: $background; overflow: hidden; }
 #panes { height: 1fr; }
 #small { display: none; }
 CommandPalette SearchIcon { display: none; }
-Screen.-small > * { display: none; }
-Screen.-small > #small { display: block; }
+Screen.-narrow > *, Screen.-low > * { display: none; }
+Screen.-narrow > #small, Screen.-low > #small { display: block; }
 """
 """The layout of what is around the panes."""

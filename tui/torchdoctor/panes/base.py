@@ -50,7 +50,7 @@ def console(widget: Widget) -> Console:
 class SnapshotPane(Widget):
     """A pane that turns the newest snapshot into a page of lines, whenever one of them changed."""
 
-    HELP: ClassVar[str] = ""
+    HELP: ClassVar[str | None] = ""
     DEFAULT_CSS = "SnapshotPane { height: 1fr; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "search", "Search", id="pane.search", tooltip="Search this page; n and N go to the hits"),

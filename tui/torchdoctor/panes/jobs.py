@@ -15,7 +15,7 @@ from torchdoctor.widgets.result_rows import said, seconds_text, sign
 from .base import SnapshotPane, console
 
 if TYPE_CHECKING:
-    from torchdoctor.interfaces import RankLike
+    from torchprobes.jobs.ranks import RankRow
 
 _ROLES = {"failed": "fail", "ended": "ok", "reducing": "run", "stepping": "run", "initialising": "run"}
 QUIET_S = 10.0
@@ -67,7 +67,7 @@ def jobs_page(snapshot: Snapshot, width: int) -> Page:
     return Page([*rows, *map(_rank_line, snapshot.ranks)])
 
 
-def _rank_line(rank: RankLike) -> Line:
+def _rank_line(rank: RankRow) -> Line:
     state, age = safe(rank.state), rank.last_event_age_s
     silent = not rank.why and state not in ("ended", "failed") and age is not None and age > QUIET_S
     shown = state, "warn" if silent else _ROLES.get(state, "")
@@ -75,7 +75,7 @@ def _rank_line(rank: RankLike) -> Line:
     return _columns(str(rank.rank), str(rank.pid), rank.host, rank.device, shown, ago, _last(rank))
 
 
-def _last(rank: RankLike) -> str:
+def _last(rank: RankRow) -> str:
     """What it said last, in words."""
     if rank.why:
         return safe(rank.why)

@@ -21,8 +21,8 @@ from torchprobes.model import Tier, Verdict, worst
 from .base import SnapshotPane, console
 
 if TYPE_CHECKING:
-    from torchdoctor.interfaces import ProbeViewLike
     from torchdoctor.sources import Snapshot
+    from torchprobes.runner.snapshot import ProbeView
 
 ALL = "all"
 """The key of the first row: every probe of the tier."""
@@ -241,7 +241,7 @@ keeps it from helping · unsure carries no verdict · error is the probe's own t
 # --- pages -------------------------------------------------------------------------------------------------------
 
 
-def list_page(probes: Mapping[str, ProbeViewLike], tier: Tier, width: int, *, reasons: bool) -> Page:
+def list_page(probes: Mapping[str, ProbeView], tier: Tier, width: int, *, reasons: bool) -> Page:
     """Every probe in a row: sign, word, name, seconds, and where there is room what it said."""
     lines: list[Line] = [BLANK]
     keys, marks = {}, set()
@@ -256,7 +256,7 @@ def list_page(probes: Mapping[str, ProbeViewLike], tier: Tier, width: int, *, re
     return Page(lines, keys, frozenset(marks))
 
 
-def _probe_line(row: Row, view: ProbeViewLike | None, width: int, reasons: bool) -> Line:
+def _probe_line(row: Row, view: ProbeView | None, width: int, reasons: bool) -> Line:
     (mark, role), word = sign(view)
     text = said(view) if reasons else ""
     if reasons and view is None:
@@ -270,7 +270,7 @@ def _probe_line(row: Row, view: ProbeViewLike | None, width: int, reasons: bool)
     )  # fmt: skip
 
 
-def _group_line(row: Row, probes: Mapping[str, ProbeViewLike], tier: Tier, reasons: bool) -> Line:
+def _group_line(row: Row, probes: Mapping[str, ProbeView], tier: Tier, reasons: bool) -> Line:
     views = [probes[probe.name] for probe in row.probes if probe.name in probes]
     found = [view.result.verdict for view in views if view.result is not None]
     (mark, role), word = NOT_RUN, "not run"
@@ -304,7 +304,7 @@ def summary_page(row: Row, snapshot: Snapshot, tier: Tier, width: int) -> Page:
     return Page(lines)
 
 
-def _weight(view: ProbeViewLike) -> int:
+def _weight(view: ProbeView) -> int:
     order = (*_BAD, Verdict.PASS, Verdict.SKIP)
     return order.index(view.result.verdict) if view.result is not None else len(order)
 

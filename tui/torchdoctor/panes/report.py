@@ -47,7 +47,7 @@ def report_page(report: Report, run: str, width: int) -> Page:
     """A report, what matters first."""
     width = min(width, _WIDTH)
     sign, role = VERDICTS[report.verdict]
-    when = join((safe(report.started), f"{report.seconds:.0f} s", f"tier {report.tier}" if report.tier else ""))
+    when = join((safe(report.started), f"{report.seconds:.0f} s", f"tier {safe(report.tier)}" if report.tier else ""))
     head = line("  ", (f"{sign} {report.verdict.value}", role), "   ", *_counts(report))
     rows: list[Line] = [BLANK, head, line((f"  {when}", "dim"))]
     marks = []

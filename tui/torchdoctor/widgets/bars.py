@@ -14,8 +14,9 @@ from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
 
+from torchdoctor import terminal
 from torchdoctor.paint import Line, Span, crop
-from torchdoctor.signs import to_ascii
+from torchdoctor.signs import drawn
 from torchdoctor.text import ascii_only
 
 ROLES = ("ok", "warn", "fail", "info", "run", "dim", "title", "key", "here")
@@ -53,7 +54,7 @@ class Rows(Widget, can_focus=False):
         """One row."""
         width, plain = self.size.width, ascii_only(self.app)
         row = crop(self.rows[y], width) if y < len(self.rows) else ()
-        segments = [Segment(to_ascii(text) if plain else text, self._role(role)) for text, role in row if text]
+        segments = [Segment(drawn(text, plain), self._role(role)) for text, role in row if text]
         return Strip(segments).adjust_cell_length(width, self.rich_style)
 
     def _role(self, role: str) -> Style:
@@ -93,6 +94,14 @@ class Tabs(Rows):
                 return
 
 
+class Small(Rows):
+    """What a terminal that is too small shows instead of everything."""
+
+    def on_resize(self) -> None:
+        """Say its size, and which one is needed."""
+        self.show(((terminal.too_small(*self.app.size), "warn"),))
+
+
 class Keys(Rows):
     """The keys that work now, read from the bindings; the last two never give way."""
 
@@ -108,6 +117,10 @@ class Keys(Rows):
     def _changed(self, screen: Screen[object]) -> None:
         if self.is_attached and screen is self.screen:
             self.update()
+
+    def on_resize(self) -> None:
+        """As many as fit."""
+        self.update()
 
     def update(self) -> None:
         """Read the bindings anew."""

@@ -61,10 +61,10 @@ _COLUMNS = (
     _Column("utilisation", 16, 0, _util, left=True),
     _Column("memory GiB", 12, 0, lambda g, w: [pair_span(
         g.memory_used_bytes, g.memory_total_bytes, "", scale=GIB, digits=1)]),
-    _Column("power W", 8, 1, lambda g, w: [pair_span(g.power_w, g.power_limit_w, "")]),
-    _Column("temp", 6, 0, lambda g, w: [cell_span(g.temperature_c, " °C")]),
-    _Column("MHz", 6, 2, lambda g, w: [cell_span(g.sm_clock_mhz)]),
-    _Column("throttle", 8, 1, lambda g, w: [throttle(g.throttle_reasons)], left=True),
+    _Column("power W", 8, 3, lambda g, w: [pair_span(g.power_w, g.power_limit_w, "")]),
+    _Column("temp", 6, 1, lambda g, w: [cell_span(g.temperature_c, " °C")]),
+    _Column("MHz", 6, 4, lambda g, w: [cell_span(g.sm_clock_mhz)]),
+    _Column("throttle", 8, 2, lambda g, w: [throttle(g.throttle_reasons)], left=True),
 )  # fmt: skip
 _PAST = _Column("last minutes", 12, 0, lambda g, w: [], left=True)
 
@@ -170,8 +170,9 @@ def history_rows(history: History | None, what: str, width: int, height: int) ->
     """A plot of fixed scale, 0 to 100 %, newest at the right."""
     if history is None or not any(value is not None for value in history.values):
         return []
-    rows = plot(history.values, max(6, width - _LABEL - _VALUE - 2), height)
-    ago = f"  {what}, last {_ago(history.seconds)}"
+    columns = max(6, width - _LABEL - _VALUE - 2)
+    rows = plot(history.values, columns, height)
+    ago = f"  {what}, last {_ago(columns * history.step_s)}"
     labels = ["    100 %", *[""] * (height - 2), "      0 %"] if height > 1 else ["    0-100 %"]
     ends = [""] * (height - 1) + [ago]
     return [line((fit(label, _LABEL), "dim"), (row, "accent"), (end, "dim")) for label, row, end in

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from torchdoctor.interfaces import History
+from torchdoctor.interfaces import HOST_KEY, History
 from torchdoctor.paint import Line, fit, heading, line
 from torchdoctor.text import safe
 from torchdoctor.widgets.cells import GIB, cell_span, fraction, load_role, number, pair_span
@@ -12,9 +12,6 @@ from torchdoctor.widgets.gpu_rows import history_rows, meter
 from torchprobes.model import GpuSample, HostSample, ProcessSample
 
 SHM = "/dev/shm"  # noqa: S108 - its size is shown, nothing is written there
-HOST_KEY = "host"
-"""The key of the host's CPU among the histories."""
-
 _WIDTH = 108
 _MEMORY, _SHM = (0.90, 0.97), (0.80, 0.95)
 

@@ -13,13 +13,20 @@ from textual.events import Click, Resize
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
+from textual.scrollbar import ScrollBarRender
 from textual.strip import Strip
 
 from torchdoctor.paint import ROLES, Page, crop, text_of
-from torchdoctor.signs import to_ascii
+from torchdoctor.signs import drawn
 from torchdoctor.text import ascii_only
 
 NOTHING = Page(())
+
+
+class PlainBars(ScrollBarRender):
+    """A scroll bar of whole cells, drawn by background alone."""
+
+    VERTICAL_BARS: ClassVar[list[str]] = [" "]
 
 
 class Lines(ScrollView, can_focus=True):
@@ -117,6 +124,11 @@ class Lines(ScrollView, can_focus=True):
     def _refresh_row(self, y: int) -> None:
         self.refresh(Region(0, y - round(self.scroll_y), self.size.width, 1))
 
+    def on_mount(self) -> None:
+        """Settle the signs."""
+        if ascii_only(self.app):
+            self.vertical_scrollbar.renderer = PlainBars  # type: ignore[misc] # of this one bar
+
     def on_resize(self, _: Resize) -> None:
         """The page is as wide as the view."""
         self.virtual_size = Size(self.size.width, len(self.page.lines))
@@ -139,7 +151,7 @@ class Lines(ScrollView, can_focus=True):
             return Strip.blank(width, self.rich_style)
         plain = ascii_only(self.app)
         spans = crop(self.page.lines[place], width)
-        segments = [Segment(to_ascii(text) if plain else text, self._style(role)) for text, role in spans if text]
+        segments = [Segment(drawn(text, plain), self._style(role)) for text, role in spans if text]
         strip = Strip(segments).adjust_cell_length(width, self.rich_style)
         strip = self._with_hits(strip, place)
         if self.cursor is not None and self.page.keys.get(place) == self.cursor:

@@ -14,8 +14,8 @@ from torchdoctor.widgets.finding_rows import by_weight, finding_rows
 from torchprobes.model import Evidence, Fact, Figure, Result
 
 if TYPE_CHECKING:
-    from torchdoctor.interfaces import ProbeViewLike
     from torchprobes.catalogue import Probe
+    from torchprobes.runner.snapshot import ProbeView
 
 _FACT_NAMES = 26
 _FIGURE = 69
@@ -23,12 +23,12 @@ _FIGURE = 69
 _PROGRESS = 24
 
 
-def state_of(view: ProbeViewLike | None) -> str:
+def state_of(view: ProbeView | None) -> str:
     """queued, starting, running or done; "" for one that was not asked for."""
     return "" if view is None else str(getattr(view.state, "value", view.state)).lower()
 
 
-def sign(view: ProbeViewLike | None) -> tuple[Span, str]:
+def sign(view: ProbeView | None) -> tuple[Span, str]:
     """(sign with its role, word) of a probe as it stands."""
     if view is None:
         return NOT_RUN, "not run"
@@ -38,7 +38,7 @@ def sign(view: ProbeViewLike | None) -> tuple[Span, str]:
     return (QUEUED if state == "queued" else RUNNING), state
 
 
-def seconds_text(view: ProbeViewLike | None) -> str:
+def seconds_text(view: ProbeView | None) -> str:
     """How long it took, or takes so far."""
     if view is None:
         return ""
@@ -47,14 +47,14 @@ def seconds_text(view: ProbeViewLike | None) -> str:
     return f"{view.started_s:.0f} s" if view.started_s is not None else ""
 
 
-def said(view: ProbeViewLike | None) -> str:
+def said(view: ProbeView | None) -> str:
     """One line: the reason of a result, or what a running one said last."""
     if view is None:
         return ""
     return safe(view.result.reason if view.result is not None else view.progress)
 
 
-def probe_page(probe: Probe, view: ProbeViewLike | None, repeat: str, width: int) -> Page:
+def probe_page(probe: Probe, view: ProbeView | None, repeat: str, width: int) -> Page:
     """Everything about one probe."""
     (mark, role), word = sign(view)
     right = join((word, seconds_text(view), view.result.device if view is not None and view.result else ""))
@@ -67,7 +67,7 @@ def probe_page(probe: Probe, view: ProbeViewLike | None, repeat: str, width: int
     return Page([*rows, BLANK, *_pending(probe, view, width), *_repeat(repeat, width)])
 
 
-def _pending(probe: Probe, view: ProbeViewLike | None, width: int) -> list[Line]:
+def _pending(probe: Probe, view: ProbeView | None, width: int) -> list[Line]:
     if view is None:
         needs = join((f"tier {probe.tier.value}", f"at most {probe.limit_s:.0f} s after importing torch"))
         rows = [line(("  not run in this session: r runs it", "")), line(("  " + needs, "dim"))]
