@@ -98,7 +98,7 @@ def test_on_twenty_by_five_the_console_says_so_and_quits(tmp_path: Path) -> None
     terminal = Terminal(tmp_path, 20, 5)
     try:
         terminal.read_until(b"\x1b[?1049h")
-        terminal.read_until(b"too small")
+        terminal.read_until(b"60x16")
         os.write(terminal.master, b"q")
         assert terminal.end() == 0
         assert b"Traceback" not in terminal.text

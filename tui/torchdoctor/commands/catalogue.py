@@ -65,7 +65,8 @@ def card_text(card: Any) -> str:
     """A card as plain text of at most 79 columns."""
     import textwrap
 
-    lines = [f"{card.id}  {card.title}", "", *textwrap.wrap(card.why, 77)]
+    head = textwrap.wrap(f"{card.id}  {card.title}", 77, subsequent_indent=" " * (len(card.id) + 2))
+    lines = [*head, "", *textwrap.wrap(card.why, 77)]
     if card.fix:
         needs = f", needs: {', '.join(card.fix.needs)}" if card.fix.needs else ""
         lines += ["", f"fix ({card.fix.scope.value}{needs}):", f"  {card.fix.command}"]
