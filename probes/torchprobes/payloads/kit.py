@@ -60,6 +60,9 @@ class Events:
         name = str(self.pid)
         if self.rank is not None:
             name += ".r%d.a%d" % (self.rank, self.attempt or 0)
+        if folder == "-":  # by hand: the person reads them
+            self.path, self.fd = folder, 1
+            return
         self.path = os.path.join(folder, name + ".jsonl")
         self.fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 

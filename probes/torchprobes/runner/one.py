@@ -1,0 +1,180 @@
+"""One probe from its order to its result: started under a guardian, followed, judged. Runs in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from torchprobes.judge import judge as the_rules
+from torchprobes.model import Evidence, Judgement, Outcome, Readings, Result, Sample, Verdict
+
+from . import idle, outcome, results
+from .events import Collector, EventTail
+from .guard import Guard
+from .order import Device, Job, Prepared, prepare
+from .snapshot import ProbeState, ProbeView
+
+Judge = Callable[..., Judgement]
+Samples = Callable[[], Sample | None]
+
+LOOK_S = 0.1
+"""How often event files and cancellations are looked at."""
+
+NEIGHBOURS_S = 0.3
+"""How often it is looked whether somebody else has come to our GPU; we leave within a second."""
+
+
+class One:
+    """A probe of a check. `view` may be called from any thread."""
+
+    def __init__(self, job: Job, judge: Judge = the_rules, samples: Samples = lambda: None) -> None:
+        self.job = job
+        self.result: Result | None = None
+        self._judge, self._samples = judge, samples
+        self._state = ProbeState.QUEUED
+        self._collector = Collector()
+        self._began: float | None = None
+        self._guard: Guard | None = None
+        self._why_ended = ""
+        self._neighbour = ""
+        self._lock = threading.Lock()
+
+    def place(self, device: Device) -> None:
+        """Where it will run."""
+        self.job = replace(self.job, device=device)
+
+    def view(self) -> ProbeView:
+        """The probe at this instant."""
+        result, guard, began = self.result, self._guard, self._began
+        seconds = None if began is None else time.monotonic() - began
+        return ProbeView(
+            name=self.job.probe.name,
+            state=ProbeState.DONE if result else self._state,
+            progress=self._collector.progress,
+            done=self._collector.done,
+            started_s=result.seconds if result else seconds,
+            result=result,
+            folder=str(self.job.run.probe(self.job.probe.name)),
+            pids=guard.pids() if guard and not result else (),
+        )
+
+    def cancel(self, why: str = "cancelled") -> None:
+        """End it; one that has not begun will not begin."""
+        with self._lock:
+            self._why_ended = self._why_ended or why
+            guard = self._guard
+        if guard is not None:
+            guard.cancel(why)
+
+    def drop(self) -> None:
+        """Let go of the guardian, which ends everything by itself. Returns at once."""
+        with self._lock:
+            self._why_ended = self._why_ended or "interrupted: the console ended"
+            guard = self._guard
+        if guard is not None:
+            guard.drop()
+
+    def run(self) -> Result:
+        """Run it to its end, whatever that is."""
+        try:
+            self.result = self._run()
+        except OSError as error:
+            words = outcome.DISK_FULL if error.errno == 28 else f"cannot be started: {error.strerror or error}"
+            self.result = self._unjudged(Verdict.ERROR, words)
+        except Exception as error:  # noqa: BLE001 - a defect of ours is this probe's error, never a dead thread
+            self.result = self._unjudged(Verdict.ERROR, f"torchdoctor itself failed: {type(error).__name__}: {error}")
+        return self.result
+
+    def skip(self, why: str) -> Result:
+        """Do not run it."""
+        self.result = self._unjudged(Verdict.SKIP, why)
+        return self.result
+
+    def _run(self) -> Result:
+        if self._why_ended:
+            return self._unjudged(Verdict.ERROR, self._why_ended)
+        self._began, self._state = time.monotonic(), ProbeState.STARTING
+        prepared = prepare(self.job)
+        guard = Guard(prepared.order)
+        with self._lock:
+            self._guard = guard
+            ended = self._why_ended
+        if ended:
+            guard.cancel(ended)
+        tail = EventTail(prepared.folder / "events")
+        self._follow(guard, tail)
+        end = guard.close()
+        for events in tail.close():
+            self._collector.take(events)
+        told = outcome.outcome(end, self._collector.marks, prepared.folder, ranks=prepared.ranks, broken=tail.broken)
+        return self._judged(prepared, told)
+
+    def _follow(self, guard: Guard, tail: EventTail) -> None:
+        looked = time.monotonic()
+        while guard.listen(LOOK_S):
+            self._collector.take(tail.poll())
+            if any(mark.ev == "start" for mark in self._collector.marks):
+                self._state = ProbeState.RUNNING
+            if time.monotonic() - looked >= NEIGHBOURS_S:
+                looked = time.monotonic()
+                self._look_around(guard)
+
+    def _look_around(self, guard: Guard) -> None:
+        """Leave the GPU when somebody else has come to it."""
+        gpus, sample = self.job.device.gpus, self._samples() if self.job.device.gpus else None
+        if sample is None or self._neighbour or self.job.options.force:
+            return
+        ours = set(guard.pids())
+        self._neighbour = idle.intruder(sample, gpus, ours.__contains__, len(ours))
+        if self._neighbour:
+            guard.cancel(f"left the GPU to {self._neighbour}")
+
+    def _judged(self, prepared: Prepared, told: Outcome) -> Result:
+        probe, device = self.job.probe, self.job.device
+        if self._neighbour:
+            return self._unjudged(Verdict.SKIP, f"left the GPU: {self._neighbour} came", told)
+        if told.ending == "ended" and told.broken_lines:
+            cause = f"{told.broken_lines} of its event lines could not be read"
+            told = msgspec.structs.replace(told, ending="exited", cause=cause)
+        more = (Evidence(kind="device", text=device.memory_text),) if device.memory_text else ()
+        readings = self._collector.readings(probe.name, device.name, told, more)
+        judgement = self._judge(probe, readings)
+        return Result(
+            name=probe.name,
+            group=probe.group,
+            tier=probe.tier,
+            device=device.name,
+            verdict=judgement.verdict,
+            reason=judgement.reason,
+            seconds=told.seconds,
+            figures=readings.figures,
+            facts=readings.facts,
+            findings=judgement.findings,
+            evidence=self._evidence(judgement, told),
+            command=prepared.command,
+            cache_state=_cache_state(readings),
+            log=outcome.log_path(prepared.folder, self.job.run.path),
+        )
+
+    def _evidence(self, judgement: Judgement, told: Outcome) -> tuple[Evidence, ...]:
+        """The judge's evidence, files named from the run directory on; of one that broke, its last lines."""
+        below = Path("probes") / self.job.probe.name
+        found = tuple(
+            e if e.artifact is None else msgspec.structs.replace(e, artifact=str(below / e.artifact))
+            for e in judgement.evidence
+        )
+        last = judgement.verdict is Verdict.ERROR and told.last_lines
+        return (*found, Evidence(kind="last lines", text="\n".join(told.last_lines))) if last else found
+
+    def _unjudged(self, verdict: Verdict, why: str, told: Outcome | None = None) -> Result:
+        return results.unjudged(self.job.probe, self.job.device.name, verdict, why, told)
+
+
+def _cache_state(readings: Readings) -> str:
+    fact = readings.fact("cache_state")
+    return "" if fact is None else str(fact.value)

@@ -1,0 +1,121 @@
+"""`results.jsonl`: one line a finished probe, one writer; nothing that was finished is ever lost or half read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from torchprobes import catalogue
+from torchprobes.catalogue import Probe
+from torchprobes.model import Outcome, Result, Tier, Verdict
+from torchprobes.rundir import RunDir
+
+INTERRUPTED = "interrupted: the console that ran it ended"
+_AGAIN = ("interrupted", "cancelled")
+
+
+class ResultLog:
+    """The writer of `results.jsonl`. What cannot be written now is kept and written with the next one."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._pending = b""
+
+    def append(self, result: Result) -> str:
+        """Write a line; "" or why it could not be written."""
+        self._pending += msgspec.json.encode(result) + b"\n"
+        return self.flush()
+
+    def flush(self) -> str:
+        """Write what is pending, all or nothing; "" or why it could not be written."""
+        if not self._pending:
+            return ""
+        try:
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            return f"{self._path.name} cannot be written: {error.strerror}"
+        try:
+            return self._write(fd)
+        finally:
+            os.close(fd)
+
+    def _write(self, fd: int) -> str:
+        size = os.fstat(fd).st_size
+        torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
+        data = b"\n" * torn + self._pending
+        try:
+            done = 0
+            while done < len(data):
+                done += os.pwrite(fd, data[done:], size + done)
+        except OSError as error:
+            os.ftruncate(fd, size)
+            return f"{self._path.name} cannot be written: {error.strerror}"
+        self._pending = b""
+        return ""
+
+
+def finished(run: RunDir) -> dict[str, Result]:
+    """The results that stand in `results.jsonl`, the last of each name; lines that cannot be read are passed over."""
+    found: dict[str, Result] = {}
+    try:
+        lines = run.results.read_bytes().splitlines()
+    except OSError:
+        return found
+    for line in lines:
+        try:
+            result = msgspec.json.decode(line, type=Result)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            continue
+        found[result.name] = result
+    return found
+
+
+def runs_again(result: Result) -> bool:
+    """Whether a resumed run does this probe once more: it was cancelled or interrupted, not judged."""
+    return result.verdict is Verdict.ERROR and result.reason.startswith(_AGAIN)
+
+
+def results_of(run: RunDir) -> tuple[Result, ...]:
+    """Results in request order; what an ended owner left unfinished is `error: interrupted`.
+
+    While the owner lives, only what is finished is told.
+
+    Raises:
+        RunError: if `run.json` cannot be read.
+    """
+    info = run.info
+    found = finished(run)
+    if not run.alive():
+        found = {name: _interrupted(run, name, info.device) for name in info.probes if name not in found} | found
+    order = {name: place for place, name in enumerate(info.probes)}
+    return tuple(sorted(found.values(), key=lambda r: order.get(r.name, len(order))))
+
+
+def _interrupted(run: RunDir, name: str, device: str) -> Result:
+    probe = next((p for p in catalogue.PROBES if p.name == name), None)
+    tier = probe.tier if probe else Tier.QUICK
+    return Result(
+        name=name,
+        group=name.partition(".")[0],
+        tier=tier,
+        device=device,
+        verdict=Verdict.ERROR,
+        reason=INTERRUPTED,
+        seconds=0.0,
+        log=f"probes/{name}/stderr.log" if (run.probe(name) / "stderr.log").exists() else "",
+    )
+
+
+def unjudged(probe: Probe, device: str, verdict: Verdict, reason: str, outcome: Outcome | None = None) -> Result:
+    """The result of a probe about which there is nothing to judge: skipped, cancelled, or never started."""
+    return Result(
+        name=probe.name,
+        group=probe.group,
+        tier=probe.tier,
+        device=device,
+        verdict=verdict,
+        reason=reason,
+        seconds=outcome.seconds if outcome else 0.0,
+    )
