@@ -33,7 +33,7 @@ NO_RUN = (
 class LogsPane(Widget):
     """Follows one run directory, torch_compile_debug tree, folder or file."""
 
-    HELP: ClassVar[str] = """\
+    HELP = """\
 The left side lists what the run has written so far, with the size of each file; new files appear by themselves.
 The right side shows the file under the cursor as it grows. `enter` goes to its lines, `tab` back to the list.
 Torch's line prefixes are shown shortened; `.` shows them whole.
@@ -152,7 +152,7 @@ Torch's line prefixes are shown shortened; `.` shows them whole.
         self.files.action_move(delta)
 
     def _say_title(self) -> None:
-        self._title.update(self._title_text())
+        self._title.update(self._title_text(), layout=False)
 
     def _title_text(self) -> Text:
         file = self.files.file

@@ -58,7 +58,7 @@ class LogBar(Static):
         said = self._fitting(pieces)
         if said != self._said:
             self._said = said
-            self.update(self._text(said))
+            self.update(self._text(said), layout=False)
 
     def _pieces(self, lines: LogLines) -> list[Piece]:
         if lines.document is None:

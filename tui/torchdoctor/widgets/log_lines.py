@@ -5,6 +5,7 @@ It never touches a file: pages come from the document's thread. Memory does not 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.style import Style
@@ -20,6 +21,7 @@ from torchdoctor.widgets.log_paint import Painter, part_style
 from torchdoctor.widgets.plain_scrollbar import use_plain_scrollbar
 from torchprobes.compilelog.document import NO_PAGE, Document, DocumentView
 from torchprobes.compilelog.lines import SHOWN, Line
+from torchprobes.compilelog.marks import Mark
 
 STRIPS = 1024
 """Painted lines kept."""
@@ -28,6 +30,15 @@ AHEAD = 2
 """Screenfuls asked for above and below what is shown, so that small moves need no answer."""
 
 PARTS = ("dim", "error", "warning", "mark", "hit", "name", "keyword", "string", "comment", "number", "cursor")
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What all rows of one drawing share."""
+
+    painter: Painter
+    ground: Style
+    marks: dict[int, Mark]
 
 
 class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
@@ -84,7 +95,9 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         """What is said, row by row, while there is no document."""
         self._language = "text"
         self._page = NO_PAGE
-        self._strips: LRUCache[tuple[int, bytes], Strip] = LRUCache(STRIPS)
+        self._strips: LRUCache[tuple[Line, bytes], Strip] = LRUCache(STRIPS)
+        self._rows: LRUCache[object, Strip] = LRUCache(STRIPS // 4)
+        self._frame: _Frame | None = None
         self._styles: dict[str, Style] = {}
         self._widest = 0
         self._ours = False
@@ -111,6 +124,7 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
     def _forget(self) -> None:
         self._page, self._widest, self.seen, self._settled = NO_PAGE, 0, 0, False
         self._strips.clear()
+        self._rows.clear()
 
     @property
     def lines(self) -> int:
@@ -167,6 +181,7 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         """Show torch's line prefix shortened, or as it is."""
         self.short, self._widest = short, 0
         self._strips.clear()
+        self._rows.clear()
         self._size_to(self.lines)
         self.refresh()
 
@@ -265,37 +280,45 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         self._late = not self._page.holds(self.view.generation, top, shown)
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """The visible strips; what they need is fetched once for all."""
+        """The visible strips; what all of them need is looked up once."""
         self._fetch()
+        top, height = self.scroll_offset.y, self.size.height
+        marks = self.document.marks.on(top, height) if self.document is not None else {}
+        self._frame = _Frame(self._painter(), self.rich_style, marks)
         return super().render_lines(crop)
 
     def render_line(self, y: int) -> Strip:
         """Row `y` of the window."""
-        number = self.scroll_offset.y + y
-        width, painter = self.size.width, self._painter()
+        number, width, frame = self.scroll_offset.y + y, self.size.width, self._frame
+        if frame is None:
+            return Strip.blank(width)
         if self.document is None or number >= self.lines:
             said = self._empty()
-            words = painter.plain(f" {said[y]}" if y < len(said) else "")
-            return words.crop_extend(0, width, None).apply_style(self.rich_style)
-        marks = self.document.marks.on(number, 1)
-        gutter = painter.gutter(number, self.digits, marks.get(number))
-        x, room = self.scroll_offset.x, max(0, width - self.inset)
-        text = self._text(number, painter).crop_extend(x, x + room, None)
-        strip = Strip.join([gutter, text]).crop_extend(0, width, None)
-        if number == self.cursor:
-            strip = strip.apply_style(self._style("cursor"))
-        return strip.apply_style(self.rich_style)
-
-    def _text(self, number: int, painter: Painter) -> Strip:
+            words = frame.painter.plain(f" {said[y]}" if y < len(said) else "")
+            return words.crop_extend(0, width, None).apply_style(frame.ground)
         line = self.line(number)
+        ground = frame.ground + self._style("cursor") if number == self.cursor else frame.ground
         if line is None:
-            return painter.plain("reading ...")
+            return self._row(number, frame.painter.plain("reading ..."), ground)
         hit = self._hit(line)
-        strip = self._strips.get((number, hit)) if line.ended else None
+        key = (line, hit, frame.marks.get(number), self.scroll_offset.x, width, self.digits, ground)
+        row = self._rows.get(key)
+        if row is None:
+            row = self._rows[key] = self._row(number, self._text(line, hit, frame.painter), ground)
+        return row
+
+    def _row(self, number: int, text: Strip, ground: Style) -> Strip:
+        """A line's number, sign and text as far as they are in the window."""
+        assert self._frame is not None
+        x, room = self.scroll_offset.x, max(0, self.size.width - self.inset)
+        gutter = self._frame.painter.gutter(number, self.digits, self._frame.marks.get(number))
+        row = Strip([*gutter, *text.crop_extend(x, x + room, None)])
+        return row.crop_extend(0, self.size.width, None).apply_style(ground)
+
+    def _text(self, line: Line, hit: bytes, painter: Painter) -> Strip:
+        strip = self._strips.get((line, hit))
         if strip is None:
-            strip = painter.text(line, hit)
-            if line.ended:
-                self._strips[(number, hit)] = strip
+            strip = self._strips[(line, hit)] = painter.text(line, hit)
             if strip.cell_length > self._widest:
                 self._widest = strip.cell_length
                 self.call_after_refresh(self._size_to, self.lines)
@@ -318,7 +341,7 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
     # --- styles -----------------------------------------------------------------------------------------------
 
     def _painter(self) -> Painter:
-        return Painter(self._style, self.app.console, self._language, ascii_only(self.app), self.short)
+        return Painter(self._style, self._language, ascii_only(self.app), self.short)
 
     def _style(self, part: str) -> Style:
         style = self._styles.get(part)
@@ -331,3 +354,4 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         super().notify_style_update()
         self._styles.clear()
         self._strips.clear()
+        self._rows.clear()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from rich.console import Console
+from rich.segment import Segment
 from rich.style import Style
-from rich.text import Text
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -35,6 +35,9 @@ TONES: dict[Mark, str] = {
 
 _LEVELS = {"W": "warning", "E": "error", "C": "error"}
 
+Layer = tuple[int, int, Style]
+"""A style on the characters [start, end)."""
+
 StyleOf = Callable[[str], Style]
 """The style of a part: "dim", "error", "warning", "mark", "hit", "name", "keyword", "string", "comment", "number"."""
 
@@ -58,49 +61,55 @@ class Painter:
     """Paints lines of one language."""
 
     style_of: StyleOf
-    console: Console
     language: str
     ascii_only: bool
     short: bool = False
     """Whether torch's prefix is cut down to rank, level and time of day."""
 
-    def gutter(self, line: int, digits: int, mark: Mark | None) -> Strip:
+    def gutter(self, line: int, digits: int, mark: Mark | None) -> list[Segment]:
         """The line number, counted from 1, and the sign of the mark."""
-        text = Text(end="").append(f"{line + 1:>{digits}} ", self.style_of("dim"))
+        number = Segment(f"{line + 1:>{digits}} ", self.style_of("dim"))
         if mark is None:
-            text.append("  ")
-        else:
-            text.append(f"{sign(mark, self.ascii_only)} ", self.style_of(TONES[mark]))
-        return self._strip(text)
+            return [number, Segment("  ")]
+        return [number, Segment(f"{sign(mark, self.ascii_only)} ", self.style_of(TONES[mark]))]
 
     def text(self, line: Line, hit: bytes) -> Strip:
         """The text of a line; `hit` are the bytes of it that a search found, b"" if none."""
         shown = safe_line(line.raw, ascii_only=self.ascii_only)
         if self.short and self.language == "log":
             shown = shortened(shown)
-        text = Text(shown, end="", no_wrap=True)
-        for start, end, part in spans(self.language, shown):
-            text.stylize(self.style_of(part), start, end)
+        layers = [(start, end, self.style_of(part)) for start, end, part in spans(self.language, shown)]
         level = LEVEL.match(shown) if self.language == "log" else None
         if level is not None and level[1] in _LEVELS:
-            text.stylize(self.style_of(_LEVELS[level[1]]), level.start(1), level.end(1))
+            layers.append((level.start(1), level.end(1), self.style_of(_LEVELS[level[1]])))
         if hit:
-            self._stylize_hit(text, shown, safe_line(hit, ascii_only=self.ascii_only))
+            layers.extend(self._hits(shown, safe_line(hit, ascii_only=self.ascii_only)))
+        segments = layered(shown, layers)
         if line.length > SHOWN:
             more = "..." if self.ascii_only else "…"
-            text.append(f" {more} +{size_text(line.length - len(line.raw))}", self.style_of("dim"))
-        return self._strip(text)
+            segments.append(Segment(f" {more} +{size_text(line.length - len(line.raw))}", self.style_of("dim")))
+        return Strip(segments)
 
-    def _stylize_hit(self, text: Text, shown: str, hit: str) -> None:
+    def _hits(self, shown: str, hit: str) -> Iterator[Layer]:
         style = self.style_of("hit")
         at = shown.find(hit)
         while hit and at >= 0:
-            text.stylize(style, at, at + len(hit))
+            yield at, at + len(hit), style
             at = shown.find(hit, at + len(hit))
 
     def plain(self, words: str) -> Strip:
         """Words of ours in place of a line."""
-        return self._strip(Text(end="").append(safe(words, ascii_only=self.ascii_only), self.style_of("dim")))
+        return Strip([Segment(safe(words, ascii_only=self.ascii_only), self.style_of("dim"))])
 
-    def _strip(self, text: Text) -> Strip:
-        return Strip(text.render(self.console))
+
+def layered(text: str, layers: list[Layer]) -> list[Segment]:
+    """The text in segments, each in the style of the last layer that covers it; linear in the text."""
+    covered = [-1] * len(text)
+    for number, (start, end, _) in enumerate(layers):
+        covered[start:end] = [number] * (end - start)
+    segments, at = [], 0
+    for number, run in itertools.groupby(covered):
+        end = at + sum(1 for _ in run)
+        segments.append(Segment(text[at:end], layers[number][2] if number >= 0 else None))
+        at = end
+    return segments
