@@ -93,6 +93,16 @@ async def test_new_files_appear_and_the_cursor_stays_on_its_file(tmp_path: Path)
         assert pane.files.file.path == standing.path
 
 
+async def test_z_gives_the_lines_the_whole_width_and_back(tmp_path: Path) -> None:
+    async with shown(write_tree(tmp_path)) as (pilot, pane, wait):
+        await wait(lambda: "RuntimeError" in text(pilot))
+        await pilot.press("z")
+        await wait(lambda: "an illegal memory access was encountered" in text(pilot))
+        assert pane.log_view.lines.has_focus
+        await pilot.press("z")
+        await wait(lambda: "stdout.log" in text(pilot))
+
+
 async def test_a_single_file_needs_no_list(tmp_path: Path) -> None:
     path = tmp_path / "slurm-1.out"
     path.write_text("epoch 1\n")

@@ -48,7 +48,7 @@ Torch's line prefixes are shown shortened; `.` shows them whole.
     LogsPane .read { width: 1fr; height: 1fr; }
     LogsPane.-narrow Horizontal { layout: vertical; }
     LogsPane.-narrow FileList { width: 1fr; max-width: 100%; height: 30%; min-height: 4; }
-    LogsPane.-alone FileList { display: none; }
+    LogsPane.-alone FileList, LogsPane.-zoomed FileList { display: none; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -56,6 +56,7 @@ Torch's line prefixes are shown shortened; `.` shows them whole.
                 tooltip="Show the previous file of the list"),
         Binding("right_square_bracket", "file(1)", "Next file", show=False, id="logs.file.next",
                 tooltip="Show the next file of the list"),
+        Binding("z", "zoom", "Zoom", id="logs.zoom", tooltip="Give the lines the whole width, or show the list again"),
     ]  # fmt: skip
 
     def __init__(self) -> None:
@@ -150,6 +151,12 @@ Torch's line prefixes are shown shortened; `.` shows them whole.
     def action_file(self, delta: int) -> None:
         """Another file of the list."""
         self.files.action_move(delta)
+
+    def action_zoom(self) -> None:
+        """The lines alone, or the list beside them again."""
+        self.toggle_class("-zoomed")
+        if self.has_class("-zoomed"):
+            self.log_view.lines.focus()
 
     def _say_title(self) -> None:
         self._title.update(self._title_text(), layout=False)
