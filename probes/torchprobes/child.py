@@ -28,7 +28,7 @@ INSPECTOR = Path(__file__).parent / "environment" / "inspector.py"
 MAX_LINE_BYTES = 4 << 20
 MAX_LINES = 10_000
 
-vars(subprocess)["_USE_VFORK"] = False  # documented switch of subprocess; see above for the reason
+setattr(subprocess, "_USE_VFORK", False)  # noqa: B010 - its documented switch, which type stubs do not know
 
 
 class Hung(Exception):

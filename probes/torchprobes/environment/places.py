@@ -55,10 +55,10 @@ def distrust(path: str) -> str:
     """Why another user could put something else in place of what we write below `path`, "" if none could."""
     for folder in (Path(path), *Path(path).parents):
         info = folder.stat()
+        exposed = os.geteuid() == 0 or folder.parent.stat().st_mode & stat.S_IWOTH
+        if info.st_uid not in trusted_uids() and exposed:
+            return f"{folder} belongs to {user_name(info.st_uid)}, who could replace what is written there"
         shared = bool(info.st_mode & stat.S_IWOTH) and not info.st_mode & stat.S_ISVTX
-        if info.st_uid not in trusted_uids():
-            if os.geteuid() == 0 or folder.parent.stat().st_mode & stat.S_IWOTH:
-                return f"{folder} belongs to {user_name(info.st_uid)}, who could replace what is written there"
         if shared and info.st_uid != os.geteuid():
             return f"everybody can write to {folder} and it has no sticky bit"
     return ""
@@ -104,14 +104,18 @@ def read_regular(path: str, limit: int) -> bytes:
     Raises:
         OSError: if it cannot be opened, or is no regular file (the text says what it is).
     """
+    _refuse_irregular(os.stat(path).st_mode)  # before it is opened: opening a device can do something
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     try:
-        mode = os.fstat(handle).st_mode
-        if not stat.S_ISREG(mode):
-            raise OSError(errno.EINVAL, f"it is {kind_of(mode)}, not a regular file")
+        _refuse_irregular(os.fstat(handle).st_mode)
         return b"".join(_chunks(handle, limit))
     finally:
         os.close(handle)
+
+
+def _refuse_irregular(mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, f"it is {kind_of(mode)}, not a regular file")
 
 
 def _chunks(handle: int, limit: int) -> Iterator[bytes]:
