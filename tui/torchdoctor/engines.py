@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from torchprobes.runner.check import Check, Options
 
 from torchprobes import rundir
 from torchprobes.catalogue import Probe
@@ -26,6 +25,7 @@ from torchprobes.jobs.ranks import RankRow, Ranks
 from torchprobes.model import Finding, Report, Sample, Target
 from torchprobes.reports import export, read, write
 from torchprobes.rundir import RunDir
+from torchprobes.runner.check import Check, Options
 from torchprobes.target import TargetChoice, find_targets
 from torchprobes.telemetry import Sampler, health
 from torchprobes.telemetry.history import Ring
@@ -41,14 +41,23 @@ PLOTTED: Final = 240
 
 
 def real() -> Engines:
-    """The real ones."""
+    """The real ones. A check looks at the same telemetry as the screen: who uses a GPU, and who comes."""
+    samplers: list[Sampler] = []
+
+    def sampler(settings: Settings) -> Sampler:
+        samplers.append(Sampler(rate_hz=settings.rate_hz))
+        return samplers[-1]
+
+    def newest() -> Sample | None:
+        return samplers[-1].latest()[1] if samplers else None
+
     return Engines(
-        sampler=lambda settings: Sampler(rate_hz=settings.rate_hz),
+        sampler=sampler,
         findings=health.findings,
         verdict_line=health.verdict_line,
         history=_Histories(),
         find_target=_find_target,
-        make_check=_make_check,
+        make_check=lambda settings, target, probes: _make_check(settings, target, probes, newest),
         finish=_finish,
         last_report=_last_report,
         export=_export,
@@ -65,13 +74,15 @@ def _place(settings: Settings) -> Path:
     return Path(rundir.choose_place(settings.out).path)
 
 
-def _make_check(settings: Settings, target: Target, probes: Sequence[Probe]) -> tuple[RunDir, Check]:
+def _make_check(
+    settings: Settings, target: Target, probes: Sequence[Probe], samples: Callable[[], Sample | None]
+) -> tuple[RunDir, Check]:
     names = tuple(probe.name for probe in probes)
     run = rundir.create(
         _place(settings), "check", target=target, tier=settings.tier.value, device=settings.device, probes=names
     )
     options = Options(device=settings.device, force=settings.force, as_root=settings.as_root)
-    return run, Check(run, target, probes, options, BUILDERS)
+    return run, Check(run, target, probes, options, BUILDERS, samples=samples)
 
 
 def _finish(run: RunDir, findings: tuple[Finding, ...], seconds: float) -> None:
