@@ -165,3 +165,18 @@ def test_a_launcher_prefix_keeps_its_words() -> None:
     assert chosen.prefix == ("docker", "exec", "-i", "my trainer")
     assert chosen.python == "/opt/bin/python"
     assert chosen.torch == ""
+
+
+def test_packages_of_the_user_count_where_python_reads_them(tmp_path: Path) -> None:
+    system, venv = plant(tmp_path / "system", torch=None, venv=False), plant(tmp_path / "venv", torch=None)
+    (system.parent / "python3.12").symlink_to(system)
+    (tmp_path / "home" / ".local").mkdir(parents=True)
+    for version, torch in (("3.11", "1.0"), ("3.12", "2.9.0")):
+        package = tmp_path / "home" / ".local" / "lib" / f"python{version}" / "site-packages" / "torch"
+        package.mkdir(parents=True)
+        (package / "version.py").write_text(f"__version__ = '{torch}'\n")
+    environ = {"HOME": str(tmp_path / "home"), "PATH": ""}
+    assert by_origin(environ | {"VIRTUAL_ENV": str(system.parents[1])})["VIRTUAL_ENV"].torch == "2.9.0"
+    assert by_origin(environ | {"VIRTUAL_ENV": str(venv.parents[1])})["VIRTUAL_ENV"].torch is None
+    off = environ | {"VIRTUAL_ENV": str(system.parents[1]), "PYTHONNOUSERSITE": "1"}
+    assert by_origin(off)["VIRTUAL_ENV"].torch is None

@@ -159,6 +159,7 @@ def _described(places: list[tuple[str, str]], deadline_s: float, environ: Mappin
     arguments = {
         "candidates": [[str(n), path] for n, (_, path) in enumerate(places)],
         "python_path": python_path,
+        "user_base": _user_base(environ),
         "root": os.geteuid() == 0,
         "own": sys.prefix,
     }
@@ -167,6 +168,13 @@ def _described(places: list[tuple[str, str]], deadline_s: float, environ: Mappin
     except (child.Hung, child.ChildFailed) as error:
         parts = dict.fromkeys(map(str, range(len(places))), child.Part("failed", cause=str(error)))
     return [_candidate(origin, path, parts[str(n)], deadline_s) for n, (origin, path) in enumerate(places)]
+
+
+def _user_base(environ: Mapping[str, str]) -> str:
+    """Where `pip install --user` puts packages (PEP 370), "" where it is switched off or unknown."""
+    home = environ.get("HOME", "")
+    base = environ.get("PYTHONUSERBASE") or (home and os.path.join(home, ".local"))
+    return base if base.startswith("/") and not environ.get("PYTHONNOUSERSITE") else ""
 
 
 def _candidate(origin: str, path: str, part: child.Part, deadline_s: float) -> Candidate:

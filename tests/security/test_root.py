@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import shutil
 import sys
 from collections.abc import Iterator
@@ -127,3 +129,54 @@ def test_what_everybody_can_write_is_nobodys(tmp_path: Path) -> None:
     assert "everybody" in why_foreign([str(folder / "x")])
     folder.chmod(0o1777)
     assert why_foreign([str(folder / "x")]) == ""
+
+
+def test_a_group_with_members_can_write_and_an_empty_one_cannot(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_text("")
+    path.chmod(0o664)
+    with_members = next((g.gr_gid for g in grp.getgrall() if g.gr_gid and set(g.gr_mem) - {"root"}), None)
+    primary = next(user.pw_gid for user in pwd.getpwall() if user.pw_gid)
+    for gid in filter(None, (with_members, primary)):
+        os.chown(path, 0, gid)
+        assert f"group {gid}" in why_foreign([str(path)])
+    taken = {user.pw_gid for user in pwd.getpwall()}
+    empty = next((g.gr_gid for g in grp.getgrall() if g.gr_gid and not g.gr_mem and g.gr_gid not in taken), None)
+    assert empty is not None, "every system has a group without members"
+    os.chown(path, 0, empty)
+    assert why_foreign([str(path)]) == ""
+
+
+def test_a_link_of_roots_into_a_strangers_folder_is_the_strangers(home: Path, tmp_path: Path) -> None:
+    planted_venv(home)
+    os.chown(home, STRANGER, STRANGER)
+    (tmp_path / "env").symlink_to(home / "venv")
+    choice = find_targets(None, environ={"VIRTUAL_ENV": str(tmp_path / "env"), "PATH": ""})
+    (found,) = (c for c in choice.candidates if c.origin == "VIRTUAL_ENV")
+    assert str(home) in (found.refusal or "")
+
+
+def test_a_standard_library_of_a_strangers_is_refused(home: Path, tmp_path: Path) -> None:
+    (home / "lib" / "python3.12").mkdir(parents=True)
+    own(home)
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    shutil.copy("/bin/true", python)
+    (tmp_path / "venv" / "pyvenv.cfg").write_text(f"home = {home / 'bin'}\nversion = 3.12.1\n")
+    chosen = find_targets(str(python)).chosen
+    assert chosen is not None
+    assert str(home) in (chosen.refusal or "")
+
+
+def test_packages_in_a_strangers_home_are_refused(home: Path, tmp_path: Path) -> None:
+    site = home / ".local" / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+    site.mkdir(parents=True)
+    (site / "usercustomize.py").write_text(f"open({str(home / 'ran')!r}, 'w')\n")
+    own(home)
+    python = tmp_path / "bin" / f"python3.{sys.version_info.minor}"
+    python.parent.mkdir()
+    python.symlink_to(os.path.realpath(sys.executable))
+    environ = {"PATH": str(python.parent), "HOME": str(home)}
+    choice = find_targets(str(python), environ=environ)
+    assert choice.chosen is not None
+    assert str(home) in (choice.chosen.refusal or "")

@@ -34,13 +34,17 @@ FIND_TORCH = (
 
 
 def interpreters(
-    candidates: list[list[str]], python_path: list[str], root: bool, own: str
+    candidates: list[list[str]], python_path: list[str], user_base: str, root: bool, own: str
 ) -> dict[str, Callable[[], Any]]:
-    """Describe each candidate ([key, path]); `own` is the prefix whose code already runs as this user."""
-    return {key: partial(describe, path, python_path, root, own) for key, path in candidates}
+    """Describe each candidate ([key, path]).
+
+    `python_path` are the folders of PYTHONPATH, `user_base` is the prefix of `pip install --user` ("" if it is
+    switched off), `own` the prefix whose code already runs as this user.
+    """
+    return {key: partial(describe, path, python_path, user_base, root, own) for key, path in candidates}
 
 
-def describe(path: str, python_path: list[str], root: bool, own: str) -> dict[str, Any]:
+def describe(path: str, python_path: list[str], user_base: str, root: bool, own: str) -> dict[str, Any]:
     """What files say about one interpreter: torch, versions, and why root may not run it.
 
     Raises:
@@ -50,12 +54,14 @@ def describe(path: str, python_path: list[str], root: bool, own: str) -> dict[st
     _require_executable(hops[-1])
     script = read_regular(hops[-1], 2) == b"#!"
     prefix, settings = _environment(path, hops[-1])
-    sites = [*python_path, *_sites(prefix, settings)]
+    version = settings.get("version") or settings.get("version_info") or _version_of(hops[-1], prefix)
+    sites = [*python_path, *_sites(prefix, settings, user_base, version)]
     package = _torch_folder(sites)
     versions = torch_versions(package) if package else {}
     foreign = ""
     if root:
-        code = [prefix, os.path.join(prefix, "pyvenv.cfg"), *sites, *_start_up_files(sites), *filter(None, [package])]
+        code = [prefix, os.path.join(prefix, "pyvenv.cfg"), *_libraries(prefix, settings)]
+        code += [*sites, *_start_up_files(sites), *filter(None, [package])]
         trusted = own if os.path.realpath(prefix) == os.path.realpath(own) else None
         foreign = why_foreign([*hops, *code], trusted)
     return {
@@ -64,7 +70,7 @@ def describe(path: str, python_path: list[str], root: bool, own: str) -> dict[st
         "script": script,
         "torch": versions.get("__version__"),
         "cuda": versions.get("cuda"),
-        "version": settings.get("version") or settings.get("version_info") or _version_of(hops[-1], prefix),
+        "version": version,
         "foreign": foreign,
     }
 
@@ -104,23 +110,39 @@ def _environment(path: str, real: str) -> tuple[str, dict[str, str]]:
     return os.path.dirname(os.path.dirname(real)), {}
 
 
-def _sites(prefix: str, settings: dict[str, str]) -> list[str]:
-    """The folders that this interpreter imports packages from, best first, with what their `.pth` files add."""
+def _libraries(prefix: str, settings: dict[str, str]) -> list[str]:
+    """The folders of the standard library: the interpreter's own, and that which a virtual environment borrows."""
+    homes = [os.path.dirname(settings["home"])] if settings.get("home") else []
+    folders = [os.path.join(each, name) for each in (prefix, *homes) for name in ("lib", "lib64")]
+    return [os.path.join(f, name) for f in folders for name in _names(f) if re.fullmatch(r"python3\.\d+t?", name)]
+
+
+def _sites(prefix: str, settings: dict[str, str], user_base: str, version: str) -> list[str]:
+    """The folders that this interpreter imports packages from, best first, with what their `.pth` files add.
+
+    The user's own folder comes first where it counts: not in a virtual environment that is closed (PEP 370, 405).
+    """
     prefixes = [prefix]
-    if settings.get("include-system-site-packages", "").lower() == "true" and settings.get("home"):
+    borrows = settings.get("include-system-site-packages", "").lower() == "true"
+    if borrows and settings.get("home"):
         prefixes.append(os.path.dirname(settings["home"]))
     if not settings and prefix == "/usr":
         prefixes.insert(0, "/usr/local")
-    sites = [site for each in prefixes for site in _sites_below(each)]
+    if user_base and (borrows or not settings):
+        prefixes.insert(1 if borrows else 0, user_base)
+    sites = [site for each in prefixes for site in _sites_below(each, version)]
     return [*sites, *(folder for site in sites for folder in _pth_folders(site))]
 
 
-def _sites_below(prefix: str) -> list[str]:
+def _sites_below(prefix: str, version: str) -> list[str]:
+    """The package folders below a prefix: of this version (`3.11` of `3.11.7`), or of any if it is not known."""
+    minor = ".".join(version.split(".")[:2])
+    pattern = rf"python3({re.escape(minor[1:])}t?)?" if minor else r"python3(\.\d+t?)?"
     found = []
     for library in ("lib", "lib64"):
         base = os.path.join(prefix, library)
         for name in sorted(_names(base), reverse=True):
-            if re.fullmatch(r"python3(\.\d+)?t?", name):
+            if re.fullmatch(pattern, name):
                 found += [os.path.join(base, name, kind) for kind in ("site-packages", "dist-packages")]
     return [site for site in found if os.path.isdir(site)]
 
