@@ -172,7 +172,7 @@ def test_a_full_disk_under_an_export_is_one_line_and_4_and_the_report_stays(tmp_
 def interrupted(home: Path, number: signal.Signals) -> subprocess.Popen[str]:
     """A check of two probes that got a signal while the first of them ran."""
     process = subprocess.Popen(
-        command("check", "dataloader", "env", "--device", "cpu", "--json", str(home / "report.json")),
+        command("check", "forward", "env", "--device", "cpu", "--json", str(home / "report.json")),
         env=environment(home), cwd=home, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )  # fmt: skip
@@ -192,7 +192,7 @@ def test_a_signal_cancels_and_writes_the_report_and_resume_does_the_rest(
     assert process.returncode == 128 + number
     assert "Traceback" not in said
     report = read((tmp_path / "report.json").read_bytes())
-    assert [r.name for r in report.results] == ["dataloader.workers", "env.identity"]
+    assert [r.name for r in report.results] == ["forward.signature", "env.identity"]
     assert Verdict.ERROR in [r.verdict for r in report.results]
     (run,) = runs_of(tmp_path)
     assert read(run.report.read_bytes()) == report
@@ -200,9 +200,21 @@ def test_a_signal_cancels_and_writes_the_report_and_resume_does_the_rest(
         return
     resumed = torchdoctor(tmp_path, "check", "--resume", run.name, "--json", "-")
     after = read(resumed.out)
-    assert [r.name for r in after.results] == ["dataloader.workers", "env.identity"]
+    assert [r.name for r in after.results] == ["forward.signature", "env.identity"]
     assert Verdict.ERROR not in [r.verdict for r in after.results]
     assert len(runs_of(tmp_path)) == 1
+
+
+def test_a_second_signal_ends_at_once_and_still_reports(tmp_path: Path) -> None:
+    process = interrupted(tmp_path, signal.SIGINT)
+    assert process.stderr is not None
+    while "cancelling" not in (line := process.stderr.readline()):
+        assert line, "it ended before it said that it cancels"
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert [r.verdict for r in read((tmp_path / "report.json").read_bytes()).results] == [Verdict.ERROR] * 2
 
 
 def test_detached_it_lives_in_its_own_session_and_finishes(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -9,14 +10,12 @@ import msgspec
 from torchprobes import __version__, catalogue
 from torchprobes.model import SCHEMA, Finding, Frozen, Machine, Report, Result, Target, Tier, Verdict, worst
 from torchprobes.rundir import RunDir, RunError, RunInfo, decode, write_atomically
+from torchprobes.runner.results import finished, runs_again
 
 UNKNOWN_MACHINE = Machine(
     host="", boot_id="", kernel="", arch="", os="", cpu="", cores=0, memory_bytes=0
 )  # fmt: skip
 NO_TARGET = Target(python="", refusal="this run names no target")
-
-CUT_OFF = ("interrupted", "cancelled")
-"""How the reason of a result begins that only says that its probe was cut off: `--resume` runs it again."""
 
 
 class MachineRecord(Frozen, frozen=True, kw_only=True):
@@ -49,33 +48,20 @@ def _recorded(run: RunDir, info: RunInfo) -> MachineRecord:
         return MachineRecord(machine=msgspec.structs.replace(UNKNOWN_MACHINE, host=info.host))
 
 
-def finished_results(run: RunDir) -> dict[str, Result]:
-    """The last result of each probe in `results.jsonl`; a line that was cut or is not a result is passed over."""
-    try:
-        lines = run.results.read_bytes().splitlines()
-    except OSError:
-        return {}
-    found: dict[str, Result] = {}
-    for line in lines:
-        try:
-            result = msgspec.json.decode(line, type=Result)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            continue
-        found[result.name] = result
-    return found
-
-
-def collect(run: RunDir) -> Report:
+def collect(run: RunDir, told: Iterable[Result] = ()) -> Report:
     """The report of a run as it stands: exactly the requested probes, in request order.
 
-    A probe without a result is `error: interrupted`.
+    `told` are results that its runner holds, for when the disk took none of them. A probe without a result is
+    `error: interrupted`.
 
     Raises:
         RunError: if `run.json` is missing, broken or of a later schema.
     """
     info = run.info
-    record, done = _recorded(run, info), finished_results(run)
-    results = tuple(done.get(name) or _interrupted(name, info) for name in info.probes)
+    record = _recorded(run, info)
+    done = {**finished(run), **{result.name: result for result in told}}
+    why = _why_missing(run, info)
+    results = tuple(done.get(name) or _interrupted(name, info, why) for name in info.probes)
     return Report(
         torchdoctor=__version__,
         machine=record.machine,
@@ -89,23 +75,37 @@ def collect(run: RunDir) -> Report:
     )
 
 
-def write(run: RunDir) -> Report:
+def write(run: RunDir, told: Iterable[Result] = ()) -> Report:
     """Make the report of a run and replace its `report.json` by it.
 
     Raises:
         RunError: if the run cannot be read, or the report not written; what was finished stays in the run.
     """
-    report = collect(run)
+    report = collect(run, told)
     try:
         write_atomically(run.report, msgspec.json.encode(report))
     except OSError as error:
-        raise RunError(
-            f"cannot write {run.report}: {error.strerror}; the finished results stay in {run.results}"
-        ) from None
+        where = f"the finished results stay in {run.results}"
+        raise RunError(f"cannot write {run.report}: {error.strerror}; {where}") from None
     return report
 
 
-def _interrupted(name: str, info: RunInfo) -> Result:
+def unfinished(run: RunDir) -> tuple[str, ...]:
+    """The requested probes without a result, or with one that only says that they were cut off.
+
+    Raises:
+        RunError: as `collect`.
+    """
+    return tuple(result.name for result in collect(run).results if runs_again(result))
+
+
+def _why_missing(run: RunDir, info: RunInfo) -> str:
+    if info.finished is None and run.alive():
+        return f"interrupted: not finished yet, the check still runs as pid {info.owner.pid}"
+    return "interrupted: this probe had no result when the run ended"
+
+
+def _interrupted(name: str, info: RunInfo, why: str) -> Result:
     row = next((probe for probe in catalogue.PROBES if probe.name == name), None)
     return Result(
         name=name,
@@ -113,7 +113,7 @@ def _interrupted(name: str, info: RunInfo) -> Result:
         tier=row.tier if row else _tier(info.tier),
         device=info.device,
         verdict=Verdict.ERROR,
-        reason="interrupted: this probe had no result when the run ended",
+        reason=why,
         seconds=0.0,
     )
 

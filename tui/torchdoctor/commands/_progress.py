@@ -6,9 +6,8 @@ import os
 import shutil
 import sys
 
-from torchprobes.runner.snapshot import CheckView, ProbeState, ProbeView
-
 from torchprobes.reports.text import mask, plain
+from torchprobes.runner.snapshot import CheckView, ProbeState, ProbeView
 
 from ._output import note
 
@@ -20,6 +19,7 @@ class Progress:
         self._live = _can_rewrite() if live is None else live
         self._said: dict[str, ProbeState] = {}
         self._shown = False
+        self._noted = ""
 
     def show(self, view: CheckView) -> None:
         """Say what is new in `view`, and what runs now."""
@@ -27,6 +27,9 @@ class Progress:
             if self._said.get(probe.name) is not probe.state:
                 self._event(probe, view)
                 self._said[probe.name] = probe.state
+        if view.note and view.note != self._noted:
+            self._noted = view.note
+            self._line(view.note)
         if self._live:
             self._rewrite(view)
 

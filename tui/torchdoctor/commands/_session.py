@@ -8,25 +8,28 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import msgspec
-from torchprobes.runner.check import Check
 
 import torchdoctor
 import torchprobes
 from torchdoctor.settings import Settings
 from torchprobes import catalogue, rundir
 from torchprobes.catalogue import Probe
+from torchprobes.environment import describe_machine
 from torchprobes.jobs import BUILDERS
-from torchprobes.model import Report, Target, Verdict
+from torchprobes.model import Report, Result, Sample, Target
 from torchprobes.reports import write
 from torchprobes.reports.text import plain
 from torchprobes.rundir import RunDir
 from torchprobes.runner import recovery
+from torchprobes.runner.check import Check
 from torchprobes.runner.snapshot import Options
 from torchprobes.target import find_targets
+from torchprobes.telemetry import Sampler, health
 
 from ._interrupts import Interrupts
 from ._output import note
@@ -35,7 +38,9 @@ from .runs import place_of
 
 TARGET_DEADLINE_S = 10.0
 LOOK_S = 0.1
-WITNESS_WAIT_S = 5.0
+MACHINE_DEADLINE_S = 5.0
+SAMPLE_DEADLINE_S = 6.0
+WITNESS_WAIT_S = 8.0
 TAKEOVER_S = 15.0
 DETACHED_LOG = "check.log"
 
@@ -91,41 +96,61 @@ def resumed_run(settings: Settings, name: str, from_owner: int | None = None) ->
 
 
 def missing(run: RunDir) -> tuple[Probe, ...]:
-    """The probes of a run that have no result, or one that only says that they were cut off.
+    """The probes of a run that are still to do.
 
     Raises:
         click.UsageError: if it names a probe that this torchdoctor does not have.
     """
     rows = {probe.name: probe for probe in catalogue.PROBES}
-    report = write.collect(run)
-    names = [r.name for r in report.results if r.verdict is Verdict.ERROR and r.reason.startswith(write.CUT_OFF)]
+    names = write.unfinished(run)
     unknown = [name for name in names if name not in rows]
     if unknown:
         raise click.UsageError(f"{run.name} asks for a probe {plain(unknown[0], 60)!r} that this torchdoctor lacks")
     return tuple(rows[name] for name in names)
 
 
-def run_to_its_end(run: RunDir, settings: Settings) -> tuple[Report, int | None]:
-    """Run what is missing, show it, and write the report; the number of the signal that ended it, if one did.
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a check ended: its report, whether that is kept in the run, and the signal that ended it, if one did."""
 
-    Raises:
-        RunError: if the report cannot be written; what was finished stays in the run.
+    report: Report
+    kept: bool
+    signal: int | None
+
+
+def run_to_its_end(run: RunDir, settings: Settings) -> Ended:
+    """Run what is missing, show it, and write the report.
+
+    A disk that is full costs a line and what could not be kept; the report has all results all the same.
     """
     info, probes, begun = run.info, missing(run), time.monotonic()
     if info.target is None:
         raise click.UsageError(f"{run.name} has no target")
     options = Options(device=info.device or "auto", force=settings.force, as_root=settings.as_root)
-    witness = threading.Thread(target=_describe_machine, args=(run,), daemon=True, name="machine")
+    told: list[Result] = []
+    sampler = Sampler(settings.rate_hz)
     with Interrupts() as interrupts:
+        sampler.start()
+        witness = threading.Thread(target=_describe_machine, args=(run, sampler), daemon=True, name="machine")
         witness.start()
         if probes:
             recovery.recover(run, [probe.name for probe in probes])
-            check = Check(run, info.target, probes, options, BUILDERS)
+            check = Check(run, info.target, probes, options, BUILDERS, samples=lambda: sampler.latest()[1])
             check.start()
             _watch(check, interrupts)
+            told = [probe.result for probe in check.view().probes if probe.result is not None]
         witness.join(0 if interrupts.count else WITNESS_WAIT_S)
+        sampler.stop()
         _finish(run, (info.seconds or 0.0) + time.monotonic() - begun)
-        return write.write(run), interrupts.first
+        return _ended(run, told, interrupts.first)
+
+
+def _ended(run: RunDir, told: Sequence[Result], number: int | None) -> Ended:
+    try:
+        return Ended(write.write(run, told), True, number)
+    except rundir.RunError as error:
+        note(f"torchdoctor: {error}")
+        return Ended(write.collect(run, told), False, number)
 
 
 def _watch(check: Check, interrupts: Interrupts) -> None:
@@ -150,18 +175,25 @@ def _finish(run: RunDir, seconds: float) -> None:
     try:
         run.write_info(msgspec.structs.replace(run.info, finished=finished, seconds=seconds))
     except OSError as error:
-        note(f"torchdoctor: {run.path}/run.json: {error.strerror}")
+        note(f"torchdoctor: cannot write {run.path}/run.json: {error.strerror}")
 
 
-def _describe_machine(run: RunDir) -> None:
+def _describe_machine(run: RunDir, sampler: Sampler) -> None:
     """Keep what the node is, and what its sensors say, in the run; in a thread, because a driver may hang."""
-    from ._node import look
-
-    node = look()
+    machine = describe_machine(MACHINE_DEADLINE_S)
+    sample = first_sample(sampler, SAMPLE_DEADLINE_S)
     try:
-        write.record_machine(run, node.machine, node.findings)
+        write.record_machine(run, machine, health.findings(sample) if sample else ())
     except OSError as error:
         note(f"torchdoctor: the machine is not described in the report: {error.strerror}")
+
+
+def first_sample(sampler: Sampler, deadline_s: float) -> Sample | None:
+    """The first sample that comes within the deadline."""
+    deadline = time.monotonic() + deadline_s
+    while (sample := sampler.latest()[1]) is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return sample
 
 
 # --- detached ----------------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ import click
 from torchdoctor.settings import Settings
 from torchdoctor.terminal import decide
 from torchprobes import catalogue
-from torchprobes.model import Report
 from torchprobes.reports import exit_codes
 from torchprobes.reports.exit_codes import FailOn
 from torchprobes.reports.export import EXPORTERS, counts
@@ -15,7 +14,7 @@ from torchprobes.rundir import RunDir
 
 from ._options import fail_on_option, refuse_if_read_only, settings_of, settings_options
 from ._output import Destination, Undelivered, note, say
-from ._session import detach, new_run, resumed_run, run_to_its_end
+from ._session import Ended, detach, new_run, resumed_run, run_to_its_end
 from ._table import report_text
 from .runs import keep_quota, terminal_width
 
@@ -56,10 +55,10 @@ def check_(
     run = resumed_run(settings, resume, from_owner) if resume else new_run(settings, probes)
     if detached:
         return _detach(run, settings, exports, fail_on)
-    report, signal_number = run_to_its_end(run, settings)
-    code = _deliver(report, run, exports, settings, fail_on)
+    ended = run_to_its_end(run, settings)
+    code = _deliver(ended, run, exports, settings, fail_on)
     keep_quota(run, settings)
-    return code if signal_number is None else exit_codes.of_signal(signal_number)
+    return code if ended.signal is None else exit_codes.of_signal(ended.signal)
 
 
 def _exports(json_to: str | None, junit_to: str | None, detached: bool) -> Exports:
@@ -88,15 +87,16 @@ def _detach(run: RunDir, settings: Settings, exports: Exports, fail_on: FailOn) 
     return exit_codes.OK
 
 
-def _deliver(report: Report, run: RunDir, exports: Exports, settings: Settings, fail_on: FailOn) -> int:
+def _deliver(ended: Ended, run: RunDir, exports: Exports, settings: Settings, fail_on: FailOn) -> int:
     """Hand the report over in every form that was asked for; what cannot be written is said and makes 4."""
-    codes = [exit_codes.of_report(report, fail_on)]
+    report = ended.report
+    codes = [exit_codes.of_report(report, fail_on)] + [exit_codes.INCOMPLETE] * (not ended.kept)
     wanted = [(form, destination) for form, destination in exports if destination]
     for form, destination in wanted:
         try:
             destination.deliver(EXPORTERS[form](report))
         except Undelivered as error:
-            note(f"torchdoctor: {error}; the report is in {run.report}")
+            note(f"torchdoctor: {error}" + f"; the report is in {run.report}" * ended.kept)
             codes.append(exit_codes.INCOMPLETE)
     if any(destination.is_stdout for _, destination in wanted):
         note(f"run: {run.path}")
