@@ -125,9 +125,10 @@ SLOW: tuple[Reading, ...] = (
 """Read every SLOW_S seconds."""
 
 PROCESSES: tuple[tuple[str, tuple[Callable[[Any], Any], ...]], ...] = tuple(
-    (kind, tuple(_call(f"nvmlDeviceGet{kind.title()}RunningProcesses{version}") for version in ("", "_v2")))
+    (kind, tuple(_call(f"nvmlDeviceGet{kind.title()}RunningProcesses{version}") for version in ("_v3", "_v2")))
     for kind in ("compute", "graphics")
 )
+"""Named with their versions: pynvml's names without one raise an error of their own kind on a driver before R510."""
 
 
 def first_that_exists(calls: tuple[Callable[[Any], Any], ...], handle: Any) -> Any:

@@ -21,7 +21,8 @@ import pynvml
 
 from torchprobes.model import Absent, Cell, CellState, GpuSample, ProcessSample, Sample
 from torchprobes.telemetry import hardware, host, nvml
-from torchprobes.telemetry.gpu_thread import HUNG_S, GpuThread, Identity
+from torchprobes.telemetry.gpu_thread import HUNG_S, GpuThread
+from torchprobes.telemetry.processes import Names
 
 ONCE_S = 2.5
 """How long one sample waits for GPUs that do not answer; they are then told as hung."""
@@ -40,9 +41,10 @@ class Driver:
         self.version: Cell = _MISSING
         self.cuda: Cell = _MISSING
         self.gpus: tuple[GpuThread, ...] = ()
+        self.names = Names()
         self.settled = threading.Event()
         self._period_s = period_s
-        self._since = time.monotonic()
+        self._calling_since: float | None = None
 
     def start(self) -> None:
         """Begin."""
@@ -50,8 +52,9 @@ class Driver:
 
     def words(self) -> str:
         """`ok`, or in words why there is nothing to read."""
-        waited = time.monotonic() - self._since
-        if not self.settled.is_set() and waited > HUNG_S:
+        since = self._calling_since
+        waited = time.monotonic() - since if since is not None else 0.0
+        if waited > HUNG_S:
             return f"hung: the driver has not answered for {waited:.0f} s; look for a process in state D, and at dmesg"
         return self.state
 
@@ -62,6 +65,7 @@ class Driver:
         self.settled.set()
 
     def _open(self) -> bool:
+        self._calling_since = time.monotonic()
         try:
             pynvml.nvmlInit()
             self.version = str(pynvml.nvmlSystemGetDriverVersion())
@@ -70,11 +74,22 @@ class Driver:
         except Exception as error:  # noqa: BLE001 - whatever the library does, the person gets its words
             self.state = nvml.init_failure(error, hardware.count())
             return False
-        self.gpus = tuple(_gpu(index, self._period_s) for index in range(count))
-        for gpu in self.gpus:
-            gpu.start()
+        finally:
+            self._calling_since = None
+        self._find(count)
         self.state = "ok" if count else "the driver is loaded and shows no GPU"
         return True
+
+    def _find(self, count: int) -> None:
+        """Start a thread a GPU; they are shown when each is known by its UUID, or when the driver hangs on it."""
+        self.names.start()
+        gpus = tuple(GpuThread(index, self._period_s, self.names) for index in range(count))
+        for gpu in gpus:
+            gpu.start()
+        deadline = time.monotonic() + HUNG_S
+        for gpu in gpus:
+            gpu.opened.wait(max(0.0, deadline - time.monotonic()))
+        self.gpus = gpus
 
 
 def _cuda_version() -> Cell:
@@ -83,29 +98,6 @@ def _cuda_version() -> Cell:
     except pynvml.NVMLError as error:
         return nvml.absent(error)
     return f"{number // 1000}.{number % 1000 // 10}"
-
-
-def _gpu(index: int, period_s: float) -> GpuThread:
-    """A GPU by its index; one that is lost already keeps its row, known by its index alone."""
-    try:
-        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        identity = Identity(
-            index, str(pynvml.nvmlDeviceGetUUID(handle)), str(pynvml.nvmlDeviceGetPciInfo(handle).busId)
-        )
-    except pynvml.NVMLError as error:
-        return _Unreachable(Identity(index, f"index-{index}", ""), error, period_s)
-    return GpuThread(identity, handle, period_s)
-
-
-class _Unreachable(GpuThread):
-    """A GPU that gives no handle: every reading says why."""
-
-    def __init__(self, identity: Identity, error: Exception, period_s: float) -> None:
-        super().__init__(identity, None, period_s)
-        self._error = error
-
-    def _ask(self, name: str, calls: object) -> Absent:
-        return nvml.absent(self._error)
 
 
 def compose(driver: Driver) -> Sample:
@@ -144,7 +136,8 @@ def wait_for_all(driver: Driver, seconds: float) -> None:
     """Wait until every GPU was read once, at most so long."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if driver.settled.is_set() and all(gpu.looked for gpu in driver.gpus):
+        if driver.settled.is_set() and all(gpu.looked or gpu.hung() for gpu in driver.gpus):
+            driver.names.wait(deadline - time.monotonic())
             return
         time.sleep(0.002)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import IO
 import msgspec
 
 from ..model import Absent, CellState, HostSample, Sample
+from . import hardware
 from .history import History
 
 SAMPLER = Path(__file__).parent / "sampler.py"
@@ -86,13 +88,15 @@ class Sampler:
         except OSError as error:
             return 0, f"cannot start it: {error.strerror}"
         self._process = process
+        if self._stopped.is_set():  # stop() came before there was a child
+            self.stop()
         if process.stdout is None:
             return 0, "it has no pipe"
         count, noise = self._read(process.stdout)
         # Its successor must not pile up behind it in the driver: as long as it cannot die, there is no other.
-        while process.poll() is None and not self._stopped.wait(0.1):
+        while (code := _exit_code(process)) is None:
             self._words = "the sampler sits in a driver call that cannot be interrupted"
-        return count, noise or f"exit {process.returncode}"
+        return count, noise or _how_it_ended(code)
 
     def _read(self, pipe: IO[bytes]) -> tuple[int, str]:
         decoder, count, noise = msgspec.json.Decoder(Sample), 0, ""
@@ -109,6 +113,22 @@ class Sampler:
         return count, noise
 
 
+def _exit_code(process: subprocess.Popen[bytes]) -> int | None:
+    """How it ended, None if it has not within a tenth of a second. Reaps it."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        return process.wait(0.1)
+    return None
+
+
+def _how_it_ended(code: int) -> str:
+    if code >= 0:
+        return f"exit {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
+
+
 def _spawn(command: list[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command,
@@ -122,31 +142,52 @@ def _spawn(command: list[str]) -> subprocess.Popen[bytes]:
 
 def take_sample(deadline_s: float, command: tuple[str, ...] | None = None) -> Sample:
     """One sample, at most `deadline_s` seconds from now; one without readings that says why, if there is no other."""
-    words = command or (sys.executable, "-I", "-B", str(SAMPLER), "--once")
-    box: list[Sample | str] = []
-    ended = threading.Event()
-    thread = threading.Thread(target=_take, args=(list(words), box, ended), daemon=True)
-    thread.start()
-    ended.wait(deadline_s)
-    found = box[0] if box else f"hung: the sampler gave no answer in {deadline_s:g} s"
+    look = _OneLook(command or (sys.executable, "-I", "-B", str(SAMPLER), "--once"))
+    look.ended.wait(deadline_s)
+    look.kill()
+    found = look.found or f"hung: the sampler gave no answer in {deadline_s:g} s"
     return found if isinstance(found, Sample) else _without_readings(found)
 
 
-def _take(command: list[str], box: list[Sample | str], ended: threading.Event) -> None:
+class _OneLook:
+    """A child that gives one sample, read and reaped by a thread that nobody waits for."""
+
+    def __init__(self, command: tuple[str, ...]) -> None:
+        self.found: Sample | str = ""
+        self.ended = threading.Event()
+        self._late = False
+        self._process: subprocess.Popen[bytes] | None = None
+        threading.Thread(target=self._run, args=(list(command),), name="one sample", daemon=True).start()
+
+    def kill(self) -> None:
+        """Nobody wants its answer any more."""
+        self._late = True
+        if self._process is not None:
+            self._process.kill()
+
+    def _run(self, command: list[str]) -> None:
+        try:
+            self._process = process = _spawn(command)
+            if self._late:
+                process.kill()
+            found, noise = _first_sample(process.stdout) if process.stdout else (None, "it has no pipe")
+            self.found = found or f"the sampler died: {noise or _how_it_ended(process.wait())}"
+            self.ended.set()
+            process.wait()
+        except OSError as error:
+            self.found = f"the sampler cannot be started: {error.strerror}"
+            self.ended.set()
+
+
+def _first_sample(pipe: IO[bytes]) -> tuple[Sample | None, str]:
+    """The first line that is a sample, and the last that was not."""
     noise = ""
-    try:
-        process = _spawn(command)
-        for line in iter(process.stdout.readline, b"") if process.stdout else ():
-            try:
-                box.append(msgspec.json.decode(line, type=Sample))
-                break
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                noise = line.decode(errors="replace").strip()[:200] or noise
-        if not box:
-            box.append(f"the sampler died: {noise or f'exit {process.wait()}'}")
-    except OSError as error:
-        box.append(f"the sampler cannot be started: {error.strerror}")
-    ended.set()
+    while line := pipe.readline(MAX_LINE_BYTES):
+        try:
+            return msgspec.json.decode(line, type=Sample), noise
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            noise = line.decode(errors="replace").strip()[:200] or noise
+    return None, noise
 
 
 def _without_readings(why: str) -> Sample:
@@ -160,4 +201,5 @@ def _without_readings(why: str) -> Sample:
         gpus=(),
         processes=(),
         host=HostSample(host=socket.gethostname(), cores=os.cpu_count() or 0),
+        hardware=hardware.count(),
     )

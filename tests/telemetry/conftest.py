@@ -1,0 +1,45 @@
+"""A driver library of our own, built once: the sampler child finds it as it would find NVIDIA's."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from fake_driver import FakeDriver
+
+SOURCE = Path(__file__).parent / "fake_nvml.c"
+
+
+def build(folder: Path, *options: str) -> Path:
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("LOUD: no C compiler, so the fake driver library cannot be built and the sampler is not tested")
+    words = [compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", *options]
+    subprocess.run([*words, "-o", str(folder / "libnvidia-ml.so.1"), str(SOURCE)], check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a library as of a driver of today."""
+    return build(tmp_path_factory.mktemp("nvml"))
+
+
+@pytest.fixture(scope="session")
+def old_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a library without the newer symbols."""
+    return build(tmp_path_factory.mktemp("old-nvml"), "-DOLD_DRIVER")
+
+
+@pytest.fixture
+def driver(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDriver:
+    """A healthy driver with two GPUs; its methods make it ill."""
+    return FakeDriver(library, tmp_path / "calls", monkeypatch)
+
+
+@pytest.fixture
+def old_driver(old_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDriver:
+    """The same of a driver before R525."""
+    return FakeDriver(old_library, tmp_path / "calls", monkeypatch)

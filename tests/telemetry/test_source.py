@@ -1,0 +1,106 @@
+"""The console's end of the sampler: what it does when its child dies, says nonsense, or must go."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from fake_driver import DEADLINE_S, FakeDriver, is_ready, sample_where, sampling, until
+
+from torchprobes.telemetry import source
+from torchprobes.telemetry.holders import find
+from torchprobes.telemetry.source import Sampler
+
+
+def child_of_this_process() -> int:
+    """The sampler that runs below this test."""
+    return until(lambda: next((h.pid for h in find() if h.parent == os.getpid()), 0))
+
+
+def is_gone(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()
+
+
+def dying(tmp_path: Path, code: str) -> tuple[tuple[str, ...], Path]:
+    """A child that leaves a mark for each start, and then does `code`."""
+    marks = tmp_path / "marks"
+    words = f"open({str(marks)!r}, 'a').write('x'); {code}"
+    return (sys.executable, "-I", "-S", "-c", words), marks
+
+
+def test_before_the_first_sample_there_is_none_and_nothing_is_wrong() -> None:
+    sampler = Sampler(command=("/bin/true",))
+    assert sampler.latest() == (0, None)
+    assert sampler.state == ""
+
+
+def test_a_child_that_is_killed_is_started_again(driver: FakeDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "RESTART_S", 0.05)
+    with sampling() as sampler:
+        sample_where(sampler, lambda s: is_ready(s) and sampler.latest()[0] > 1)
+        pid, seen = child_of_this_process(), sampler.latest()[0]
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: is_gone(pid))
+        sample_where(sampler, lambda s: is_ready(s) and sampler.latest()[0] > seen + 2)
+        assert child_of_this_process() != pid
+        assert sampler.state == ""
+
+
+def test_three_deaths_in_a_row_are_a_banner_and_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "RESTART_S", 0.05)
+    command, marks = dying(tmp_path, "raise SystemExit('NVML is broken')")
+    with sampling(command=command) as sampler:
+        words = until(lambda: sampler.state if "3 times" in sampler.state else "")
+        assert words == "no telemetry: the sampler died 3 times (NVML is broken)"
+        until(lambda: "torchdoctor-sampler" not in {thread.name for thread in threading.enumerate()})
+        assert marks.read_text() == "xxx", "the thread that starts children is gone, and there were three"
+        assert sampler.state == words
+
+
+def test_a_child_that_talks_nonsense_is_told_by_its_last_words(tmp_path: Path) -> None:
+    command, _ = dying(tmp_path, "print('{\"v\": [1'); print('\\x1b[2Jboom'); raise SystemExit(3)")
+    with sampling(command=command) as sampler:
+        assert "boom" in until(lambda: sampler.state)
+        assert sampler.latest() == (0, None)
+
+
+def test_a_silent_child_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "STALE_S", 0.1)
+    command, _ = dying(tmp_path, "import sys; sys.stdin.read()")
+    with sampling(command=command) as sampler:
+        assert "no sample for" in until(lambda: sampler.state)
+
+
+@pytest.mark.parametrize("rules", [(), ("0:nvmlDeviceGetTemperature:hang",)])
+def test_stop_returns_at_once_and_the_child_ends(driver: FakeDriver, rules: tuple[str, ...]) -> None:
+    driver.rules(*rules)
+    sampler = Sampler(20.0)
+    sampler.start()
+    pid = child_of_this_process()
+    until(lambda: sampler.latest()[0])
+    began = time.monotonic()
+    sampler.stop()
+    assert time.monotonic() - began < 1.0, "stop waits for nothing"
+    until(lambda: is_gone(pid), DEADLINE_S)
+
+
+def test_stop_before_the_child_is_there_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped, spawn, ended = threading.Event(), source._spawn, tmp_path / "ended"
+
+    def spawn_late(command: list[str]) -> subprocess.Popen[bytes]:
+        stopped.wait(DEADLINE_S)
+        return spawn(command)
+
+    monkeypatch.setattr(source, "_spawn", spawn_late)
+    command, _ = dying(tmp_path, "import sys; sys.stdin.read(); open(sys.argv[1], 'w')")
+    sampler = Sampler(command=(*command, str(ended)))
+    sampler.start()
+    sampler.stop()
+    stopped.set()
+    until(ended.exists)
