@@ -48,11 +48,13 @@ class Part:
     cause: str = ""
 
 
-class _Process(subprocess.Popen[bytes]):
-    """A Popen that its Answer can see, and kill, while exec has not happened yet."""
+class Piped(subprocess.Popen[bytes]):
+    """A helper process of ours: both pipes are ours, its words on stderr come with its stdout, its folder is `/`.
 
-    def __init__(self, answer: Answer, argv: list[str]) -> None:
-        answer.process = self
+    Starting one can take as long as the file system of our own interpreter wants: do it in a thread.
+    """
+
+    def __init__(self, argv: list[str]) -> None:
         super().__init__(
             argv,
             stdin=subprocess.PIPE,
@@ -61,6 +63,14 @@ class _Process(subprocess.Popen[bytes]):
             cwd="/",
             start_new_session=True,
         )
+
+
+class _Process(Piped):
+    """One that its Answer can see, and kill, while exec has not happened yet."""
+
+    def __init__(self, answer: Answer, argv: list[str]) -> None:
+        answer.process = self
+        super().__init__(argv)
 
 
 class Answer:
@@ -154,7 +164,7 @@ class Answer:
             self._end("done", value=message["done"])
 
     def _end(self, state: State, *, value: Any = None, cause: str = "") -> None:
-        """Settle the answer; only the first call counts. A settled child has nothing left to do: it is killed."""
+        """Settle the answer; only the first call counts. A child that did not answer is killed, the other leaves."""
         with self._lock:
             if self._state != "waiting":
                 return

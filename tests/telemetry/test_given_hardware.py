@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from torchprobes.telemetry import hardware
 from torchprobes.telemetry.hardware import given, in_container, usable
 
 
@@ -52,3 +54,17 @@ def test_a_container_is_known_by_its_control_group(tmp_path: Path, line: str, ex
     (tmp_path / "proc" / "self").mkdir(parents=True)
     (tmp_path / "proc" / "self" / "cgroup").write_text(line + "\n")
     assert in_container(tmp_path) is expected
+
+
+@pytest.mark.parametrize(
+    ("bus", "container", "words"),
+    [
+        (8, True, r"given to this container .the node has 8.*--gpus all"),
+        (0, True, "on this machine"),
+        (0, False, "machine"),
+    ],
+)
+def test_why_there_is_none_is_told(monkeypatch: pytest.MonkeyPatch, bus: int, container: bool, words: str) -> None:
+    monkeypatch.setattr(hardware, "pci_gpus", lambda: ("x",) * bus)
+    monkeypatch.setattr(hardware, "in_container", lambda: container)
+    assert re.search(words, hardware.none_here())

@@ -42,6 +42,11 @@ TABLE: dict[str, tuple[Sample, Sample, str]] = {
     "TD-GPU-023": (throttled(0x20 | 0x1), throttled(0x10), "0x21"),
     "TD-GPU-024": (throttled(0x4), throttled(0x2), "0x4"),
     "TD-GPU-030": (of_gpu(temperature_c=91), of_gpu(temperature_c=90), "91 C (limit 90 C)"),
+    "TD-GPU-031": (
+        of_gpu(utilization_percent=100, power_w=174.9),
+        of_gpu(utilization_percent=100, power_w=175.0),
+        "100 % busy at 175 of 700 W",
+    ),
     "TD-HST-001": (of_host(shm_total_bytes=64 * MIB), of_host(shm_total_bytes=GIB), "64 MiB (limit 1024 MiB)"),
     "TD-HST-002": (of_host(shm_used_bytes=30 * GIB), of_host(shm_used_bytes=28 * GIB), "94% full"),
     "TD-HST-003": (of_host(memory_used_bytes=62 * GIB), of_host(memory_used_bytes=60 * GIB), "62.0 of 64.0 GiB"),

@@ -91,13 +91,13 @@ def test_stop_returns_at_once_and_the_child_ends(driver: FakeDriver, rules: tupl
 
 
 def test_stop_before_the_child_is_there_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stopped, spawn, ended = threading.Event(), source._spawn, tmp_path / "ended"
+    stopped, spawn, ended = threading.Event(), source.Piped, tmp_path / "ended"
 
     def spawn_late(command: list[str]) -> subprocess.Popen[bytes]:
         stopped.wait(DEADLINE_S)
         return spawn(command)
 
-    monkeypatch.setattr(source, "_spawn", spawn_late)
+    monkeypatch.setattr(source, "Piped", spawn_late)
     command, _ = dying(tmp_path, "import sys; sys.stdin.read(); open(sys.argv[1], 'w')")
     sampler = Sampler(command=(*command, str(ended)))
     sampler.start()

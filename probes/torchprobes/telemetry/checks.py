@@ -60,6 +60,13 @@ def _over(cell: str, limit: float, words: str) -> GpuRule:
     return when
 
 
+def _busy_without_power(gpu: GpuSample) -> str | None:
+    busy, power, limit = number(gpu.utilization_percent), number(gpu.power_w), number(gpu.power_limit_w)
+    if busy is None or power is None or not limit or busy < 95 or power >= limit / 4:
+        return None
+    return f"{busy:.0f} % busy at {power:.0f} of {limit:.0f} W (limits 95 %, a quarter)"
+
+
 def _recovery(*actions: int) -> GpuRule:
     names = {1: "reset the GPU", 2: "reboot the node", 3: "drain P2P", 4: "drain and reset"}
     names |= {5: "recover the IMEX domain", 6: "reset the bus", 7: "reboot the system"}
@@ -266,6 +273,16 @@ CHECKS: tuple[Check, ...] = (
         _COOLING,
         "all-smi's alert, 90 C; the part's own threshold may differ",
         gpu=_over("temperature_c", 90, "{value:.0f} C (limit {limit:.0f} C)"),
+    ),
+    Check(
+        "TD-GPU-031",
+        "busy with hardly any power",
+        Severity.INFO,
+        ("utilization_percent", "power_w", "power_limit_w"),
+        "Kernels run and do little: so looks a collective that waits for another rank, and so do very small kernels.",
+        Fix(command="nvidia-smi pmon -c 5", scope=Scope.PROCESS),
+        "torchdoctor's own rule",
+        gpu=_busy_without_power,
     ),
     Check(
         "TD-HST-001",

@@ -1,11 +1,24 @@
-"""Which NVIDIA GPUs the kernel shows, whether a driver answers or not. Reads /sys and /dev only."""
+"""Which NVIDIA GPUs the kernel shows, whether a driver answers or not. Reads /sys, /dev, /proc and /run only.
+
+A container sees the whole node's bus and is given some of its device files or none; a Slurm step sees all device
+files and may use those of its job. Neither is a fault of the node.
+"""
 
 from __future__ import annotations
 
+import functools
+import os
 import re
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 NVIDIA = "0x10de"
+AGAIN_S = 10.0
+"""So long a count holds: a large node has hundreds of devices on its bus, each two files to read."""
+
+CONTAINER_MARKS = (".dockerenv", "run/.containerenv", ".singularity.d", "var/run/secrets/kubernetes.io")
+
 DISPLAY_CLASSES = ("0x0300", "0x0302")
 """VGA and 3D controllers (PCI class codes); an NVSwitch is a bridge and does not count."""
 
@@ -25,9 +38,41 @@ def device_nodes(root: Path = Path("/dev")) -> tuple[str, ...]:
     return tuple(sorted(str(p) for p in _entries(root) if re.fullmatch(r"nvidia\d+", p.name)))
 
 
+def in_container(root: Path = Path("/")) -> bool:
+    """Whether this process lives in a container, by the marks that runtimes leave."""
+    if any((root / mark).exists() for mark in CONTAINER_MARKS):
+        return True
+    return bool(re.search(r"docker|kubepods|containerd|libpod|lxc", _read(root / "proc/self/cgroup")))
+
+
+def given(environ: Mapping[str, str]) -> int | None:
+    """How many GPUs a Slurm step or job was given, None outside of one (srun(1), SLURM_JOB_GPUS)."""
+    listed = environ.get("SLURM_STEP_GPUS") or environ.get("SLURM_JOB_GPUS")
+    return len(listed.split(",")) if listed else None
+
+
+def usable(bus: int, nodes: int, container: bool, slurm: int | None) -> int:
+    """How many GPUs this process should see, of those on the bus and those with a device file."""
+    there = nodes if container else max(bus, nodes)
+    return there if slurm is None else min(there, slurm)
+
+
 def count() -> int:
-    """NVIDIA GPUs that this node has by its PCI bus, or by its device files where a container hides the bus."""
-    return max(len(pci_gpus()), len(device_nodes()))
+    """NVIDIA GPUs that a driver should show to this process. The kernel is asked once in AGAIN_S."""
+    return _count(int(time.monotonic() // AGAIN_S))
+
+
+def none_here() -> str:
+    """Why there is no GPU for this process, in words."""
+    bus = len(pci_gpus())
+    if bus and in_container():
+        return f"no NVIDIA GPU was given to this container (the node has {bus}): start it with --gpus all"
+    return "no NVIDIA GPU on this machine"
+
+
+@functools.lru_cache(maxsize=1)
+def _count(_interval: int) -> int:
+    return usable(len(pci_gpus()), len(device_nodes()), in_container(), given(os.environ))
 
 
 def _entries(root: Path) -> list[Path]:

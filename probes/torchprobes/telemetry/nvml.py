@@ -13,6 +13,7 @@ from typing import Any
 import pynvml
 
 from ..model import Absent, Cell, CellState
+from . import hardware
 
 RECOVERY_ACTION = 230
 """NVML_FI_DEV_GET_GPU_RECOVERY_ACTION (nvml.h): the driver's own verdict."""
@@ -48,13 +49,13 @@ def absent(error: Exception, age_s: float | None = None) -> Absent:
     return Absent(state=state, why=why, code=code, age_s=age_s)
 
 
-def init_failure(error: Exception, hardware: int) -> str:
+def init_failure(error: Exception) -> str:
     """Why NVML could not be opened, and what to do; without any NVIDIA hardware, just that."""
-    code = getattr(error, "value", 0)
-    if code == 12 and not hardware:
-        return "no NVIDIA GPU on this machine"
+    code, there = getattr(error, "value", 0), hardware.count()
+    if code == 12 and not there:
+        return hardware.none_here()
     what = INIT_WORDS.get(code, f"NVML cannot be opened: {error}")
-    return f"{what} ({hardware} NVIDIA GPUs are there)" if hardware else what
+    return f"{what} ({there} NVIDIA GPUs are there)" if there else what
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ class Driver:
             self.cuda = _cuda_version()
             count = pynvml.nvmlDeviceGetCount()
         except Exception as error:  # noqa: BLE001 - whatever the library does, the person gets its words
-            self.state = nvml.init_failure(error, hardware.count())
+            self.state = nvml.init_failure(error)
             return False
         finally:
             self._calling_since = None

@@ -15,6 +15,7 @@ from typing import IO
 
 import msgspec
 
+from ..child import Piped
 from ..model import Absent, CellState, HostSample, Sample
 from . import hardware
 from .history import History
@@ -84,7 +85,7 @@ class Sampler:
     def _one_life(self) -> tuple[int, str]:
         """Start a child and read it to its end: how many samples it gave, and its last words or its exit."""
         try:
-            process = _spawn(list(self._command))
+            process = Piped(list(self._command))
         except OSError as error:
             return 0, f"cannot start it: {error.strerror}"
         self._process = process
@@ -129,17 +130,6 @@ def _how_it_ended(code: int) -> str:
         return f"signal {-code}"
 
 
-def _spawn(command: list[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        cwd="/",
-        start_new_session=True,
-    )
-
-
 def take_sample(deadline_s: float, command: tuple[str, ...] | None = None) -> Sample:
     """One sample, at most `deadline_s` seconds from now; one without readings that says why, if there is no other."""
     look = _OneLook(command or (sys.executable, "-I", "-B", str(SAMPLER), "--once"))
@@ -167,7 +157,7 @@ class _OneLook:
 
     def _run(self, command: list[str]) -> None:
         try:
-            self._process = process = _spawn(command)
+            self._process = process = Piped(command)
             if self._late:
                 process.kill()
             found, noise = _first_sample(process.stdout) if process.stdout else (None, "it has no pipe")
