@@ -60,12 +60,18 @@ class Terminal:
             pass
         return self.process.returncode
 
+    def hang_up(self) -> None:
+        """The ssh connection is gone: both of our ends close, and the kernel sends SIGHUP."""
+        for end in (self.slave, self.master):
+            os.close(end)
+        self.master = self.slave = -1
+
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        os.close(self.master)
-        os.close(self.slave)
+        for end in {self.master, self.slave} - {-1}:
+            os.close(end)
 
 
 def test_without_a_terminal_it_says_the_status(tmp_path: Path) -> None:
@@ -140,5 +146,17 @@ def test_ctrl_c_on_a_terminal_cancels_and_reports(tmp_path: Path) -> None:
         assert b"cancelling" in terminal.text
         assert b"Traceback" not in terminal.text
         assert list(tmp_path.glob("state/runs/*/report.json"))
+    finally:
+        terminal.close()
+
+
+def test_a_line_that_drops_ends_the_check_with_its_report(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path, 80, 24, "check", "dataloader", "env", "--device", "cpu")
+    try:
+        terminal.read_until(b"dataloader.workers")
+        terminal.hang_up()
+        assert terminal.process.wait(DEADLINE_S) == 129
+        (report,) = tmp_path.glob("state/runs/*/report.json")
+        assert b"dataloader.workers" in report.read_bytes()
     finally:
         terminal.close()

@@ -16,7 +16,7 @@ import click
 from torchprobes.reports import exit_codes
 
 from .commands._options import settings_options
-from .commands._output import Undelivered, close_stdout, note
+from .commands._output import Undelivered, close_streams, note
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "status": ("machine", "Say in at most 24 plain lines how this node is."),
@@ -107,7 +107,7 @@ def run(arguments: Sequence[str]) -> int:
         code = _invoke(list(arguments))
     except Exception as error:  # noqa: BLE001 - the last place: a person sees a line, the own log the traceback
         code = _told(error)
-    return code if close_stdout() else exit_codes.first([code, exit_codes.INCOMPLETE])
+    return code if close_streams() else exit_codes.first([code, exit_codes.INCOMPLETE])
 
 
 def _invoke(arguments: list[str]) -> int:

@@ -42,29 +42,41 @@ def say_bytes(data: bytes) -> None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     except BrokenPipeError:
-        _silence_stdout()
+        _silence(1)
     except OSError as error:
-        _silence_stdout()
+        _silence(1)
         raise Undelivered(f"cannot write standard output: {error.strerror}") from None
 
 
-def close_stdout() -> bool:
-    """Flush stdout before the program ends; False if that failed and was said. Nothing is left for Python to flush."""
+def close_streams() -> bool:
+    """Flush stdout and stderr before the program ends; False if stdout failed, which is said.
+
+    Nothing is left for Python to flush: where it cannot, it would change the exit code to 120.
+    """
+    delivered = _close_stdout()
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        _silence(2)
+    return delivered
+
+
+def _close_stdout() -> bool:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        _silence_stdout()
+        _silence(1)
     except (OSError, ValueError) as error:
-        _silence_stdout()
+        _silence(1)
         note(f"torchdoctor: cannot write standard output: {getattr(error, 'strerror', None) or error}")
         return False
     return True
 
 
-def _silence_stdout() -> None:
-    """Point stdout at /dev/null: what Python still holds for it goes nowhere, without a word at exit."""
+def _silence(stream: int) -> None:
+    """Point a stream at /dev/null: what Python still holds for it goes nowhere, without a word at exit."""
     handle = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(handle, 1)
+    os.dup2(handle, stream)
     os.close(handle)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -10,6 +11,8 @@ from torchprobes.reports.text import mask, plain
 from torchprobes.runner.snapshot import CheckView, ProbeState, ProbeView
 
 from ._output import note
+
+_AT_WORK = (ProbeState.STARTING, ProbeState.RUNNING)
 
 
 class Progress:
@@ -36,16 +39,17 @@ class Progress:
     def clear(self) -> None:
         """Take the live line away."""
         if self._shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
             self._shown = False
+            with contextlib.suppress(OSError):  # the line dropped
+                sys.stderr.write("\r\x1b[K")
+                sys.stderr.flush()
 
     def _event(self, probe: ProbeView, view: CheckView) -> None:
         if probe.state is ProbeState.DONE and probe.result is not None:
             done = sum(p.state is ProbeState.DONE for p in view.probes)
             result = probe.result
             self._line(f"[{done}/{len(view.probes)}] {result.verdict.value:8} {probe.name}  {result.seconds:.1f} s")
-        elif probe.state is ProbeState.RUNNING and not self._live:
+        elif not self._live and probe.state in _AT_WORK and self._said.get(probe.name) not in _AT_WORK:
             self._line(f"      runs     {probe.name}")
 
     def _line(self, text: str) -> None:
@@ -53,7 +57,7 @@ class Progress:
         note(plain(text))
 
     def _rewrite(self, view: CheckView) -> None:
-        running = [p for p in view.probes if p.state in (ProbeState.STARTING, ProbeState.RUNNING)]
+        running = [p for p in view.probes if p.state in _AT_WORK]
         text = "  ".join(self._doing(p) for p in running)
         width = shutil.get_terminal_size().columns
         try:
@@ -71,4 +75,4 @@ class Progress:
 
 
 def _can_rewrite() -> bool:
-    return sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    return sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from torchdoctor.settings import Settings
@@ -91,16 +93,18 @@ def _deliver(ended: Ended, run: RunDir, exports: Exports, settings: Settings, fa
     """Hand the report over in every form that was asked for; what cannot be written is said and makes 4."""
     report = ended.report
     codes = [exit_codes.of_report(report, fail_on)] + [exit_codes.INCOMPLETE] * (not ended.kept)
-    wanted = [(form, destination) for form, destination in exports if destination]
-    for form, destination in wanted:
-        try:
-            destination.deliver(EXPORTERS[form](report))
-        except Undelivered as error:
-            note(f"torchdoctor: {error}" + f"; the report is in {run.report}" * ended.kept)
-            codes.append(exit_codes.INCOMPLETE)
-    if any(destination.is_stdout for _, destination in wanted):
+    kept = f"; the report is in {run.report}" if ended.kept else ""
+    deliveries = [partial(d.deliver, EXPORTERS[form](report)) for form, d in exports if d]
+    if any(d.is_stdout for _, d in exports if d):
         note(f"run: {run.path}")
         note(f"{report.verdict.value}: {counts(report.results)} in {report.seconds:.1f} s")
     else:
-        say(report_text(report, signs=not decide(settings).ascii, where=str(run.path), width=terminal_width()))
+        table = report_text(report, signs=not decide(settings).ascii, where=str(run.path), width=terminal_width())
+        deliveries.append(partial(say, table))
+    for deliver in deliveries:
+        try:
+            deliver()
+        except Undelivered as error:
+            note(f"torchdoctor: {error}{kept}")
+            codes.append(exit_codes.INCOMPLETE)
     return exit_codes.first(codes)
