@@ -48,7 +48,8 @@ class Check:
         self._log = ResultLog(run.results)
         cpu = Device("cpu")
         self._ones = [
-            One(Job(run, probe, target, self._options, builders[probe.launch], cpu), judge, samples) for probe in probes
+            One(Job(run, probe, target, self._options, builders[probe.launch], cpu), judge, samples, self._ours)
+            for probe in probes
         ]
         self._running: set[One] = set()
         self._changed = threading.Condition()
@@ -155,6 +156,9 @@ class Check:
             self._keep(one)
         self._running.discard(one)
         self._wake()
+
+    def _ours(self) -> set[int]:
+        return {pid for one in self._ones for pid in one.recorded()}
 
     def _keep(self, one: One) -> None:
         if one.result is not None:

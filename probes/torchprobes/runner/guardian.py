@@ -164,6 +164,8 @@ class Guardian:
             self.exit = self.process.wait()
             self.process.pump()
         self.streams.look()
+        if ending.ending == "exited" and (over := self.streams.over()):  # it was quicker than a look
+            ending = Ending("stream-limit", over)
         for folder in self.order["remove"]:
             shutil.rmtree(folder, ignore_errors=True)
         code, number = (self.exit.code, self.exit.signal) if self.exit else (None, None)

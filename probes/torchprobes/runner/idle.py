@@ -139,7 +139,7 @@ def _text(gpus: Sequence[GpuSample]) -> str:
 
 
 def claim(device: str, sample: Sample | None, locks: Path, *, force: bool, wanted: int) -> Claim:
-    """Choose up to `wanted` idle GPUs for "auto" or "cuda:N" and lock them; "cpu", or no GPU at all, is an empty claim."""
+    """Choose up to `wanted` idle GPUs for "auto" or "cuda:N" and lock them; empty for "cpu" and without a GPU."""
     if device == "cpu":
         return Claim()
     if sample is None and driver_present():

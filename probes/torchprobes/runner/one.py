@@ -10,7 +10,6 @@ from pathlib import Path
 
 import msgspec
 
-from torchprobes.judge import judge as the_rules
 from torchprobes.model import Evidence, Judgement, Outcome, Readings, Result, Sample, Verdict
 
 from . import idle, outcome, results
@@ -32,10 +31,11 @@ NEIGHBOURS_S = 0.3
 class One:
     """A probe of a check. `view` may be called from any thread."""
 
-    def __init__(self, job: Job, judge: Judge = the_rules, samples: Samples = lambda: None) -> None:
+    def __init__(self, job: Job, judge: Judge, samples: Samples, ours: Callable[[], set[int]]) -> None:
+        """`ours` are all processes that this check ever recorded, whichever probe they belong to."""
         self.job = job
         self.result: Result | None = None
-        self._judge, self._samples = judge, samples
+        self._judge, self._samples, self._ours = judge, samples, ours
         self._state = ProbeState.QUEUED
         self._collector = Collector()
         self._began: float | None = None
@@ -62,6 +62,10 @@ class One:
             folder=str(self.job.run.probe(self.job.probe.name)),
             pids=guard.pids() if guard and not result else (),
         )
+
+    def recorded(self) -> tuple[int, ...]:
+        """Every process of it that was recorded, ended ones too: an older sample still tells of them."""
+        return self._guard.pids() if self._guard else ()
 
     def cancel(self, why: str = "cancelled") -> None:
         """End it; one that has not begun will not begin."""
@@ -129,7 +133,7 @@ class One:
         gpus, sample = self.job.device.gpus, self._samples() if self.job.device.gpus else None
         if sample is None or self._neighbour or self.job.options.force:
             return
-        ours = set(guard.pids())
+        ours = self._ours()
         self._neighbour = idle.intruder(sample, gpus, ours.__contains__, len(ours))
         if self._neighbour:
             guard.cancel(f"left the GPU to {self._neighbour}")
