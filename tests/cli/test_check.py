@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -164,6 +165,29 @@ def test_a_full_disk_under_an_export_is_one_line_and_4_and_the_report_stays(tmp_
     (line,) = [line for line in said.lines if line.startswith("torchdoctor: ")]
     assert "--json /dev/full: cannot be written: No space left on device" in line
     assert read(runs_of(tmp_path)[0].report.read_bytes()).results[0].name == "env.identity"
+
+
+def in_small_file_system(kibibytes: int, place: Path, words: list[str]) -> list[str]:
+    """`words` as a command for a mount namespace in which `place` is a file system of that size, in memory."""
+    mount = f"mount -t tmpfs -o size={kibibytes}k none {shlex.quote(str(place))}"
+    return ["unshare", "--user", "--map-root-user", "--mount", "bash", "-c", f"{mount} && {shlex.join(words)}"]
+
+
+def test_a_run_directory_that_fills_up_loses_no_result_of_the_report(tmp_path: Path) -> None:
+    place = tmp_path / "small"
+    place.mkdir()
+    if subprocess.run(in_small_file_system(64, place, ["true"]), capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets nobody mount a file system of their own")
+    words = command("check", "env", "forward", "--device", "cpu", "--as-root", "--out", str(place), "--json", "-")
+    done = subprocess.run(
+        in_small_file_system(40, place, words),
+        env=environment(tmp_path), capture_output=True, text=True, timeout=DEADLINE_S, check=False,
+    )  # fmt: skip
+    assert [r.name for r in read(done.stdout).results] == ["env.identity", "forward.signature"]
+    assert done.returncode in (1, 4)
+    assert "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if "report.json: No space left on device" in line]
+    assert "what could be written stays in" in line
 
 
 # --- interrupted, resumed, detached ----------------------------------------------------------------------------------

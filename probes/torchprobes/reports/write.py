@@ -85,8 +85,8 @@ def write(run: RunDir, told: Iterable[Result] = ()) -> Report:
     try:
         write_atomically(run.report, msgspec.json.encode(report))
     except OSError as error:
-        where = f"the finished results stay in {run.results}"
-        raise RunError(f"cannot write {run.report}: {error.strerror}; {where}") from None
+        kept = f"what could be written stays in {run.path}"
+        raise RunError(f"cannot write {run.report}: {error.strerror}; {kept}") from None
     return report
 
 
