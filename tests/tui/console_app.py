@@ -49,7 +49,7 @@ async def console(
 ) -> AsyncIterator[tuple[TorchDoctor, Pilot[Any]]]:
     """The console, running without a terminal, when all its sources have answered."""
     app = app_of(world or World(), capabilities, **settings)
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         await until(pilot, lambda: settled(app))
         app.tick()
         await pilot.pause()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from console_app import COLOUR, PLAIN, app_of, console, screen_text, until
-from fakes import HOSTILE, REPORT, TARGET, FakeCheck, World
+from fakes import HOSTILE, REPORT, TARGET, FakeCheck, World, sample
 from textual.widgets import Input
 
 from torchdoctor import later
@@ -201,6 +201,35 @@ async def test_enter_on_a_running_probe_follows_its_output(tmp_path: Any) -> Non
         assert followed == ["/runs/1/probes/compile.reduce-overhead"]
 
 
+async def test_a_run_waits_for_the_target() -> None:
+    import threading
+
+    world, found = World(), threading.Event()
+    answer = world._choice()
+
+    def slow() -> Any:
+        found.wait()
+        return answer
+
+    world._choice = slow  # type: ignore[method-assign]
+    app = app_of(world)
+    async with app.run_test() as pilot:
+        await pilot.press("2", "r")
+        assert app.sources.snapshot().busy
+        assert not world.asked
+        found.set()
+        await until(pilot, lambda: world.asked)
+
+
+async def test_a_run_without_a_target_is_refused_by_a_line() -> None:
+    world = World(target=None)
+    async with console(world) as (app, pilot):
+        await pilot.press("2", "r")
+        await until(pilot, lambda: any("no Python with torch" in n.message for n in app._notifications))
+        assert not world.asked
+        assert not app.sources.snapshot().busy
+
+
 async def test_results_stay_beside_those_of_the_next_check() -> None:
     world = World()
     async with console(world) as (app, pilot):
@@ -375,6 +404,17 @@ async def test_copy_keeps_a_file_and_says_where() -> None:
         assert app.clipboard == app.pane.plain_text()
 
 
+async def test_over_a_slow_line_new_numbers_come_further_apart() -> None:
+    world = World()
+    async with console(world, slow=True) as (app, _):
+        assert world.sampler is not None
+        before = app.sources.snapshot().sample
+        world.sampler.latest = lambda: (2, sample(1))  # type: ignore[method-assign]
+        assert app.sources.snapshot().sample is before
+        app.sources._sampled_s -= 60
+        assert app.sources.snapshot().sample is not before
+
+
 async def test_export_says_where() -> None:
     async with console() as (app, pilot):
         await until(pilot, lambda: app.sources.snapshot().report)
@@ -435,8 +475,14 @@ async def test_ascii_mode_draws_nothing_else_in_any_pane() -> None:
     async with console(world, (100, 30), PLAIN) as (app, pilot):
         app.run_probes(PROBES)
         await until(pilot, lambda: app.sources.snapshot().run)
+        app.notify("a notice", markup=False)
         for digit in "1235":
             await pilot.press(digit)
+            await pilot.pause()
+            assert screen_text(app).isascii(), screen_text(app)
+        await until(pilot, lambda: "a notice" in screen_text(app))
+        for key in ("question_mark", "escape", "q"):
+            await pilot.press(key)
             await pilot.pause()
             assert screen_text(app).isascii(), screen_text(app)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 from typing import Any
 
 import pytest
+from terminal_process import Terminal
 
 ROOT = Path(__file__).parents[2]
 NEVER = ("torch", "pynvml", "numpy", "pandas", "psutil")
@@ -19,32 +18,36 @@ MODULES, THIRD_PARTY = 520, 420
 PROGRAM = """
 import asyncio, json, sys
 from torchdoctor.app import TorchDoctor
-from torchdoctor.settings import Settings
-from torchdoctor.terminal import Capabilities
-from fakes import World
+begin = TorchDoctor._begin
 
-async def main():
-    app = TorchDoctor(Settings(), Capabilities(False, False, False, True, 5.0), {engines})
-    async with app.run_test(size=(80, 24)) as pilot:
-        frame = sorted(sys.modules)
-        {work}
-    print(json.dumps([frame, sorted(sys.modules)]))
+async def drive(app):
+    frame = sorted(sys.modules)
+    begin(app)
+    while {wait} and not (app.sources.snapshot().target and app.sources.snapshot().sample):
+        await asyncio.sleep(0.02)
+    for name in {panes}:
+        await app.action_pane(name)
+    with open({out!r}, "w") as file:
+        json.dump([frame, sorted(sys.modules)], file)
+    app.leave(0)
 
-asyncio.run(main())
+TorchDoctor._begin = lambda app: app.call_later(drive, app)
+sys.argv = ["torchdoctor"]
+from torchdoctor.__main__ import main
+main()
 """
 
 
-def _modules(engines: str, work: str, tmp_path: Path) -> list[list[str]]:
-    """[modules after the first frame, modules at the end] of a console in a process of its own."""
-    path = [str(ROOT / name) for name in ("tui", "probes", "tests/tui")]
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(path), "TORCHDOCTOR_STATE": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(engines=engines, work=work)], env=environ, capture_output=True, text=True,
-        timeout=120, cwd="/",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    found: list[list[str]] = json.loads(done.stdout.splitlines()[-1])
-    return found
+def _modules(tmp_path: Path, panes: tuple[str, ...], *, wait: bool) -> tuple[list[str], list[str]]:
+    """(modules at the first frame, modules at the end) of the real console, opened on a real terminal."""
+    out = tmp_path / "modules.json"
+    program = PROGRAM.format(wait=wait, panes=panes, out=str(out))
+    environ = {"TORCHDOCTOR_STATE": str(tmp_path), "TORCHDOCTOR_PYTHON": sys.executable}
+    with Terminal([sys.executable, "-c", program], environ=environ) as screen:
+        code, _ = screen.end()
+    assert code == 0, screen.text
+    frame, end = json.loads(out.read_text())
+    return frame, end
 
 
 def _third_party(names: list[str]) -> list[str]:
@@ -52,32 +55,29 @@ def _third_party(names: list[str]) -> list[str]:
 
 
 def test_the_whole_console_stays_small_and_never_loads_what_can_take_it_down(tmp_path: Path) -> None:
-    """With the real machine half, and all panes opened."""
-    work = """
-        for _ in range(400):
-            await pilot.pause(0.05)
-            if app.sources._engines is not None or app.sources.snapshot().sampler: break
-        assert app.sources._engines is not None, app.sources.snapshot().sampler
-        for digit in "12345":
-            await pilot.press(digit)
-    """
-    frame, end = _modules("__import__('torchdoctor.later').later.engines", work, tmp_path)
+    """With sampler, target and report found, and all panes opened."""
+    frame, end = _modules(tmp_path, ("gpus", "probes", "jobs", "logs", "report"), wait=True)
     for name in NEVER:
         assert name not in end
-    assert len(end) <= MODULES, len(end)
-    assert len(_third_party(end)) <= THIRD_PARTY, len(_third_party(end))
+    assert len(end) <= MODULES
+    assert len(_third_party(end)) <= THIRD_PARTY
     assert len(frame) < len(end)
 
 
 def test_the_first_frame_loads_the_visible_pane_only(tmp_path: Path) -> None:
-    frame, end = _modules("World().engines", "await pilot.press('2')", tmp_path)
+    frame, end = _modules(tmp_path, ("probes",), wait=False)
     ours = {name for name in frame if name.startswith(("torchdoctor", "torchprobes"))}
     assert "torchdoctor.panes.gpus" in ours
-    late_ones = "panes.probes panes.jobs panes.logs panes.report engines palette dialogs journal"
+    late_ones = "panes.probes panes.jobs panes.logs panes.report engines checks palette dialogs journal"
     for late in late_ones.split():
         assert f"torchdoctor.{late}" not in ours
     assert not {name for name in ours if name.startswith(("torchprobes.runner", "torchprobes.telemetry"))}
     assert "torchdoctor.panes.probes" in end
+
+
+def test_runner_and_judge_are_loaded_by_the_first_check(tmp_path: Path) -> None:
+    _, end = _modules(tmp_path, ("probes", "report"), wait=True)
+    assert not {name for name in end if name.startswith(("torchprobes.judge", "torchprobes.runner.check"))}
 
 
 @pytest.mark.parametrize("word", ["thread=True", "run_worker(", "call_from_thread("])

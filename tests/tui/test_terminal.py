@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
-from terminal_process import CONSOLE, ROOT, Terminal
+from terminal_process import CONSOLE, DEADLINE_S, ROOT, Terminal
 
 from torchdoctor import terminal
 from torchdoctor.settings import Settings
@@ -57,6 +58,49 @@ def test_a_signal_restores_the_terminal(tmp_path: Path, number: int, expected: i
     assert code == expected
     assert restored(screen.raw)
     assert took < QUIT_S
+
+
+def test_quitting_in_the_middle_of_probes_leaves_no_process(tmp_path: Path) -> None:
+    with console(tmp_path, TORCHDOCTOR_PYTHON=sys.executable, size=(120, 40)) as screen:
+        screen.until("torch ")
+        screen.press("2")
+        screen.until("env.identity")
+        screen.press("r")
+        screen.until(lambda: len(_payloads(tmp_path)) >= 2)
+        screen.press("q")
+        screen.until("Finished results stay")
+        screen.press("y")
+        code, took = screen.end()
+    print(f"\nquit with probes running: {took:.2f} s")
+    assert code == 0
+    assert restored(screen.raw)
+    assert took < QUIT_S
+    end = time.monotonic() + DEADLINE_S
+    while _payloads(tmp_path):
+        assert time.monotonic() < end, _payloads(tmp_path)
+        time.sleep(0.02)
+
+
+def _payloads(state: Path) -> list[int]:
+    """Processes that were started for a run below `state`."""
+    mark, found = str(state).encode(), []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            environ = (path / "environ").read_bytes()
+            if mark in environ and b"TORCHDOCTOR_REQUEST=" in environ:
+                found.append(int(path.name))
+        except OSError:  # it ended, or is not ours
+            continue
+    return found
+
+
+def test_keys_that_are_typed_ahead_belong_to_the_pane_that_they_open(tmp_path: Path) -> None:
+    with console(tmp_path) as screen:
+        screen.until("? help  q quit")
+        screen.press("2R")
+        screen.until("all of tier full")
+        screen.press("q")
+        assert screen.end()[0] == 0
 
 
 def test_ctrl_c_quits_when_nothing_runs(tmp_path: Path) -> None:

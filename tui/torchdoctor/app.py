@@ -119,7 +119,7 @@ class TorchDoctor(App[None]):
         for other, pane in self.panes.items():
             pane.display = other == name
         if first := next((widget for widget in self.pane.query("*") if widget.focusable), None):
-            first.focus()
+            self.screen.set_focus(first)  # now: a key that was typed ahead belongs to this pane
         self.tick()
 
     async def on_probes_pane_follow_run(self, event: Any) -> None:

@@ -8,24 +8,15 @@ from __future__ import annotations
 import math
 import os
 import shutil
-import socket
 import subprocess
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Final
-
-import msgspec
+from typing import Any, Final
 
 from torchprobes import rundir
-from torchprobes.catalogue import Probe
-from torchprobes.environment import describe_machine
-from torchprobes.jobs import BUILDERS
-from torchprobes.jobs.ranks import RankRow, Ranks
-from torchprobes.model import Finding, Report, Sample, Target
-from torchprobes.reports import export, read, write
-from torchprobes.rundir import RunDir
-from torchprobes.runner.check import Check, Options
+from torchprobes.model import Report, Sample
+from torchprobes.reports import read
 from torchprobes.target import TargetChoice, find_targets
 from torchprobes.telemetry import Sampler, health
 from torchprobes.telemetry.history import Ring
@@ -34,7 +25,6 @@ from .interfaces import HOST_KEY, Engines, History
 from .settings import Settings
 
 TARGET_DEADLINE_S: Final = 10.0
-MACHINE_DEADLINE_S: Final = 5.0
 TMUX_S: Final = 2.0
 PLOTTED: Final = 240
 """Samples of a series that a plot can show; the widest screen has no more columns for them."""
@@ -57,13 +47,18 @@ def real() -> Engines:
         verdict_line=health.verdict_line,
         history=_Histories(),
         find_target=_find_target,
-        make_check=lambda settings, target, probes: _make_check(settings, target, probes, newest),
-        finish=_finish,
+        make_check=lambda settings, target, probes: _checks().make(settings, _place(settings), target, probes, newest),
+        finish=lambda run, findings, seconds: _checks().finish(run, findings, seconds),
         last_report=_last_report,
-        export=_export,
+        export=lambda report, run: _checks().export_beside(report, run),
         copy=_copy,
-        ranks=_ranks,
+        ranks=lambda folder, local: _checks().ranks(folder, local),
     )
+
+
+def _checks() -> Any:
+    """What runs and judges probes: half of the modules, imported when the first of it is asked for."""
+    return import_module(".checks", __package__)
 
 
 def _find_target(settings: Settings) -> TargetChoice:
@@ -74,44 +69,11 @@ def _place(settings: Settings) -> Path:
     return Path(rundir.choose_place(settings.out).path)
 
 
-def _make_check(
-    settings: Settings, target: Target, probes: Sequence[Probe], samples: Callable[[], Sample | None]
-) -> tuple[RunDir, Check]:
-    names = tuple(probe.name for probe in probes)
-    run = rundir.create(
-        _place(settings), "check", target=target, tier=settings.tier.value, device=settings.device, probes=names
-    )
-    options = Options(device=settings.device, force=settings.force, as_root=settings.as_root)
-    return run, Check(run, target, probes, options, BUILDERS, samples=samples)
-
-
-def _finish(run: RunDir, findings: tuple[Finding, ...], seconds: float) -> None:
-    """Make the report of a run that came to its end."""
-    write.record_machine(run, describe_machine(MACHINE_DEADLINE_S), findings)
-    finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    run.write_info(msgspec.structs.replace(run.info, finished=finished, seconds=seconds))
-    write.write(run)
-
-
 def _last_report(settings: Settings) -> tuple[str, Report] | None:
     for run in rundir.list_runs(_place(settings)):
         if run.report.exists():
             return str(run.path), read.read_run(run)
     return None
-
-
-def _export(report: Report, run: str) -> str:
-    """Beside the report in its run: one file for programs, one for a ticket."""
-    folder = Path(run)
-    rundir.write_atomically(folder / "export.json", export.to_json(report))
-    rundir.write_atomically(folder / "export.md", export.to_markdown(report).encode())
-    return str(folder / "export.md")
-
-
-def _ranks(folder: str, local: bool) -> Callable[[], Sequence[RankRow]]:
-    """A reader of the ranks of a probe's folder; `local` if their processes may still live here."""
-    ranks = Ranks(Path(folder) / "events", socket.gethostname() if local else "", local)
-    return lambda: ranks.poll().rows
 
 
 def _copy(settings: Settings, text: str) -> str:

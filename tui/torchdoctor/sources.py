@@ -30,6 +30,9 @@ _log.addHandler(logging.NullHandler())  # without the own log nothing is written
 JOB: Final = "ddp.allreduce"
 """The probe whose ranks the Jobs pane shows."""
 
+SLOW_SAMPLES_S: Final = 2.0
+"""Over a slow line new numbers come this far apart; every sample still goes into the history."""
+
 JOBS_S: Final = 1.0
 """How often rank files are read, by a thread, while somebody looks at them."""
 
@@ -75,10 +78,12 @@ class Sources:
         self._engines: Engines | None = None
         self._sampler: SamplerLike | None = None
         self._check: CheckLike | None = None
-        self._sampled = -1
+        self._sampled, self._sampled_s = -1, -SLOW_SAMPLES_S
         self._noted = ""
         self._stopped = threading.Event()
         self._watched = threading.Event()
+        self._looked = threading.Event()
+        """Whether the search for a target is over."""
         self._jobs_thread: threading.Thread | None = None
 
     # --- life --------------------------------------------------------------------------------------------------
@@ -104,18 +109,19 @@ class Sources:
         except Exception as error:  # noqa: BLE001 - a console without telemetry still runs probes, and says why
             _log.exception("the sampler")
             self._set(sampler=f"no telemetry: {error}")
-        if self._engines is not None:
-            _thread("target", self._find_target)
-            _thread("report", self._read_report)
+        _thread("target", self._find_target)
+        _thread("report", self._read_report)
 
     def _find_target(self) -> None:
         try:
             found = self._need().find_target(self.settings)
         except Exception as error:  # noqa: BLE001 - whatever a file system or an interpreter did: it is shown
             self._set(target_note=str(error) or type(error).__name__)
+            self._looked.set()
             return
         note = "" if found.chosen else f"no Python with torch: {found.why}"
         self._set(target=found.chosen, target_why=found.why, target_note=note)
+        self._looked.set()
 
     def _need(self) -> Engines:
         if self._engines is None:
@@ -149,11 +155,13 @@ class Sources:
         if sampler is None or engines is None:
             return
         revision, sample = sampler.latest()
+        if self.settings.slow and time.monotonic() - self._sampled_s < SLOW_SAMPLES_S:
+            return
         if sample is None or revision == self._sampled:
             if sampler.state != self._state.sampler:
                 self._set(sampler=sampler.state)
             return
-        self._sampled = revision
+        self._sampled, self._sampled_s = revision, time.monotonic()
         findings = engines.findings(sample)
         verdict = engines.verdict_line(sample, findings)
         history = engines.history(sampler, sample)
@@ -162,45 +170,52 @@ class Sources:
     # --- the check ---------------------------------------------------------------------------------------------
 
     def run(self, probes: Sequence[Probe]) -> str:
-        """Run these probes as a new check; why that cannot be done, "" if it was begun."""
-        target = self._state.target
-        cause = self._why_not(target)
-        if cause or target is None:
-            return cause or self._state.target_note
-        self._keep_results()
-        self._set(busy=True)
-        _thread("check", lambda: self._run(target, tuple(probes)))
-        return ""
-
-    def _why_not(self, target: Target | None) -> str:
-        if self.settings.read_only:
-            return "--read-only: nothing is run"
+        """Run these probes as a new check, as soon as the target is known; why that cannot be done, or ""."""
         if self.snapshot().busy:
             return "a check is running: c cancels it"
-        if target is not None and target.refusal and not self.settings.as_root:
-            return target.refusal
-        return ""
+        cause = self._why_not() if self._looked.is_set() or self.settings.read_only else ""
+        if not cause:
+            self._keep_results()
+            self._set(busy=True)
+            _thread("check", lambda: self._run(tuple(probes)))
+        return cause
+
+    def _why_not(self) -> str:
+        target = self._state.target
+        if self.settings.read_only:
+            return "--read-only: nothing is run"
+        if target is None:
+            return self._state.target_note
+        return target.refusal if target.refusal and not self.settings.as_root else ""
 
     def _keep_results(self) -> None:
         """Results of the check before stay on screen beside those of the next."""
         self._set(probes=self.snapshot().probes)
 
-    def _run(self, target: Target, probes: tuple[Probe, ...]) -> None:
-        began = time.monotonic()
+    def _run(self, probes: tuple[Probe, ...]) -> None:
         try:
-            engines = self._need()
-            run, check = engines.make_check(self.settings, target, probes)
-            check.start()
-            self._check = check
-            if self._stopped.is_set():
-                check.abandon()
-            check.wait()
-            engines.finish(run, self._state.findings, time.monotonic() - began)
+            self._looked.wait()
+            cause, target = self._why_not(), self._state.target
+            if cause or target is None:
+                self.notices.append(cause)
+            else:
+                self._run_on(target, probes)
         except Exception as error:  # noqa: BLE001 - one line for the person, the rest for the own log
             _log.exception("the check")
             self.notices.append(str(error) or type(error).__name__)
         self._set(busy=False)
         self._read_report()
+
+    def _run_on(self, target: Target, probes: tuple[Probe, ...]) -> None:
+        """Run a check to its end, and make its report."""
+        began, engines = time.monotonic(), self._need()
+        run, check = engines.make_check(self.settings, target, probes)
+        check.start()
+        self._check = check
+        if self._stopped.is_set():
+            check.abandon()
+        check.wait()
+        engines.finish(run, self._state.findings, time.monotonic() - began)
 
     def cancel(self, name: str | None = None) -> None:
         """Cancel one probe of the running check, or all."""

@@ -55,6 +55,8 @@ Screen { background: $background; overflow: hidden; }
 #tabs { background: $background; }
 #panes { height: 1fr; }
 #small { display: none; }
+Toast.-information, Toast.-warning, Toast.-error { border-left: none; background: $panel; padding: 0 2; }
+Toast:ansi { text-style: reverse; }
 CommandPalette SearchIcon { display: none; }
 Screen.-narrow > *, Screen.-low > * { display: none; }
 Screen.-narrow > #small, Screen.-low > #small { display: block; }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol, cast, runtime_checkable
 
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Resize
 from textual.widget import Widget
@@ -60,8 +61,13 @@ class SnapshotPane(Widget):
 
     def __init__(self) -> None:
         super().__init__()
+        self.lines = Lines()
         self.paused: Snapshot | None = None
         self._shown: object = None
+
+    def compose(self) -> ComposeResult:
+        """One view."""
+        yield self.lines
 
     @property
     def snapshot(self) -> Snapshot:
@@ -82,7 +88,7 @@ class SnapshotPane(Widget):
 
     def draw(self, snapshot: Snapshot) -> None:
         """Show this snapshot."""
-        self.query_one(Lines).show(self.page(snapshot, self.size.width - 1))
+        self.lines.show(self.page(snapshot, self.size.width - 1))
 
     def page(self, snapshot: Snapshot, width: int) -> Page:
         """The page of this snapshot, `width` cells wide."""
@@ -96,7 +102,7 @@ class SnapshotPane(Widget):
     def action_search(self) -> None:
         """Ask for a text, in the view that has the keys."""
         here = self.app.focused
-        self.mount(asked := later.search_line(here if isinstance(here, Lines) else self.query_one(Lines)))
+        self.mount(asked := later.search_line(here if isinstance(here, Lines) else self.lines))
         asked.focus()
 
     def action_copy(self) -> None:
@@ -105,7 +111,7 @@ class SnapshotPane(Widget):
 
     def plain_text(self) -> str:
         """What `y` copies: the page, whole."""
-        return self.query_one(Lines).plain_text()
+        return self.lines.plain_text()
 
     def go_back(self) -> bool:
         """Close what is open in this pane; False if nothing is."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from torchdoctor.paint import BLANK, Line, Page, heading, line, wrap
@@ -12,7 +11,6 @@ from torchdoctor.text import safe
 from torchdoctor.widgets.finding_rows import by_weight, finding_rows
 from torchdoctor.widgets.gpu_rows import gpu_rows
 from torchdoctor.widgets.host_rows import SORTS, host_rows, process_rows
-from torchdoctor.widgets.lines import Lines
 
 from .base import SnapshotPane
 
@@ -36,10 +34,6 @@ n/s not supported · lost · reset needed · perm no permission · stale · hung
     def __init__(self) -> None:
         super().__init__()
         self.sort = SORTS[0]
-
-    def compose(self) -> ComposeResult:
-        """One view."""
-        yield Lines(id="gpu-lines")
 
     def state(self) -> object:
         """The order of processes."""

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual.app import ComposeResult
-
 from torchdoctor.paint import BLANK, Line, Page, Span, fit, heading, join, line
 from torchdoctor.sources import JOB, Snapshot
 from torchdoctor.text import safe
-from torchdoctor.widgets.lines import Lines
 from torchdoctor.widgets.result_rows import said, seconds_text, sign
 
 from .base import SnapshotPane, console
@@ -30,10 +27,6 @@ A row a rank: its place, its process, what it said last. The distributed probe s
 torchrun; their files stay in the run directory, where 4 shows them.
 """
     BINDING_GROUP_TITLE = "Jobs"
-
-    def compose(self) -> ComposeResult:
-        """One view."""
-        yield Lines(id="job-lines")
 
     def on_show(self) -> None:
         """Read rank files from now on."""

@@ -12,7 +12,7 @@ from textual.containers import Horizontal
 from textual.message import Message
 
 from torchdoctor.paint import BLANK, Line, Page, fit, join, line
-from torchdoctor.signs import NOT_RUN, RUNNING, VERDICTS
+from torchdoctor.signs import NOT_RUN, QUEUED, RUNNING, VERDICTS
 from torchdoctor.widgets.lines import Lines
 from torchdoctor.widgets.result_rows import probe_page, said, seconds_text, sign, state_of
 from torchprobes.catalogue import PROBES, TIERS, Probe, select
@@ -97,14 +97,16 @@ keeps it from helping · unsure carries no verdict · error is the probe's own t
 
     def __init__(self) -> None:
         super().__init__()
+        self.lines = Lines(id="probe-list")
+        self.detail = Lines(id="probe-detail")
         self.tier: Tier | None = None
         self.opened = False
 
     def compose(self) -> ComposeResult:
         """List and detail."""
         with Horizontal():
-            yield Lines(id="probe-list")
-            yield Lines(id="probe-detail")
+            yield self.lines
+            yield self.detail
 
     def on_mount(self) -> None:
         """The tier of the settings."""
@@ -114,14 +116,6 @@ keeps it from helping · unsure carries no verdict · error is the probe's own t
     # --- drawing -----------------------------------------------------------------------------------------------
 
     @property
-    def _list(self) -> Lines:
-        return self.query_one("#probe-list", Lines)
-
-    @property
-    def _detail(self) -> Lines:
-        return self.query_one("#probe-detail", Lines)
-
-    @property
     def _tier(self) -> Tier:
         return self.tier or Tier.STANDARD
 
@@ -129,11 +123,11 @@ keeps it from helping · unsure carries no verdict · error is the probe's own t
     def row(self) -> Row:
         """The row under the cursor."""
         rows = rows_of(self._tier)
-        return next((row for row in rows if row.key == self._list.cursor), rows[0])
+        return next((row for row in rows if row.key == self.lines.cursor), rows[0])
 
     def state(self) -> object:
         """Tier, cursor, and what is open."""
-        return self.tier, self._list.cursor, self.opened
+        return self.tier, self.lines.cursor, self.opened
 
     def draw(self, snapshot: Snapshot) -> None:
         """List and detail."""
@@ -141,9 +135,9 @@ keeps it from helping · unsure carries no verdict · error is the probe's own t
         self.set_class(self.opened, "-open")
         wide = self.has_class("-wide")
         width = _LIST if wide else self.size.width
-        self._list.show(list_page(snapshot.probes, self._tier, width, reasons=not wide))
+        self.lines.show(list_page(snapshot.probes, self._tier, width, reasons=not wide))
         room = self.size.width - 2 - (_LIST + 2 if wide else 0)
-        self._detail.show(self._detail_page(snapshot, room))
+        self.detail.show(self._detail_page(snapshot, room))
         self.refresh_bindings()
 
     def _detail_page(self, snapshot: Snapshot, width: int) -> Page:
@@ -156,7 +150,7 @@ keeps it from helping · unsure carries no verdict · error is the probe's own t
     def on_lines_selected(self, event: Lines.Selected) -> None:
         """Another probe beside the list."""
         event.stop()
-        self._detail.scroll_to(y=0, animate=False)
+        self.detail.scroll_to(y=0, animate=False)
         self.refresh_data()
 
     def on_lines_opened(self, event: Lines.Opened) -> None:
@@ -166,7 +160,7 @@ keeps it from helping · unsure carries no verdict · error is the probe's own t
 
     def plain_text(self) -> str:
         """The detail if that is open, else the list."""
-        return (self._detail if self.opened else self._list).plain_text()
+        return (self.detail if self.opened else self.lines).plain_text()
 
     # --- actions -----------------------------------------------------------------------------------------------
 
@@ -202,7 +196,7 @@ keeps it from helping · unsure carries no verdict · error is the probe's own t
         """The next tier; the first row then says what it holds."""
         self.tier = TIERS[(TIERS.index(self._tier) + 1) % len(TIERS)]
         console(self).sources.settings = replace(console(self).sources.settings, tier=self.tier)
-        self._list.select(ALL)
+        self.lines.select(ALL)
         self.refresh_data()
 
     def _folder(self) -> str:
@@ -223,7 +217,7 @@ keeps it from helping · unsure carries no verdict · error is the probe's own t
         """The detail on the whole screen, or back."""
         self.opened = not self.opened
         self.draw(self.snapshot)
-        self.call_after_refresh((self._detail if self.opened else self._list).focus)
+        self.call_after_refresh((self.detail if self.opened else self.lines).focus)
         self.call_after_refresh(self.refresh_data)
 
     def action_back(self) -> None:
@@ -274,8 +268,9 @@ def _group_line(row: Row, probes: Mapping[str, ProbeView], tier: Tier, reasons: 
     views = [probes[probe.name] for probe in row.probes if probe.name in probes]
     found = [view.result.verdict for view in views if view.result is not None]
     (mark, role), word = NOT_RUN, "not run"
-    if any(view.result is None for view in views):
-        (mark, role), word = RUNNING, "running"
+    states = {state_of(view) for view in views if view.result is None}
+    if states:
+        (mark, role), word = (QUEUED, "queued") if states == {"queued"} and not found else (RUNNING, "running")
     elif found:
         verdict = worst(found)
         (mark, role), word = VERDICTS[verdict], verdict.value

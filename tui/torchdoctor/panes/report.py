@@ -5,13 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from textual.app import ComposeResult
-
 from torchdoctor.paint import BLANK, Line, Page, fit, heading, join, labelled, line
 from torchdoctor.signs import VERDICTS
 from torchdoctor.text import safe
 from torchdoctor.widgets.finding_rows import by_weight, finding_rows
-from torchdoctor.widgets.lines import Lines
 from torchprobes.model import REPORT_ORDER, Report, Result, Verdict
 
 from .base import SnapshotPane
@@ -30,10 +27,6 @@ The report of the last check on this node: verdict, counts, findings, results, a
 x writes it beside its run, as JSON for programs and as Markdown for a ticket.
 """
     BINDING_GROUP_TITLE = "Report"
-
-    def compose(self) -> ComposeResult:
-        """One view."""
-        yield Lines(id="report-lines")
 
     def page(self, snapshot: Snapshot, width: int) -> Page:
         """The report of a snapshot."""

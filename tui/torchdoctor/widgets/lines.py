@@ -13,20 +13,14 @@ from textual.events import Click, Resize
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
-from textual.scrollbar import ScrollBarRender
 from textual.strip import Strip
 
 from torchdoctor.paint import ROLES, Page, crop, text_of
 from torchdoctor.signs import drawn
 from torchdoctor.text import ascii_only
+from torchdoctor.widgets.plain_scrollbar import use_plain_scrollbar
 
 NOTHING = Page(())
-
-
-class PlainBars(ScrollBarRender):
-    """A scroll bar of whole cells, drawn by background alone."""
-
-    VERTICAL_BARS: ClassVar[list[str]] = [" "]
 
 
 class Lines(ScrollView, can_focus=True):
@@ -126,8 +120,7 @@ class Lines(ScrollView, can_focus=True):
 
     def on_mount(self) -> None:
         """Settle the signs."""
-        if ascii_only(self.app):
-            self.vertical_scrollbar.renderer = PlainBars  # type: ignore[misc] # of this one bar
+        use_plain_scrollbar(self)
 
     def on_resize(self, _: Resize) -> None:
         """The page is as wide as the view."""

@@ -1,0 +1,72 @@
+"""Checks of the console: run, reported and exported, and the ranks of a distributed one.
+
+Everything here is called in threads: it reads and writes the state directory, and imports the runner and the judge.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from torchprobes import rundir
+from torchprobes.catalogue import Probe
+from torchprobes.environment import describe_machine
+from torchprobes.jobs import BUILDERS
+from torchprobes.jobs.ranks import RankRow, Ranks
+from torchprobes.model import Finding, Report, Sample, Target
+from torchprobes.reports import export, write
+from torchprobes.rundir import RunDir
+from torchprobes.runner.check import Check, Options
+
+from .settings import Settings
+
+MACHINE_DEADLINE_S: Final = 5.0
+
+
+def make(
+    settings: Settings, place: Path, target: Target, probes: Sequence[Probe], samples: Callable[[], Sample | None]
+) -> tuple[RunDir, Check]:
+    """A new run below `place`, and the check that fills it; `samples` gives the newest telemetry.
+
+    Raises:
+        RunError: if the run cannot be written.
+    """
+    names = tuple(probe.name for probe in probes)
+    run = rundir.create(place, "check", target=target, tier=settings.tier.value, device=settings.device, probes=names)
+    options = Options(device=settings.device, force=settings.force, as_root=settings.as_root)
+    return run, Check(run, target, probes, options, BUILDERS, samples=samples)
+
+
+def finish(run: RunDir, findings: tuple[Finding, ...], seconds: float) -> None:
+    """Make the report of a run that came to its end.
+
+    Raises:
+        RunError, OSError: if it cannot be written; the finished results stay.
+    """
+    write.record_machine(run, describe_machine(MACHINE_DEADLINE_S), findings)
+    finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    run.write_info(msgspec.structs.replace(run.info, finished=finished, seconds=seconds))
+    write.write(run)
+
+
+def export_beside(report: Report, run: str) -> str:
+    """Write the report into its run's folder: one file for programs, one for a ticket. The latter's path.
+
+    Raises:
+        OSError: if they cannot be written.
+    """
+    folder = Path(run)
+    rundir.write_atomically(folder / "export.json", export.to_json(report))
+    rundir.write_atomically(folder / "export.md", export.to_markdown(report).encode())
+    return str(folder / "export.md")
+
+
+def ranks(folder: str, local: bool) -> Callable[[], Sequence[RankRow]]:
+    """A reader of the ranks of a probe's folder; `local` if their processes may still live here."""
+    table = Ranks(Path(folder) / "events", socket.gethostname() if local else "", local)
+    return lambda: table.poll().rows
