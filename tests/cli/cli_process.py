@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,3 +67,11 @@ def torchdoctor(
     )
     assert "Traceback" not in done.stderr
     return Said(done.returncode, done.stdout, done.stderr)
+
+
+def until(true: Callable[[], bool], what: str, deadline_s: float = 90.0) -> None:
+    """Poll until something is true; a failure names what never came."""
+    deadline = time.monotonic() + deadline_s
+    while not true():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.02)

@@ -8,14 +8,12 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
 import msgspec
 import pytest
-from cli_process import Said, command, environment, torchdoctor
+from cli_process import Said, command, environment, torchdoctor, until
 
 from torchprobes.model import SCHEMA, Report, Verdict
 from torchprobes.rundir import RunDir, list_runs
@@ -25,13 +23,6 @@ DEADLINE_S = 90.0
 
 def runs_of(home: Path) -> list[RunDir]:
     return list_runs(home / "state" / "runs")
-
-
-def until(true: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not true():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
 
 
 def read(text: str | bytes) -> Report:

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_process import torchdoctor
+from cli_process import torchdoctor, until
 
 from torchprobes.rundir import start_ticks
-from torchprobes.telemetry import holders
+from torchprobes.telemetry import Sampler, holders, source
 from torchprobes.telemetry.holders import Holder
 from torchprobes.telemetry.source import SAMPLER
 
@@ -85,3 +85,18 @@ def test_without_proc_there_are_none(tmp_path: Path) -> None:
     assert holders.find(tmp_path / "none") == ()
     (tmp_path / "12").mkdir()
     assert holders.find(tmp_path) == ()
+
+
+def test_the_console_of_a_released_sampler_starts_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "RESTART_S", 0.0)
+    console = Sampler(rate_hz=5)
+    console.start()
+    try:
+        until(lambda: console.latest()[0] > 0, "a sample")
+        mine = {holder.pid for holder in holders.find() if holder.parent == os.getpid()}
+        assert mine
+        assert torchdoctor(tmp_path, "release").code == 0
+        until(lambda: console.state.startswith("released"), "the console to say so")
+        assert not [holder for holder in holders.find() if holder.parent == os.getpid()]
+    finally:
+        console.stop()

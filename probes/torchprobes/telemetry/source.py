@@ -29,6 +29,9 @@ RESTART_S = 1.0
 SOUND = 10
 """Samples after which a child counts as sound, and earlier deaths are forgotten."""
 
+RELEASED = signal.SIGTERM.name
+"""How a child ends that `release` asked to let go of the driver: it gets no successor."""
+
 STALE_S = 5.0
 MAX_LINE_BYTES = 4 << 20
 
@@ -74,6 +77,9 @@ class Sampler:
         while not self._stopped.is_set():
             heard, cause = self._one_life()
             if self._stopped.is_set():
+                return
+            if cause == RELEASED:
+                self._words = "released: `torchdoctor release` closed the driver; open the console anew for telemetry"
                 return
             strikes = 1 if heard >= SOUND else strikes + 1
             if strikes >= STRIKES:
