@@ -114,6 +114,16 @@ def test_a_folder_that_everybody_writes_is_trusted_only_of_ourselves(tmp_path: P
 
 
 @needs_root
+def test_a_link_that_another_user_made_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "link").symlink_to("mine")
+    assert writable(tmp_path / "link" / "runs") == ""
+    os.chown(tmp_path / "link", STRANGER, STRANGER, follow_symlinks=False)
+    assert "link that uid 4242 made" in writable(tmp_path / "link" / "new")
+    assert not (tmp_path / "mine" / "new").exists(), "nothing is made before it is trusted"
+
+
+@needs_root
 def test_a_full_disk_says_so(small_disk: Path) -> None:
     assert writable(small_disk) == ""
     with contextlib.suppress(OSError), open(small_disk / "fill", "wb", buffering=0) as file:
@@ -154,13 +164,14 @@ def test_a_folder_of_roots_is_closed_to_others(tmp_path: Path) -> None:
 
 
 def test_a_shared_folder_without_a_sticky_bit_is_trusted_by_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    def stat_of(self: Path, **_: Any) -> os.stat_result:
-        mode = 0o40777 if self == Path("/scratch") else 0o40755
-        return os.stat_result((mode, 0, 0, 0, 0 if self == Path("/") else 77, 0, 0, 0, 0, 0))
+    def stat_of(path: str, **_: Any) -> os.stat_result:
+        mode = 0o40777 if path == "/scratch" else 0o40755
+        return os.stat_result((mode, 0, 0, 0, 0 if path == "/" else 77, 0, 0, 0, 0, 0))
 
     monkeypatch.setattr(places, "trusted_uids", lambda: {0, 77, 1000})
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(Path, "stat", stat_of)
+    monkeypatch.setattr(os, "stat", stat_of)
+    monkeypatch.setattr(os, "lstat", stat_of)
     assert places.distrust("/scratch/mine") == "everybody can write to /scratch and it has no sticky bit"
 
 

@@ -5,8 +5,7 @@ The inspector child imports this package without site-packages, so nothing but t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..model import Machine
 

@@ -1,19 +1,21 @@
 """The program of `torchprobes.child`: answers one question about files, on stdin and stdout, then is gone.
 
-Standard library only (it runs without site-packages). A question is a function of `questions.py`-like modules,
-named in QUESTIONS; one that returns Items is answered item by item, each in a thread of its own.
+Standard library only (it runs without site-packages), and little of it: it is started for every question. A question
+is a function of a module beside this file, named in QUESTIONS; one that returns functions by item is answered item by
+item, each in a thread of its own.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import signal
 import sys
 import threading
-from pathlib import Path
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 QUESTIONS: dict[str, str] = {
     "writable": "places",
@@ -46,11 +48,11 @@ def one_line(error: BaseException) -> str:
 
 def answer(question: str, arguments: dict[str, Any]) -> None:
     """Find the question's function, run it, and say what it returned."""
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     if question not in QUESTIONS:
         say({"failed": f"unknown question {question!r}"})
         return
-    module = importlib.import_module(f"torchprobes.environment.{QUESTIONS[question]}")
+    module = __import__(f"torchprobes.environment.{QUESTIONS[question]}", fromlist=["ANSWERS"])
     result = module.ANSWERS[question](**arguments)
     if isinstance(result, dict) and result and all(callable(job) for job in result.values()):
         answer_each(result)

@@ -1,19 +1,24 @@
-"""Questions about folders and small files, answered in the inspector child. Standard library only."""
+"""Questions about folders and small files, answered in the inspector child. Standard library only.
+
+It is started for every question, so it imports little: no pathlib, no typing, nothing of cryptography.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import pwd
-import secrets
 import stat
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 SETTINGS_MAX_BYTES = 256 << 10
 
 WORDS = {
+    errno.ENOENT: "it cannot be made there",
     errno.EROFS: "its file system is read-only",
     errno.ENOSPC: "no space is left on its file system",
     errno.EDQUOT: "your disk quota is used up",
@@ -51,11 +56,26 @@ def trusted_uids() -> set[int]:
     return uids
 
 
+def upwards(path: str) -> list[str]:
+    """An absolute path and every folder above it, the nearest first."""
+    parts = [os.path.abspath(path)]
+    while parts[-1] != os.path.dirname(parts[-1]):
+        parts.append(os.path.dirname(parts[-1]))
+    return parts
+
+
 def distrust(path: str) -> str:
-    """Why another user could put something else in place of what we write below `path`, "" if none could."""
-    for folder in (Path(path), *Path(path).parents):
-        info = folder.stat()
-        exposed = os.geteuid() == 0 or folder.parent.stat().st_mode & stat.S_IWOTH
+    """Why another user could put something else in place of what we write below `path`, "" if none could.
+
+    `path` exists. Its links count by who made them, its folders by who may write into them.
+    """
+    for part in upwards(path):
+        info = os.lstat(part)
+        if stat.S_ISLNK(info.st_mode) and info.st_uid not in trusted_uids():
+            return f"{part} is a link that {user_name(info.st_uid)} made"
+    for folder in upwards(os.path.realpath(path)):
+        info = os.stat(folder)
+        exposed = os.geteuid() == 0 or os.stat(os.path.dirname(folder)).st_mode & stat.S_IWOTH
         if info.st_uid not in trusted_uids() and exposed:
             return f"{folder} belongs to {user_name(info.st_uid)}, who could replace what is written there"
         shared = bool(info.st_mode & stat.S_IWOTH) and not info.st_mode & stat.S_ISVTX
@@ -65,31 +85,32 @@ def distrust(path: str) -> str:
 
 
 def writable(path: str) -> str:
-    """Make the folder `path` (new parts mode 0700), check whose it is and write there: "" or why not."""
+    """Check whose the folder `path` is, make it (new parts mode 0700) and write there: "" or why not."""
     try:
-        _make(Path(path))
-        cause = distrust(os.path.realpath(path))
+        parts = upwards(path)
+        there = next(part for part in parts if os.path.lexists(part))
+        if not os.path.isdir(there):
+            return WORDS[errno.EEXIST if there == parts[0] else errno.ENOTDIR]
+        cause = distrust(there)
         if not cause:
+            _make(parts[: parts.index(there)])
             _try_writing(path)
         return cause
     except OSError as error:
         return words(error)
 
 
-def _make(path: Path) -> None:
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+def _make(missing: list[str]) -> None:
     for folder in reversed(missing):
         try:
-            folder.mkdir(mode=0o700)
-        except FileExistsError:  # another console made it just now, or it is a broken link
-            if not folder.is_dir():
+            os.mkdir(folder, mode=0o700)
+        except FileExistsError:  # another console made it just now
+            if not os.path.isdir(folder):
                 raise
-    if not path.is_dir():
-        raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
 
 
 def _try_writing(path: str) -> None:
-    name = os.path.join(path, f".torchdoctor-{secrets.token_hex(8)}")
+    name = os.path.join(path, f".torchdoctor-{os.urandom(8).hex()}")
     handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         os.write(handle, b"torchdoctor\n" * 340)  # a block, so that a full file system says so
