@@ -27,7 +27,7 @@ HEADLESS = (
     ["status"],
     ["gpus", "--json"],
     ["snapshot", "--json"],
-    ["release"],
+    ["release", "--read-only"],
     ["check", "no.such.probe"],
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 from cli_process import torchdoctor, until
 
+from torchdoctor.cli import run
+from torchdoctor.commands import release
 from torchprobes.rundir import start_ticks
 from torchprobes.telemetry import Sampler, holders, source
 from torchprobes.telemetry.holders import Holder
@@ -27,6 +30,19 @@ def sampler() -> Iterator[subprocess.Popen[bytes]]:
     yield process
     process.kill()
     process.wait()
+
+
+@pytest.fixture
+def own_samplers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`release` sees what this test started, and not the console that somebody has open beside it."""
+    everything = holders.find
+
+    def ours(proc: Path = Path("/proc")) -> tuple[Holder, ...]:
+        return tuple(holder for holder in everything(proc) if holder.parent == os.getpid())
+
+    monkeypatch.setattr(holders, "find", ours)
+    monkeypatch.setenv("TORCHDOCTOR_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
 
 def holder_of(process: subprocess.Popen[bytes]) -> Holder:
@@ -52,15 +68,32 @@ def test_a_sampler_is_found_with_its_parent_and_start(
     assert bystander.pid not in {holder.pid for holder in holders.find()}
 
 
+@pytest.mark.usefixtures("own_samplers")
 def test_release_ends_it_says_so_and_touches_nobody_else(
-    sampler: subprocess.Popen[bytes], bystander: subprocess.Popen[bytes], tmp_path: Path
+    sampler: subprocess.Popen[bytes], bystander: subprocess.Popen[bytes], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    said = torchdoctor(tmp_path, "release")
-    assert said.code == 0
-    assert f"sampler {sampler.pid} of process {os.getpid()}: closed" in said.out
-    assert said.out.splitlines()[-1].endswith("driver handles closed, 0 left")
+    assert run(["release"]) == 0
+    said = capfd.readouterr()
+    assert said.out.splitlines() == [
+        f"sampler {sampler.pid} of process {os.getpid()}: closed",
+        "1 driver handles closed, 0 left",
+    ]
+    assert said.err == ""
     assert sampler.wait(10) == -15
     assert bystander.poll() is None
+
+
+@pytest.mark.usefixtures("own_samplers")
+def test_one_that_does_not_end_is_told_and_4(
+    sampler: subprocess.Popen[bytes], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(release, "DEADLINE_S", 0.0)
+    sampler.send_signal(signal.SIGSTOP)  # it cannot end, as in a driver call
+    try:
+        assert run(["release"]) == 4
+        assert "NOT closed" in capfd.readouterr().out
+    finally:
+        sampler.send_signal(signal.SIGCONT)
 
 
 def test_read_only_ends_nothing(sampler: subprocess.Popen[bytes], tmp_path: Path) -> None:
@@ -87,16 +120,16 @@ def test_without_proc_there_are_none(tmp_path: Path) -> None:
     assert holders.find(tmp_path) == ()
 
 
-def test_the_console_of_a_released_sampler_starts_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("own_samplers")
+def test_the_console_of_a_released_sampler_starts_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "RESTART_S", 0.0)
     console = Sampler(rate_hz=5)
     console.start()
     try:
         until(lambda: console.latest()[0] > 0, "a sample")
-        mine = {holder.pid for holder in holders.find() if holder.parent == os.getpid()}
-        assert mine
-        assert torchdoctor(tmp_path, "release").code == 0
+        assert holders.find()
+        assert run(["release"]) == 0
         until(lambda: console.state.startswith("released"), "the console to say so")
-        assert not [holder for holder in holders.find() if holder.parent == os.getpid()]
+        assert holders.find() == ()
     finally:
         console.stop()
