@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,6 +141,8 @@ def _why_not(path: Path) -> str:
             return "is a folder: name a file"
         if not _replaceable(path):
             return "" if os.access(path, os.W_OK) else "cannot be written"
+        import tempfile  # deferred: five milliseconds that no start pays
+
         with tempfile.TemporaryFile(dir=path.resolve().parent):
             return ""
     except (OSError, ValueError) as error:
@@ -150,6 +151,8 @@ def _why_not(path: Path) -> str:
 
 def _replace(path: Path, data: bytes) -> None:
     """As `rundir.write_atomically`, with the permissions that the person's umask gives a new file."""
+    import tempfile
+
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
