@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import signal
+import subprocess
+import termios
 from pathlib import Path
 
 import pytest
-from cli_process import environment, torchdoctor
+from cli_process import command, environment, torchdoctor, until
 
 from torchprobes import __version__
 from torchprobes.catalogue import PROBES
@@ -77,3 +81,26 @@ def test_every_command_has_help(tmp_path: Path) -> None:
         assert said.code == 0
         assert said.out.startswith(f"Usage: torchdoctor {name}")
         assert said.err == ""
+
+
+def test_a_pasted_traceback_leads_to_its_card_and_cannot_style_the_terminal(tmp_path: Path) -> None:
+    pasted = 'Traceback (most recent call last):\n  File "x.py", line 1\nInvalidCxxCompiler: \x1b[2J none\n'
+    said = torchdoctor(tmp_path, "explain", "-", stdin=pasted)
+    assert said.code == 0
+    assert said.out.startswith("line 3: InvalidCxxCompiler: \\x1b[2J none\n\nTD-CMP-001  ")
+    said = torchdoctor(tmp_path, "explain", "-", stdin="nothing that anybody knows\n" * 1000)
+    assert (said.code, "No card knows" in said.out) == (0, True)
+
+
+def test_ctrl_c_is_130_without_a_traceback(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command("explain", "-"), env=environment(tmp_path), stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    process.stdin.write("a first line\n")
+    process.stdin.flush()
+    pipe = process.stdin.fileno()
+    until(lambda: not any(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4))), "it to take the line and wait for more")
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, said.strip()) == (130, "")

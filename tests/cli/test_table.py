@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import pytest
 
 from torchdoctor.commands._table import report_text
@@ -94,3 +95,9 @@ def test_whatever_a_payload_said_no_line_styles_a_terminal_or_grows_too_long(see
         assert line.isprintable()
         # A command is there to be copied: it alone is never cut.
         assert len(line) <= max(60, width) or "fix (" in line
+
+
+@pytest.mark.parametrize(("torch", "words"), [(None, "no torch"), ("", "torch not read"), ("2.6.0", "torch 2.6.0")])
+def test_the_first_line_names_host_torch_and_the_whole_way_to_the_interpreter(torch: str | None, words: str) -> None:
+    launched = msgspec.structs.replace(report(), target=Target(python="python", prefix=("srun", "-n1"), torch=torch))
+    assert report_text(launched, signs=False).splitlines()[0] == f"node7  {words}  srun -n1 python"

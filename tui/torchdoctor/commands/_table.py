@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from torchprobes.model import Finding, Report, Severity
+from torchprobes.model import Finding, Report, Severity, Target
 from torchprobes.reports.export import ASCII_SIGNS, SIGNS, counts
 from torchprobes.reports.text import mask, plain
 
@@ -22,7 +22,8 @@ def report_text(report: Report, *, signs: bool, where: str = "", width: int = 10
 
 
 def _lines(report: Report, signs: bool, where: str, width: int) -> Iterator[str]:
-    yield plain(f"{report.machine.host or 'host not known'}  {_torch(report)}  {report.target.python}", width)
+    python = " ".join([*report.target.prefix, report.target.python])
+    yield plain(f"{report.machine.host or 'host not known'}  {_torch(report.target)}  {python}", width)
     wide = max((len(r.name) for r in report.results), default=0)
     for r in report.results:
         sign = (SIGNS if signs else ASCII_SIGNS)[r.verdict]
@@ -40,8 +41,10 @@ def _lines(report: Report, signs: bool, where: str, width: int) -> Iterator[str]
     yield f"{report.verdict.value}: {counts(report.results)} in {report.seconds:.1f} s"
 
 
-def _torch(report: Report) -> str:
-    return f"torch {report.target.torch}" if report.target.torch else "no torch"
+def _torch(target: Target) -> str:
+    if target.torch is None:
+        return "no torch"
+    return f"torch {target.torch or 'not read'}"
 
 
 def finding_lines(finding: Finding, width: int) -> Iterator[str]:
