@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from typing import Final
 
-_SECRET: Final = re.compile(
-    r"(?i)(?<![\w.-])([\w.-]*(?:token|secret|passw(?:or)?d|api[_-]?key|access[_-]?key|credential)[\w.-]*)"
-    r"(\s*[=:]\s*|\s+)(?=\S)('[^']*'|\"[^\"]*\"|[^\s,;]+)"
-)
-_ASSIGNED: Final = re.compile(r"[=:]")
-_URL_LOGIN: Final = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^/\s:@]+):[^@\s/]+@")
+from ..environment.masking import mask_text as mask
+
+__all__ = ["mask", "plain"]
 
 _UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
@@ -33,15 +29,3 @@ def _harmless(char: str) -> str:
     if unicodedata.category(char) in _UNSAFE:
         return char.encode("unicode_escape", "backslashreplace").decode("ascii")
     return char
-
-
-def mask(text: str) -> str:
-    """`text` with the values of what is named like a secret, and passwords in URLs, replaced by `***`."""
-    text = _URL_LOGIN.sub(r"\1:***@", text)
-    return _SECRET.sub(_masked, text)
-
-
-def _masked(match: re.Match[str]) -> str:
-    name, between, value = match.groups()
-    assigned = _ASSIGNED.search(between) is not None or name.startswith("-")
-    return f"{name}{between}***" if assigned else f"{name}{between}{value}"
