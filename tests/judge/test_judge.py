@@ -11,6 +11,7 @@ from torchprobes.judge import CARDS, POSITIVE, RULES, UnknownCard, card, judge, 
 from torchprobes.judge.cards.tracebacks import LOGGED, RAISED, recognise
 from torchprobes.judge.rules import EVERY
 from torchprobes.model import Evidence, Fact, Figure, Outcome, Readings, Verdict
+from torchprobes.telemetry.checks import CHECKS, Check
 
 ENDED = Outcome(ending="ended")
 IDS = [probe.name for probe in PROBES]
@@ -23,6 +24,7 @@ def empty(probe: Probe, outcome: Outcome = ENDED, device: str = "cpu") -> Readin
 def test_every_rule_has_a_card_and_every_card_is_reachable() -> None:
     assert {rule.card for rule in RULES} <= {c.id for c in CARDS}
     reachable = {rule.card for rule in RULES} | {card_id for card_id, _ in (*RAISED, *LOGGED)}
+    reachable |= {check.id for check in CHECKS}
     assert {c.id for c in CARDS} - reachable == set()
 
 
@@ -111,6 +113,17 @@ def test_a_card_is_found_in_any_case_and_a_wrong_id_says_what_is_near() -> None:
     assert card(" td-cmp-001 ").title == "No working C++ compiler"
     with pytest.raises(UnknownCard, match="did you mean TD-CMP-0"):
         card("TD-CMP-01")
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
+def test_every_check_of_health_has_its_card(check: Check) -> None:
+    found = card(check.id)
+    assert (found.title.lower(), found.why, found.fix, found.source) == (
+        check.title.lower(),
+        check.why,
+        check.fix,
+        check.source,
+    )
 
 
 def test_a_pasted_traceback_leads_to_its_card_once() -> None:

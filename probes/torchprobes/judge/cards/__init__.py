@@ -11,9 +11,10 @@ from .data import CARDS as _DATA
 from .ddp import CARDS as _DDP
 from .export import CARDS as _EXPORT
 from .identity import CARDS as _IDENTITY
+from .machine import CARDS as _MACHINE
 from .runner import CARDS as _RUNNER
 
-CARDS: tuple[Card, ...] = _IDENTITY + _EXPORT + _COMPILER + _CUDAGRAPH + _DDP + _DATA + _RUNNER
+CARDS: tuple[Card, ...] = _IDENTITY + _EXPORT + _COMPILER + _CUDAGRAPH + _DDP + _DATA + _RUNNER + _MACHINE
 
 _BY_ID = {card.id: card for card in CARDS}
 
