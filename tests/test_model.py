@@ -16,6 +16,7 @@ from torchprobes.model import (
     Result,
     Tier,
     Verdict,
+    throttle_words,
     worst,
 )
 
@@ -80,3 +81,11 @@ def test_an_absent_reading_is_none_and_the_last_of_a_name_counts() -> None:
 def test_an_event_with_a_field_of_the_wrong_type_is_broken() -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(b'{"ev":"figure","n":"many"}', type=Event)
+
+
+@pytest.mark.parametrize(
+    ("bits", "words"),
+    [(0, ""), (1, "idle"), (0x44, "power limit, hw thermal"), (0x1001, "idle, 0x1000"), (1 << 40, "0x10000000000")],
+)
+def test_throttle_reasons_are_words_and_an_unknown_bit_is_not_dropped(bits: int, words: str) -> None:
+    assert throttle_words(bits) == words

@@ -308,6 +308,27 @@ Cell = int | float | str | Absent
 UNREAD = Absent(state=CellState.STALE, why="not read yet")
 
 
+THROTTLE_REASONS: dict[int, str] = {
+    0x1: "idle",
+    0x2: "app clocks",
+    0x4: "power limit",
+    0x8: "hw slowdown",
+    0x10: "sync boost",
+    0x20: "sw thermal",
+    0x40: "hw thermal",
+    0x80: "power brake",
+    0x100: "display clocks",
+}
+"""A bit of `throttle_reasons` in words (nvml.h, nvmlClocksEventReasons)."""
+
+
+def throttle_words(bits: int) -> str:
+    """What holds the clocks down, "" if nothing does; a bit that no header knows is told as it is."""
+    known = [words for bit, words in THROTTLE_REASONS.items() if bits & bit]
+    rest = bits & ~sum(THROTTLE_REASONS)
+    return ", ".join([*known, *([f"{rest:#x}"] if rest else [])])
+
+
 class GpuSample(Frozen, frozen=True, kw_only=True):
     """One reading of one GPU. Identity is `uuid` with `bus_id` beside it; `index` is NVML's."""
 

@@ -9,7 +9,7 @@ from torchdoctor.interfaces import History
 from torchdoctor.paint import BLANK, Align, Line, Span, bar, fit, heading, line, plot
 from torchdoctor.text import safe
 from torchdoctor.widgets.cells import GIB, cell_span, fraction, load_role, pair_span
-from torchprobes.model import Absent, Cell, GpuSample
+from torchprobes.model import Absent, Cell, GpuSample, throttle_words
 
 CARDS = 2
 """Up to this many GPUs are shown as cards."""
@@ -40,7 +40,7 @@ def throttle(cell: Cell) -> Span:
     """What holds the clocks down, in words."""
     if isinstance(cell, Absent):
         return cell_span(cell)
-    text = safe(str(cell), limit=80)
+    text = throttle_words(cell) if isinstance(cell, int) else safe(str(cell), limit=80)
     return ("none", "dim") if text in ("", "none", "0") else (text, "dim" if text == "idle" else "warn")
 
 
