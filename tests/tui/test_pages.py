@@ -33,10 +33,10 @@ from torchdoctor.panes.probes import list_page, rows_of, summary_page
 from torchdoctor.panes.report import report_page
 from torchdoctor.sources import Snapshot
 from torchdoctor.widgets.cells import cell_span
-from torchdoctor.widgets.result_rows import probe_page, value_text
+from torchdoctor.widgets.result_rows import probe_page, scaled, value_text
 from torchdoctor.widgets.top_rows import tally, top_rows
 from torchprobes.catalogue import PROBES
-from torchprobes.model import Absent, CellState, Tier
+from torchprobes.model import Absent, CellState, Figure, Tier
 
 
 def changed(snapshot: Snapshot, **changes: Any) -> Snapshot:
@@ -138,6 +138,7 @@ def test_a_result_shows_figures_with_spread_findings_evidence_and_the_command() 
     text = page_text(probe_page(PROBE["compile.default"], SEEN["compile.default"], "never shown", 90))
     flat = " ".join(text.split())
     assert "speedup 1.031 x ± 0.0213 n 40" in flat
+    assert "eager_ms 1.27 ms batch=64 ± 0.02 n 40" in flat
     assert "1.4e-06" in text
     for part in ("why", "fix", "cudagraph_skips is 2, 0 is expected", "TD-CMP-012", "batch=64", "counters.json",
                  COMPILED.command, COMPILED.log, "touches this process only"):  # fmt: skip
@@ -165,11 +166,27 @@ def test_a_summary_has_the_worst_first() -> None:
 
 
 @pytest.mark.parametrize(("value", "text"), [
-    (0.0, "0"), (1.03125, "1.031"), (1234567.0, "1.23e+06"), (12345.6, "12,346"), (3.0, "3"), (1.4e-6, "1.4e-06"),
+    (0.0, "0"), (1.03125, "1.031"), (12345678.9, "1.23e+07"), (12345.6, "12,346"), (3.0, "3"), (1.4e-6, "1.4e-06"),
     (float("nan"), "nan"), (float("inf"), "inf"), (-2.5, "-2.5"),
 ])  # fmt: skip
 def test_numbers_are_shown_without_false_precision(value: float, text: str) -> None:
     assert value_text(value) == text
+
+
+@pytest.mark.parametrize(("value", "unit", "shown"), [
+    (478e6, "B", ("455.9", "MiB", "± 0.9537")), (3 * 1024.0**3, "bytes", ("3", "GiB", "± 0.000931")),
+    (100.0, "B", ("100", "B", "± 1,000,000")), (2.5, "ms", ("2.5", "ms", "± 1,000,000")),
+])  # fmt: skip
+def test_bytes_are_scaled_together_with_their_spread(value: float, unit: str, shown: tuple[str, str, str]) -> None:
+    assert scaled(Figure(name="f", value=value, unit=unit, spread=1e6)) == shown
+
+
+def test_a_finding_of_several_probes_is_told_once() -> None:
+    twice = tuple(msgspec.structs.replace(COMPILED, name=name) for name in ("compile.default", "compile.max-autotune"))
+    text = page_text(report_page(msgspec.structs.replace(REPORT, results=twice, findings=()), "/runs/1", 90))
+    assert text.count("An input is changed in place") == 1
+    assert "(compile.default)" in text
+    assert "(compile.max-autotune)" in text
 
 
 # --- jobs, report, top -------------------------------------------------------------------------------------------

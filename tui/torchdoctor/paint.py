@@ -52,7 +52,7 @@ def fit(text: str, width: int, align: Align = "left") -> str:
 
 def crop(row: Line, width: int) -> Line:
     """A line of at most `width` cells, its last one an ellipsis where something was cut."""
-    if sum(cell_len(text) for text, _ in row) <= width:
+    if cell_len(text_of(row).rstrip()) <= width:
         return row
     spans, left = [], width
     for text, role in row:

@@ -69,7 +69,7 @@ def gpus_page(snapshot: Snapshot, width: int, height: int, sort: str = SORTS[0])
     if sample.gpus:
         rows += [BLANK, *process_rows(sample.processes, sample.gpus, width, sort)]
     spare = max(0, height - len(rows) - 7)
-    tall = (3 if spare >= 6 else 2) if not sample.gpus else 0
+    tall = min(6, max(2, spare // 2)) if not sample.gpus else 0
     rows += [BLANK, *host_rows(sample.host, snapshot.history, width, tall)]
     return Page(rows, marks=marks)
 

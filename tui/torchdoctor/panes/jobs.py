@@ -64,7 +64,7 @@ def _rank_line(rank: RankRow) -> Line:
     state, age = safe(rank.state), rank.last_event_age_s
     silent = not rank.why and state not in ("ended", "failed") and age is not None and age > QUIET_S
     shown = state, "warn" if silent else _ROLES.get(state, "")
-    ago = f"{age:.0f} s" if age is not None else ""
+    ago = f"{age:.0f} s" if age is not None and state not in ("ended", "failed") else ""
     return _columns(str(rank.rank), str(rank.pid), rank.host, rank.device, shown, ago, _last(rank))
 
 

@@ -9,7 +9,7 @@ from torchdoctor.paint import BLANK, Line, Page, fit, heading, join, labelled, l
 from torchdoctor.signs import VERDICTS
 from torchdoctor.text import safe
 from torchdoctor.widgets.finding_rows import by_weight, finding_rows
-from torchprobes.model import REPORT_ORDER, Report, Result, Verdict
+from torchprobes.model import REPORT_ORDER, Finding, Report, Result, Verdict
 
 from .base import SnapshotPane
 
@@ -43,20 +43,30 @@ def report_page(report: Report, run: str, width: int) -> Page:
     when = join((safe(report.started), f"{report.seconds:.0f} s", f"tier {safe(report.tier)}" if report.tier else ""))
     head = line("  ", (f"{sign} {report.verdict.value}", role), "   ", *_counts(report))
     rows: list[Line] = [BLANK, head, line((f"  {when}", "dim"))]
-    marks = []
-    findings = [("this machine", f) for f in report.findings]
-    findings += [(result.name, f) for result in report.results for f in result.findings]
-    where = {id(finding): name for name, finding in findings}
-    if findings:
-        rows += [BLANK, heading("findings", str(len(findings)))]
-    for finding in by_weight(finding for _, finding in findings):
-        marks.append(len(rows))
-        found = finding_rows(finding, width)
-        rows += [*found[:-1], (*found[-1], (f" · {safe(where[id(finding)])}", "dim"))]
+    marks, found = _findings(report, width, len(rows))
+    rows += found
     rows += [BLANK, heading("results", str(len(report.results)))]
     rows += [_result_line(result) for result in sorted(report.results, key=lambda r: REPORT_ORDER.index(r.verdict))]
     rows += [BLANK, heading("where"), *_identity(report, run, width)]
     return Page(rows, marks=frozenset(marks))
+
+
+def _findings(report: Report, width: int, at: int) -> tuple[list[int], list[Line]]:
+    """(lines where one begins, lines) of all findings; one that several probes have is told once."""
+    where = [("this machine", f) for f in report.findings]
+    where += [(result.name, f) for result in report.results for f in result.findings]
+    if not where:
+        return [], []
+    groups: dict[tuple[str, str], list[tuple[str, Finding]]] = {}
+    for name, finding in where:
+        groups.setdefault((finding.id, finding.why), []).append((name, finding))
+    rows, marks = [BLANK, heading("findings", str(len(groups)))], []
+    for first in by_weight(group[0][1] for group in groups.values()):
+        group = groups[first.id, first.why]
+        marks.append(at + len(rows))
+        seen = [f"{finding.seen}  ({name})" for name, finding in group]
+        rows += finding_rows(first, width, seen=seen)
+    return marks, rows
 
 
 def _counts(report: Report) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from torchdoctor.paint import Line, join, labelled, line, wrap
 from torchdoctor.signs import SEVERITIES
@@ -18,13 +18,14 @@ def by_weight(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: ORDER.index(finding.severity))
 
 
-def finding_rows(finding: Finding, width: int, *, indent: int = 2) -> list[Line]:
-    """A finding: its first line is the one that `e` goes to."""
+def finding_rows(finding: Finding, width: int, *, indent: int = 2, seen: Sequence[str] = ()) -> list[Line]:
+    """A finding: its first line is the one that `e` goes to. `seen` are the places where it was found, if several."""
     sign, role = SEVERITIES[finding.severity]
-    first, *rest = wrap(safe(finding.seen), max(20, width - indent - 3))
-    rows = [line(" " * indent, (f"{sign} ", role), (first, role if role == "fail" else "title"))]
-    rows += [line(" " * (indent + 2), (text, "title")) for text in rest]
-    inner = indent + 2
+    rows, inner = [], indent + 2
+    for place in seen or (finding.seen,):
+        first, *rest = wrap(safe(place), max(20, width - inner - 1))
+        rows += [line(" " * indent, (f"{sign} ", role), (first, role if role == "fail" else "title"))]
+        rows += [line(" " * inner, (text, "title")) for text in rest]
     rows += labelled("why", safe(finding.why), width, at=inner + 6, indent=inner)
     if finding.fix is not None:
         rows += labelled("fix", safe(finding.fix.command), width, at=inner + 6, indent=inner, role="key")

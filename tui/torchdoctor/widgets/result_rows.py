@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from torchprobes.runner.snapshot import ProbeView
 
 _FACT_NAMES = 26
-_FIGURE = 69
-"""Cells of a figure's columns before its labels."""
 _PROGRESS = 24
 
 
@@ -105,35 +103,47 @@ def _repeat(command: str, width: int) -> list[Line]:
 
 # --- figures and facts -------------------------------------------------------------------------------------------
 
+_BYTES = ("GiB", "MiB", "KiB")
+
 
 def value_text(value: float) -> str:
     """A measured number with four figures that count; no false precision."""
     if value == 0 or not abs(value) < float("inf"):
         return f"{value:g}"
     size = abs(value)
-    if size >= 1e6 or size < 1e-3:
+    if size >= 1e7 or size < 1e-3:
         return f"{value:.3g}"
-    if value == int(value):
+    if value == int(value) or size >= 1000:
         return f"{value:,.0f}"
-    return f"{value:,.0f}" if size >= 1000 else f"{value:.4g}"
+    return f"{value:.4g}"
+
+
+def scaled(figure: Figure) -> tuple[str, str, str]:
+    """(value, unit, spread) for people: bytes in the binary unit that keeps the number short."""
+    unit, divisor = figure.unit, 1.0
+    if unit in ("B", "bytes"):
+        power = next((3 - i for i in range(3) if abs(figure.value) >= 1024 ** (3 - i)), 0)
+        unit, divisor = (_BYTES[3 - power] if power else "B"), float(1024**power)
+    spread = "" if figure.spread is None else f"± {value_text(figure.spread / divisor)}"
+    return value_text(figure.value / divisor), safe(unit), spread
 
 
 def figure_rows(figures: Iterable[Figure], width: int) -> list[Line]:
-    """Name, value, unit, spread and number of measurements, in columns."""
+    """Name, value and unit in columns; then what tells figures of one name apart, the spread, and how many."""
     rows = []
     for figure in figures:
-        labels = " ".join(f"{safe(k)}={safe(v)}" for k, v in figure.labels.items())
-        spread = f"± {value_text(figure.spread)}" if figure.spread is not None else ""
-        count = f"n {figure.n}" if figure.n > 1 else ""
-        below = cell_len(labels) > width - _FIGURE
-        rows.append(line(
-            "    ", fit(safe(figure.name), _FACT_NAMES), fit(value_text(figure.value), 12, "right"), " ",
-            fit(safe(figure.unit), 6), (fit(spread, 12), "dim"), (fit(count, 7), "dim"),
-            ("" if below else labels, "dim"),
-        ))  # fmt: skip
-        if below:
-            rows.append(line((" " * 6 + labels, "dim")))
+        labels = join(map(_label, figure.labels.items()), " ")
+        value, unit, spread = scaled(figure)
+        note = join((labels, spread, f"n {figure.n}" if figure.n > 1 else ""), "  ")
+        name = fit(safe(figure.name), min(_FACT_NAMES, max(16, width - 40)))
+        rows.append(line("    ", name, fit(value, 10, "right"), " ", fit(unit, 9), (note, "dim")))
     return rows
+
+
+def _label(label: tuple[str, str]) -> str:
+    """A label's value where it is a word of its own, else with its key."""
+    key, value = label
+    return safe(value) if value.replace("-", "").replace(" ", "").isalpha() else f"{safe(key)}={safe(value)}"
 
 
 def fact_rows(facts: Iterable[Fact], width: int) -> list[Line]:
