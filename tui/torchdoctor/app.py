@@ -56,9 +56,9 @@ class TorchDoctor(App[None]):
         self._busy = False
         self._pressed = -SECOND_PRESS_S
         self.animation_level = "none"
-        for known in theme.THEMES:
+        for known in (*theme.THEMES, theme.ANSI):
             self.register_theme(known)
-        self.theme = theme.ANSI if capabilities.ansi else theme.NAMES.get(settings.theme, theme.DARK.name)
+        self.theme = theme.ANSI.name if capabilities.ansi else theme.NAMES.get(settings.theme, theme.DARK.name)
 
     # --- beginning ---------------------------------------------------------------------------------------------
 

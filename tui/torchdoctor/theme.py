@@ -6,9 +6,10 @@ Widgets use the tokens only, never a value.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 DARK: Final = Theme(
     name="torchdoctor-dark",
@@ -41,12 +42,15 @@ LIGHT: Final = Theme(
     dark=False,
 )
 
-ANSI: Final = "ansi-dark"
-"""Textual's theme of the terminal's own 16 colours, and of none under NO_COLOR."""
+ANSI: Final = replace(
+    BUILTIN_THEMES["ansi-dark"], name="torchdoctor-ansi", primary="ansi_cyan", secondary="ansi_magenta",
+    accent="ansi_cyan",
+)  # fmt: skip
+"""The terminal's own 16 colours, and none under NO_COLOR."""
 
 THEMES: Final = (DARK, LIGHT)
 
-NAMES: Final = {"": DARK.name, "dark": DARK.name, "light": LIGHT.name, "ansi": ANSI}
+NAMES: Final = {"": DARK.name, "dark": DARK.name, "light": LIGHT.name, "ansi": ANSI.name}
 """What `--theme` takes -> the theme's name."""
 
 FRAME: Final = """
