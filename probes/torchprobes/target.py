@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from . import child
 from .model import Frozen, Target
 
 DEADLINE_S = 5.0
+MAX_FOLDERS = 256
+"""Of PATH: each is looked at in a thread of its own."""
 
 
 class TargetError(Exception):
@@ -97,7 +100,7 @@ def _named(python: str, origin: str, deadline_s: float, environ: Mapping[str, st
 
 def _absolute(python: str, deadline_s: float, environ: Mapping[str, str]) -> str:
     if "/" not in python:
-        return str(_ask("which", {"names": [python], "path": environ.get("PATH", "")}, deadline_s).get(python, python))
+        return _on_path([python], environ, deadline_s)[0].get(python, python)
     return python if python.startswith("/") else os.path.join(os.getcwd(), python)
 
 
@@ -126,7 +129,8 @@ def _asked(found: Candidate, deadline_s: float) -> Candidate:
 
 
 def _usual(deadline_s: float, environ: Mapping[str, str]) -> TargetChoice:
-    names = _ask("which", {"names": ["python3", "python"], "path": environ.get("PATH", "")}, deadline_s)
+    end = time.monotonic() + deadline_s
+    names, dead = _on_path(["python3", "python"], environ, deadline_s / 2)
     places = [
         ("VIRTUAL_ENV", _interpreter_of(environ.get("VIRTUAL_ENV"))),
         ("CONDA_PREFIX", _interpreter_of(environ.get("CONDA_PREFIX"))),
@@ -134,7 +138,8 @@ def _usual(deadline_s: float, environ: Mapping[str, str]) -> TargetChoice:
         ("python3 on PATH", names.get("python3")),
         ("python on PATH", names.get("python")),
     ]
-    found = _described([(origin, path) for origin, path in places if path], deadline_s, environ)
+    left_s = round(max(0.1, end - time.monotonic()), 1)
+    found = [*_described([(origin, path) for origin, path in places if path], left_s, environ), *dead]
     with_torch = [candidate for candidate in found if candidate.torch is not None]
     usable = [candidate for candidate in with_torch if not candidate.refusal]
     chosen = next(iter(usable or with_torch), None)
@@ -211,9 +216,17 @@ def _target(found: Candidate) -> Target:
     )
 
 
-def _ask(question: str, arguments: dict[str, Any], deadline_s: float) -> dict[str, str]:
-    """An answer that may be missing: a PATH on a dead file system finds nothing, and the rest goes on."""
+def _on_path(names: list[str], environ: Mapping[str, str], deadline_s: float) -> tuple[dict[str, str], list[Candidate]]:
+    """The first executable of each name on PATH, and its folders that give no answer: the rest goes on without them."""
+    folders = [folder for folder in environ.get("PATH", "").split(os.pathsep) if folder.startswith("/")][:MAX_FOLDERS]
     try:
-        return dict(child.ask(question, arguments, deadline_s))
+        parts = child.ask_each("which", {"names": names, "folders": folders}, deadline_s)
     except (child.Hung, child.ChildFailed):
-        return {}
+        parts = {}
+    found: dict[str, str] = {}
+    for folder in reversed(folders):
+        part = parts.get(folder)
+        found |= part.value if part is not None and part.state == "done" else {}
+    note = f"hung: no answer in {deadline_s:g} s"
+    dead = [folder for folder, part in parts.items() if part.state == "hung"]
+    return found, [Candidate(origin="PATH", python=folder, note=note) for folder in dead]

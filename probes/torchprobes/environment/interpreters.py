@@ -14,7 +14,6 @@ import stat
 import subprocess
 from collections.abc import Callable, Iterable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from .ownership import why_foreign
@@ -244,15 +243,14 @@ def _say(path: str, arguments: list[str], deadline_s: float) -> list[str]:
     return lines[lines.index("torchdoctor") :] if done.returncode == 0 and "torchdoctor" in lines else []
 
 
-def which(names: list[str], path: str) -> dict[str, str]:
-    """The first executable of each name in the folders of `path` (a PATH); names that are nowhere are left out."""
-    found = {}
-    for name in names:
-        places = [Path(folder) / name for folder in path.split(os.pathsep) if folder.startswith("/")]
-        hit = next((place for place in places if os.access(place, os.X_OK) and not place.is_dir()), None)
-        if hit:
-            found[name] = str(hit)
-    return found
+def which(names: list[str], folders: list[str]) -> dict[str, Callable[[], Any]]:
+    """Folder by folder of a PATH, which of the names are executables there, with their paths."""
+    return {folder: partial(_executables, names, folder) for folder in folders}
+
+
+def _executables(names: list[str], folder: str) -> dict[str, str]:
+    paths = {name: os.path.join(folder, name) for name in names}
+    return {name: path for name, path in paths.items() if os.access(path, os.X_OK) and not os.path.isdir(path)}
 
 
 ANSWERS: dict[str, Callable[..., Any]] = {
