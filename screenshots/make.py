@@ -1,9 +1,9 @@
-"""Make screenshots/*.svg from real runs: the real sampler, real probes on this machine's CPU, the real console.
+"""Make screenshots/*.svg from real runs: the real sampler, real probes on this machine, the real console.
 
     python screenshots/make.py
 
-Nothing in them is drawn by hand. The target is this environment, linked to below a temporary folder, so that no
-path of the machine gets into a picture; the pictures are refused if one does.
+Nothing in them is drawn by hand. The target is $TORCHDOCTOR_PYTHON, else this environment, linked to below a
+temporary folder, so that no path of the machine gets into a picture; the pictures are refused if one does.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from torchprobes.catalogue import PROBES  # noqa: E402
 SIZE = (120, 36)
 READY_S, CHECK_S = 60.0, 900.0
 SHOWN = "compile.default"
-PRIVATE = (str(ROOT), str(Path.home()), sys.base_prefix)
+PRIVATE = tuple(path for path in (str(ROOT), str(Path.home()), sys.base_prefix) if path not in ("/", "/usr"))
 
 
 async def until(pilot: Any, test: Callable[[], object], deadline_s: float, what: str) -> None:
@@ -47,7 +47,7 @@ async def picture(pilot: Any, name: str, *keys: str) -> None:
         pilot.app.tick()
         await pilot.pause()
     drawn = pilot.app.export_screenshot(title="torchdoctor")
-    shown = [path for path in PRIVATE if len(path) > 1 and path in drawn.replace("&#x27;", "'")]
+    shown = [path for path in PRIVATE if path in drawn.replace("&#x27;", "'")]
     if shown:
         raise SystemExit(f"{name} shows a path of this machine: {shown[0]}")
     path = Path(__file__).parent / f"{name}.svg"
@@ -58,7 +58,8 @@ async def picture(pilot: Any, name: str, *keys: str) -> None:
 async def make(folder: Path) -> None:
     """Run every probe once and take the pictures on the way."""
     (folder / "venv").symlink_to(sys.prefix)
-    settings = Settings(out=str(folder / "runs"), device="cpu", python=str(folder / "venv" / "bin" / "python"))
+    python = os.environ.get("TORCHDOCTOR_PYTHON") or str(folder / "venv" / "bin" / "python")
+    settings = Settings(out=str(folder / "runs"), python=python)
     app = TorchDoctor(settings, Capabilities(False, False, False, False, screen_hz=5.0))
     async with app.run_test(size=SIZE) as pilot:
         snapshot = app.sources.snapshot

@@ -84,7 +84,7 @@ int nvmlInitWithFlags(u32 flags) {
 }
 
 int nvmlSystemGetDriverVersion(char *text, u32 size) { return snprintf(text, size, "570.86.15") < 0; }
-int nvmlSystemGetCudaDriverVersion_v2(int *version) { return *version = 12080, 0; }
+int nvmlSystemGetCudaDriverVersion(int *version) { return *version = 12080, 0; }
 int nvmlDeviceGetCount_v2(u32 *count) { return *count = (u32)atoi(setting("FAKE_NVML_GPUS", "2")), 0; }
 const char *nvmlErrorString(int code) { return (void)code, "what the fake driver calls it"; }
 
