@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+
 from dead_mount import dead_mount, frozen_mount
 
 __all__ = ["dead_mount", "frozen_mount"]
