@@ -98,8 +98,56 @@ def fork_storm():
         os.setsid()
 
 
+def storm_of_sessions():
+    """Six makers, each in a session of its own, make short-lived sessions as fast as they can."""
+    for _ in range(6):
+        if os.fork() == 0:
+            os.setsid()
+            while True:
+                if os.fork() == 0:
+                    os.setsid()
+                    time.sleep(0.05)
+                    os._exit(0)
+                while True:
+                    try:
+                        if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                            break
+                    except ChildProcessError:
+                        break
+                time.sleep(0.002)
+    time.sleep(600)
+
+
+def spawns_by_name():
+    """A spawned child finds the payload by its module's name, as a DataLoader's worker has to."""
+    import multiprocessing
+
+    import torchdoctor_payload
+
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        kit.figure("answer", float(pool.apply(torchdoctor_payload.twice, (21,))), "s")
+
+
+def prints_where_it_is():
+    kit.fact("cwd", os.getcwd())
+    kit.fact("path", "|".join(sys.path))
+    kit.fact("triton", os.environ["TRITON_CACHE_DIR"])
+    kit.fact("inductor", os.environ["TORCHINDUCTOR_CACHE_DIR"])
+    kit.fact("stdin", os.readlink("/proc/self/fd/0"))
+    os.makedirs(os.environ["TRITON_CACHE_DIR"])
+
+
+def not_numbers():
+    kit.figure("nan", float("nan"), "GB/s")
+    kit.figure("fine", 2.0, "GB/s")
+
+
 def closes_its_files():
     os.closerange(0, 256)
+
+
+def twice(number):
+    return 2 * number
 
 
 def run(request):

@@ -78,6 +78,14 @@ def test_a_chain_of_sessions_that_never_ends_is_ended(tmp_path: Path) -> None:
     assert left_of(check.view().run) == []
 
 
+def test_a_storm_of_sessions_is_ended_to_the_last_process(tmp_path: Path) -> None:
+    check = make(tmp_path, probe("storm_of_sessions", limit_s=1.0), options=SHORT)
+    result = finish(check)["storm_of_sessions"]
+    assert result.reason.startswith("no end within its limit")
+    assert "could not be killed" not in result.reason
+    assert left_of(check.view().run) == []
+
+
 def test_a_payload_that_closes_its_files_ends_all_the_same(tmp_path: Path) -> None:
     check = make(tmp_path, probe("closes_its_files"), options=SHORT)
     assert finish(check)["closes_its_files"].verdict is Verdict.ERROR
@@ -86,5 +94,6 @@ def test_a_payload_that_closes_its_files_ends_all_the_same(tmp_path: Path) -> No
 
 def test_the_faults_are_all_tried() -> None:
     faults = set(re.findall(r"^def (\w+)\(\):", FAULTS.read_text(), re.MULTILINE))
-    tried = set(re.findall(r'"(\w+)"', Path(__file__).read_text()))
+    tests = Path(__file__).parent.glob("test_*.py")
+    tried = {name for test in tests for name in re.findall(r'"(\w+)"', test.read_text())}
     assert faults - tried == set()

@@ -106,8 +106,11 @@ class Remote:
             return False
         if seconds < self.bundle["grace_s"]:
             return True
-        living = self.census.living() if processes.proc_is_ours() else []
-        self.left_behind = [{"pid": p.pid, "command": processes.command_line(p.pid)} for p in living[:20]]
+        if processes.proc_is_ours():
+            living = self.census.living()
+            self.left_behind = [{"pid": p.pid, "command": processes.command_line(p.pid)} for p in living[:20]]
+        else:
+            self.left_behind = [{"pid": "?", "command": "(unnamed: /proc there is another namespace's)"}]
         return False
 
     def events(self):

@@ -13,7 +13,7 @@ from torchprobes.rundir import RunDir
 
 from . import idle
 from .command import PLAIN, CommandBuilder
-from .one import Judge, One, Samples
+from .one import Judge, One, Ours, Samples
 from .order import Device, Job
 from .results import ResultLog
 from .snapshot import CheckView, Options, ProbeState
@@ -157,8 +157,9 @@ class Check:
         self._running.discard(one)
         self._wake()
 
-    def _ours(self) -> set[int]:
-        return {pid for one in self._ones for pid in one.recorded()}
+    def _ours(self) -> Ours:
+        recorded = frozenset(pid for one in self._ones for pid in one.recorded())
+        return Ours(recorded, frozenset(one.guardian for one in self._ones if one.guardian is not None))
 
     def _keep(self, one: One) -> None:
         if one.result is not None:

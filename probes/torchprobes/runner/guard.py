@@ -29,7 +29,6 @@ class Guard:
             OSError: if no process can be made.
         """
         self.records: list[dict[str, Any]] = []
-        self.end: dict[str, Any] | None = None
         self._folder = Path(order["folder"])
         self._token = order["token"]
         self._partial = b""
@@ -65,7 +64,7 @@ class Guard:
             return True
         data = os.read(pipe.fileno(), 1 << 16)
         *lines, self._partial = (self._partial + data).split(b"\n")
-        self.records += [r for r in map(recovery._decode, lines) if r is not None]
+        self.records += [r for r in map(recovery.decode, lines) if r is not None]
         return bool(data)
 
     def cancel(self, why: str) -> None:

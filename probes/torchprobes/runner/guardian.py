@@ -225,7 +225,7 @@ def main() -> int:
     me = processes.read(os.getpid())
     records.write(
         "start", pid=os.getpid(), start=me.start if me else 0, token=order["token"], argv=order["argv"],
-        limit_s=order["limit_s"],
+        limit_s=order["limit_s"], boot_id=order["boot_id"],
     )  # fmt: skip
     Guardian(order, records, commands).run()
     return 0

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
 from torchprobes.model import Evidence, Judgement, Outcome, Readings, Result, Sample, Verdict
 
-from . import idle, outcome, results
+from . import idle, outcome, processes, recovery, results
 from .events import Collector, EventTail
 from .guard import Guard
 from .order import Device, Job, Prepared, prepare
@@ -28,11 +29,26 @@ NEIGHBOURS_S = 0.3
 """How often it is looked whether somebody else has come to our GPU; we leave within a second."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """The processes of a check: `recorded`, ended ones too, and what descends from its `guardians`.
+
+    A process can hold a GPU before the guardian has recorded it, and an old sample tells of one that has ended.
+    """
+
+    recorded: frozenset[int]
+    guardians: frozenset[int]
+
+    def has(self, pid: int) -> bool:
+        """Whether a process is this check's."""
+        return pid in self.recorded or processes.descends(pid, self.guardians)
+
+
 class One:
     """A probe of a check. `view` may be called from any thread."""
 
-    def __init__(self, job: Job, judge: Judge, samples: Samples, ours: Callable[[], set[int]]) -> None:
-        """`ours` are all processes that this check ever recorded, whichever probe they belong to."""
+    def __init__(self, job: Job, judge: Judge, samples: Samples, ours: Callable[[], Ours]) -> None:
+        """`ours` are the processes of the whole check, whichever probe they belong to."""
         self.job = job
         self.result: Result | None = None
         self._judge, self._samples, self._ours = judge, samples, ours
@@ -67,6 +83,11 @@ class One:
         """Every process of it that was recorded, ended ones too: an older sample still tells of them."""
         return self._guard.pids() if self._guard else ()
 
+    @property
+    def guardian(self) -> int | None:
+        """The pid of its guardian, None before it was started."""
+        return self._guard.pid if self._guard else None
+
     def cancel(self, why: str = "cancelled") -> None:
         """End it; one that has not begun will not begin."""
         with self._lock:
@@ -88,7 +109,9 @@ class One:
         try:
             self.result = self._run()
         except OSError as error:
-            words = outcome.DISK_FULL if error.errno == 28 else f"cannot be started: {error.strerror or error}"
+            words = (
+                outcome.DISK_FULL if error.errno == errno.ENOSPC else f"cannot be started: {error.strerror or error}"
+            )
             self.result = self._unjudged(Verdict.ERROR, words)
         except Exception as error:  # noqa: BLE001 - a defect of ours is this probe's error, never a dead thread
             self.result = self._unjudged(Verdict.ERROR, f"torchdoctor itself failed: {type(error).__name__}: {error}")
@@ -103,6 +126,7 @@ class One:
         if self._why_ended:
             return self._unjudged(Verdict.ERROR, self._why_ended)
         self._began, self._state = time.monotonic(), ProbeState.STARTING
+        recovery.recover_probe(self.job.run.probe(self.job.probe.name))
         prepared = prepare(self.job)
         guard = Guard(prepared.order)
         with self._lock:
@@ -134,7 +158,7 @@ class One:
         if sample is None or self._neighbour or self.job.options.force:
             return
         ours = self._ours()
-        self._neighbour = idle.intruder(sample, gpus, ours.__contains__, len(ours))
+        self._neighbour = idle.intruder(sample, gpus, ours.has, len(ours.recorded))
         if self._neighbour:
             guard.cancel(f"left the GPU to {self._neighbour}")
 
@@ -147,7 +171,7 @@ class One:
             told = msgspec.structs.replace(told, ending="exited", cause=cause)
         more = (Evidence(kind="device", text=device.memory_text),) if device.memory_text else ()
         readings = self._collector.readings(probe.name, device.name, told, more)
-        judgement = self._judge(probe, readings)
+        judgement = self._judgement(readings)
         return Result(
             name=probe.name,
             group=probe.group,
@@ -164,6 +188,13 @@ class One:
             cache_state=_cache_state(readings),
             log=outcome.log_path(prepared.folder, self.job.run.path),
         )
+
+    def _judgement(self, readings: Readings) -> Judgement:
+        """Rules that break are an error of ours; what was read is kept all the same."""
+        try:
+            return self._judge(self.job.probe, readings)
+        except Exception as error:  # noqa: BLE001 - any rule, on any reading
+            return Judgement(verdict=Verdict.ERROR, reason=f"its rules broke: {type(error).__name__}: {error}")
 
     def _evidence(self, judgement: Judgement, told: Outcome) -> tuple[Evidence, ...]:
         """The judge's evidence, files named from the run directory on; of one that broke, its last lines."""

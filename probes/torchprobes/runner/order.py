@@ -16,7 +16,7 @@ from typing import Any
 
 from torchprobes.catalogue import Probe
 from torchprobes.model import Target
-from torchprobes.rundir import RunDir
+from torchprobes.rundir import RunDir, boot_id
 
 from . import places, processes
 from .command import Command, CommandBuilder, Plan
@@ -145,7 +145,7 @@ def _order(job: Job, folder: Path, remove: list[str]) -> dict[str, Any]:
     options = job.options
     return {
         "folder": str(folder),
-        "token": secrets.token_hex(16),
+        "boot_id": boot_id(),
         "limit_s": options.limits.get(job.probe.name, job.probe.limit_s),
         "import_limit_s": options.import_limit_s,
         "grace_s": options.grace_s,

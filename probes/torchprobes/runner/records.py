@@ -2,9 +2,9 @@
 
 Standard library only; runs in the guardian. Records, by `ev`:
 
-start: `pid start argv limit_s` of the guardian · process: `pid start session main? command` of a descendant ·
-started: the payload's own start, from which its limit runs · remote: the main pid behind a launcher prefix ·
-end: `ending cause exit_code signal seconds left_behind not_ended full`.
+start: `pid start boot_id token argv limit_s` of the guardian · process: `pid start session main` of a descendant ·
+started: the payload's own start, from which its limit runs · end: `ending cause exit_code signal seconds
+left_behind left_behind_count not_ended full main`, `main` being the pid that the main process's own events bear.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,10 +24,11 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
         lines = (folder / "guardian.jsonl").read_bytes().splitlines()
     except OSError:
         return []
-    return [record for record in map(_decode, lines) if record is not None]
+    return [record for record in map(decode, lines) if record is not None]
 
 
-def _decode(line: bytes) -> dict[str, Any] | None:
+def decode(line: bytes) -> dict[str, Any] | None:
+    """One record, None if it is none."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
@@ -75,19 +77,22 @@ def _environ(pid: int) -> set[bytes]:
 
 
 def recover(run: RunDir, names: Iterable[str]) -> int:
-    """Before a run is resumed: end what is left of its unfinished probes; how many processes that were.
+    """Before a run is resumed: end what is left of its unfinished probes; how many processes that were."""
+    return sum(recover_probe(run.probe(name)) for name in names)
 
-    A guardian that is still at it is waited for, then ended as well: it is ours.
+
+def recover_probe(folder: Path) -> int:
+    """End what an earlier start of a probe left; how many processes that were.
+
+    Records of another boot are of no use: their pids and start times mean other processes now. A guardian that is
+    still at it is waited for, then ended as well: it is ours.
     """
-    if run.info.owner.boot_id != boot_id():
+    records = read_records(folder)
+    start = next((r for r in records if r.get("ev") == "start"), None)
+    if start is None or end_of(records) is not None or start.get("boot_id") != boot_id():
         return 0
-    count = 0
-    for name in names:
-        records = read_records(run.probe(name))
-        if records and end_of(records) is None:
-            _await_guardian(records[0])
-            count += end_leftovers(records)
-    return count
+    _await_guardian(start)
+    return end_leftovers(records)
 
 
 def _await_guardian(start: dict[str, Any]) -> None:
@@ -98,6 +103,6 @@ def _await_guardian(start: dict[str, Any]) -> None:
     deadline = time.monotonic() + _LIMIT_S
     while (now := processes.read(pid)) is not None and now.start == ticks and not now.dead:
         if time.monotonic() > deadline:
-            processes.send(guardian, 9)
+            processes.send(guardian, signal.SIGKILL)
             return
         time.sleep(0.02)
