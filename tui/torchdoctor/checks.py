@@ -38,7 +38,7 @@ def make(
     """
     names = tuple(probe.name for probe in probes)
     run = rundir.create(place, "check", target=target, tier=settings.tier.value, device=settings.device, probes=names)
-    options = Options(device=settings.device, force=settings.force, as_root=settings.as_root)
+    options = Options(device=settings.device, force=settings.force, as_root=settings.as_root, compile_debug=True)
     return run, Check(run, target, probes, options, BUILDERS, samples=samples)
 
 

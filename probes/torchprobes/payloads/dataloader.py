@@ -19,7 +19,7 @@ STALL_S = 40.0
 """DataLoader's own timeout: a batch that takes longer is told as an error and not waited for."""
 
 TOLD_WITHIN_S = 20.0
-SETTLE_S = 5.0
+SETTLE_S = 8.0
 START_METHODS = ("fork", "spawn", "forkserver")
 
 

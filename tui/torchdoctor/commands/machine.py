@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 import msgspec
-from torchprobes.target import TargetChoice, TargetError, find_targets
 
 from torchdoctor.settings import Settings
 from torchdoctor.status import gpu_line, status_lines
@@ -19,6 +18,7 @@ from torchprobes.reports.export import counts
 from torchprobes.reports.read import read_run
 from torchprobes.reports.text import mask, plain
 from torchprobes.rundir import RunError
+from torchprobes.target import TargetChoice, TargetError, find_targets
 
 from ._node import Node, look
 from ._options import json_flag, settings_of, settings_options
