@@ -309,16 +309,9 @@ UNREAD = Absent(state=CellState.STALE, why="not read yet")
 
 
 THROTTLE_REASONS: dict[int, str] = {
-    0x1: "idle",
-    0x2: "app clocks",
-    0x4: "power limit",
-    0x8: "hw slowdown",
-    0x10: "sync boost",
-    0x20: "sw thermal",
-    0x40: "hw thermal",
-    0x80: "power brake",
-    0x100: "display clocks",
-}
+    0x1: "idle", 0x2: "app clocks", 0x4: "power limit", 0x8: "hw slowdown", 0x10: "sync boost",
+    0x20: "sw thermal", 0x40: "hw thermal", 0x80: "power brake", 0x100: "display clocks",
+}  # fmt: skip
 """A bit of `throttle_reasons` in words (nvml.h, nvmlClocksEventReasons)."""
 
 
