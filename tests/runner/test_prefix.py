@@ -30,14 +30,15 @@ def may_unshare() -> bool:
         return False
 
 
-@pytest.fixture(params=["plain", "namespaces"])
+@pytest.fixture(params=["plain", "namespaces", "foreign proc"])
 def prefix(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    """A launcher that changes nothing but the environment, and one with its own mounts and pids."""
+    """A launcher that changes nothing but the environment, one with its own mounts and pids, one without its /proc."""
     if request.param == "plain":
         return ("env", "-u", "HOME")
     if not may_unshare():
         pytest.skip("LOUD: namespaces of our own are not permitted here")
-    return NAMESPACES
+    # With the outer /proc still in place, pids read there name other processes: none of them may be touched.
+    return NAMESPACES if request.param == "namespaces" else NAMESPACES[:-1]
 
 
 def faulty(_probe: Probe, _target: Target, request: Mapping[str, Any], plan: Plan) -> Command:
