@@ -11,7 +11,7 @@ import pytest
 from report_material import MACHINE, TARGET, finding, make_run, result
 
 from torchprobes.catalogue import PROBES
-from torchprobes.model import REPORT_ORDER, Report, Verdict
+from torchprobes.model import REPORT_ORDER, Absent, CellState, GpuSample, HostSample, Report, Sample, Verdict
 from torchprobes.reports import write
 from torchprobes.rundir import RunError
 
@@ -62,6 +62,25 @@ def test_the_node_and_its_findings_are_kept_in_the_run(tmp_path: Path) -> None:
     report = write.write(run)
     assert (report.machine, report.findings, report.target) == (MACHINE, (finding(),), TARGET)
     assert msgspec.json.decode(run.report.read_bytes(), type=Report) == report
+
+
+def test_the_gpus_of_a_report_are_those_that_telemetry_saw(tmp_path: Path) -> None:
+    unread = Absent(state=CellState.LOST, why="the GPU has fallen off the bus", code=15)
+    gpus = (
+        GpuSample(index=0, uuid="GPU-a", bus_id="0000:00:06.0", name="NVIDIA H200", memory_total_bytes=1 << 37),
+        GpuSample(index=1, uuid="GPU-b", bus_id="0000:00:07.0", name=unread),
+    )
+    host = HostSample(host="h", cores=2)
+    seen = Sample(
+        t_ns=0, m_ns=0, driver="580.1", cuda="13.0", driver_state="ok", gpus=gpus, processes=(), host=host
+    )  # fmt: skip
+    run = make_run(tmp_path, ("env.identity",), (result(),))
+    write.record_machine(run, MACHINE, (), seen)
+    machine = write.write(run).machine
+    assert (machine.driver, machine.cuda) == ("580.1", "13.0")
+    assert [(gpu["uuid"], gpu["bus_id"]) for gpu in machine.gpus] == [(g.uuid, g.bus_id) for g in gpus]
+    assert machine.gpus[0]["name"] == "NVIDIA H200"
+    assert machine.gpus[1]["name"]["state"] == "lost"
 
 
 def test_a_report_that_cannot_be_written_leaves_the_old_one_and_the_results(

@@ -42,13 +42,13 @@ def make(
     return run, Check(run, target, probes, options, BUILDERS, samples=samples)
 
 
-def finish(run: RunDir, findings: tuple[Finding, ...], seconds: float) -> None:
+def finish(run: RunDir, findings: tuple[Finding, ...], seconds: float, sample: Sample | None) -> None:
     """Make the report of a run that came to its end.
 
     Raises:
         RunError, OSError: if it cannot be written; the finished results stay.
     """
-    write.record_machine(run, describe_machine(MACHINE_DEADLINE_S), findings)
+    write.record_machine(run, describe_machine(MACHINE_DEADLINE_S), findings, sample)
     finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     run.write_info(msgspec.structs.replace(run.info, finished=finished, seconds=seconds))
     write.write(run)

@@ -48,7 +48,7 @@ def real() -> Engines:
         history=_Histories(),
         find_target=_find_target,
         make_check=lambda settings, target, probes: _checks().make(settings, _place(settings), target, probes, newest),
-        finish=lambda run, findings, seconds: _checks().finish(run, findings, seconds),
+        finish=lambda run, findings, seconds: _checks().finish(run, findings, seconds, newest()),
         last_report=_last_report,
         export=lambda report, run: _checks().export_beside(report, run),
         copy=_copy,

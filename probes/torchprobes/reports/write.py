@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from torchprobes import __version__, catalogue
-from torchprobes.model import SCHEMA, Finding, Frozen, Machine, Report, Result, Target, Tier, Verdict, worst
+from torchprobes.model import SCHEMA, Finding, Frozen, Machine, Report, Result, Sample, Target, Tier, Verdict, worst
 from torchprobes.rundir import RunDir, RunError, RunInfo, decode, write_atomically
 from torchprobes.runner.results import finished, runs_again
 
@@ -26,14 +26,27 @@ class MachineRecord(Frozen, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
 
 
-def record_machine(run: RunDir, machine: Machine, findings: tuple[Finding, ...]) -> None:
+GPU_IDENTITY = ("index", "uuid", "bus_id", "name", "memory_total_bytes", "power_limit_w")
+"""What of a GPU's sample identifies it in a report; the rest changes by the second."""
+
+
+def record_machine(run: RunDir, machine: Machine, findings: tuple[Finding, ...], sample: Sample | None = None) -> None:
     """Keep the node's identity and findings in the run, so that a report can be made of it on any machine later.
+
+    Its GPUs, driver and CUDA are those of `sample`; what the sample could not read stays what `machine` says.
 
     Raises:
         OSError: if it cannot be written.
     """
-    record = MachineRecord(machine=machine, findings=findings)
+    record = MachineRecord(machine=machine if sample is None else _with_gpus(machine, sample), findings=findings)
     write_atomically(_machine_file(run), msgspec.json.encode(record))
+
+
+def _with_gpus(machine: Machine, sample: Sample) -> Machine:
+    gpus = tuple({name: msgspec.to_builtins(getattr(gpu, name)) for name in GPU_IDENTITY} for gpu in sample.gpus)
+    driver = sample.driver if isinstance(sample.driver, str) else machine.driver
+    cuda = sample.cuda if isinstance(sample.cuda, str) else machine.cuda
+    return msgspec.structs.replace(machine, driver=driver, cuda=cuda, gpus=gpus)
 
 
 def _machine_file(run: RunDir) -> Path:

@@ -183,7 +183,7 @@ def _describe_machine(run: RunDir, sampler: Sampler) -> None:
     machine = describe_machine(MACHINE_DEADLINE_S)
     sample = first_sample(sampler, SAMPLE_DEADLINE_S)
     try:
-        write.record_machine(run, machine, health.findings(sample) if sample else ())
+        write.record_machine(run, machine, health.findings(sample) if sample else (), sample)
     except OSError as error:
         note(f"torchdoctor: the machine is not described in the report: {error.strerror}")
 
