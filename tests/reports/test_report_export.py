@@ -11,7 +11,8 @@ import pytest
 from report_material import HOSTILE, finding, random_report, report, result
 
 from torchprobes.model import Figure, Report, Severity, Verdict
-from torchprobes.reports.export import counts, to_json, to_junit, to_markdown
+from torchprobes.reports.export import counts, to_json, to_markdown
+from torchprobes.reports.junit import to_junit
 from torchprobes.reports.text import mask, plain
 
 SEEDS = range(100)
