@@ -94,7 +94,7 @@ class Driver:
 
 def _cuda_version() -> Cell:
     try:
-        number = int(pynvml.nvmlSystemGetCudaDriverVersion())  # _v2 would load libcuda.so to ask it
+        number = int(pynvml.nvmlSystemGetCudaDriverVersion())
     except pynvml.NVMLError as error:
         return nvml.absent(error)
     return f"{number // 1000}.{number % 1000 // 10}"
