@@ -14,7 +14,8 @@ __all__ = ["dead_mount", "frozen_mount"]
 @pytest.fixture(autouse=True)
 def _own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the state, settings or terminal of the person who runs it."""
-    for name in [n for n in os.environ if n.startswith(("TORCHDOCTOR_", "TEXTUAL_", "TORCHDYNAMO_"))]:
+    ours = ("TORCHDOCTOR_", "TEXTUAL_", "TORCHDYNAMO_")
+    for name in [n for n in os.environ if n.startswith(ours) and not n.startswith("TEXTUAL_SNAPSHOT_")]:
         monkeypatch.delenv(name)
     for name in ("NO_COLOR", "SSH_CONNECTION", "SSH_TTY", "TMUX", "COLORTERM", "TORCH_LOGS", "TORCH_COMPILE_DEBUG"):
         monkeypatch.delenv(name, raising=False)
