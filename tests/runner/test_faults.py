@@ -9,8 +9,8 @@ import pytest
 from harness import FAULTS, finish, left_of, make, probe
 
 from torchprobes.model import Verdict
+from torchprobes.reports import write
 from torchprobes.runner.check import Options
-from torchprobes.runner.results import results_of
 
 SHORT = Options(device="cpu", slots=4, grace_s=0.3, limits={}, kill_s=3.0)
 
@@ -36,7 +36,7 @@ def test_every_fault_at_once_is_told_apart_and_hurts_no_neighbour(tmp_path: Path
         assert results[fault].verdict is Verdict.ERROR, results[fault]
         assert re.search(words, results[fault].reason), results[fault].reason
     assert left_of(check.view().run) == []
-    stored = results_of(check._run)
+    stored = write.collect(check._run).results
     assert [r.name for r in stored] == [row.name for row in rows], "request order, one line each"
 
 

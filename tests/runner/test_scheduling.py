@@ -18,11 +18,12 @@ from harness import DEADLINE_S, finish, left_of, make, over, probe
 import torchprobes
 from torchprobes import rundir
 from torchprobes.model import GpuSample, HostSample, ProcessSample, Sample, Target, Verdict
+from torchprobes.reports import write
 from torchprobes.rundir import RunDir
 from torchprobes.runner import recovery
 from torchprobes.runner.check import Check, Options
 from torchprobes.runner.command import PLAIN
-from torchprobes.runner.results import results_of, runs_again
+from torchprobes.runner.results import runs_again
 from torchprobes.runner.snapshot import ProbeState
 
 FOUR = ("hangs", "hangs_deaf", "stops", "leaves_children")
@@ -107,7 +108,7 @@ def test_a_killed_console_leaves_no_probe_and_the_next_does_the_rest(tmp_path: P
         console.send_signal(number)
         console.wait(DEADLINE_S)
     until(lambda: not left_of(run.path), f"the end of {left_of(run.path)}")
-    results = {r.name: r for r in results_of(run)}
+    results = {r.name: r for r in write.collect(run).results}
     assert results["fault.sound"].verdict is Verdict.PASS
     rest = [r for r in results.values() if runs_again(r)]
     assert sorted(r.name for r in rest) == sorted(f"fault.{fault}" for fault in FOUR)
@@ -115,7 +116,7 @@ def test_a_killed_console_leaves_no_probe_and_the_next_does_the_rest(tmp_path: P
     run.write_info(msgspec.structs.replace(run.info, owner=rundir.this_owner()))
     recovery.recover(run, [r.name for r in rest])
     finish(over(run, probe("hangs", limit_s=0.5)))
-    again = {r.name: r for r in results_of(run)}
+    again = {r.name: r for r in write.collect(run).results}
     assert again["fault.hangs"].reason.startswith("no end within its limit")
     assert again["fault.sound"] == results["fault.sound"]
 

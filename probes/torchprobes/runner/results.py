@@ -7,12 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from torchprobes import catalogue
 from torchprobes.catalogue import Probe
-from torchprobes.model import Outcome, Result, Tier, Verdict
+from torchprobes.model import Outcome, Result, Verdict
 from torchprobes.rundir import RunDir
 
-INTERRUPTED = "interrupted: the console that ran it ended"
 _AGAIN = ("interrupted", "cancelled")
 
 
@@ -75,37 +73,6 @@ def finished(run: RunDir) -> dict[str, Result]:
 def runs_again(result: Result) -> bool:
     """Whether a resumed run does this probe once more: it was cancelled or interrupted, not judged."""
     return result.verdict is Verdict.ERROR and result.reason.startswith(_AGAIN)
-
-
-def results_of(run: RunDir) -> tuple[Result, ...]:
-    """Results in request order; what an ended owner left unfinished is `error: interrupted`.
-
-    While the owner lives, only what is finished is told.
-
-    Raises:
-        RunError: if `run.json` cannot be read.
-    """
-    info = run.info
-    found = finished(run)
-    if not run.alive():
-        found = {name: _interrupted(run, name, info.device) for name in info.probes if name not in found} | found
-    order = {name: place for place, name in enumerate(info.probes)}
-    return tuple(sorted(found.values(), key=lambda r: order.get(r.name, len(order))))
-
-
-def _interrupted(run: RunDir, name: str, device: str) -> Result:
-    probe = next((p for p in catalogue.PROBES if p.name == name), None)
-    tier = probe.tier if probe else Tier.QUICK
-    return Result(
-        name=name,
-        group=name.partition(".")[0],
-        tier=tier,
-        device=device,
-        verdict=Verdict.ERROR,
-        reason=INTERRUPTED,
-        seconds=0.0,
-        log=f"probes/{name}/stderr.log" if (run.probe(name) / "stderr.log").exists() else "",
-    )
 
 
 def unjudged(probe: Probe, device: str, verdict: Verdict, reason: str, outcome: Outcome | None = None) -> Result:
