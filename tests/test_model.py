@@ -5,20 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from torchprobes.model import (
-    Absent,
-    CellState,
-    Event,
-    Figure,
-    GpuSample,
-    Outcome,
-    Readings,
-    Result,
-    Tier,
-    Verdict,
-    throttle_words,
-    worst,
-)
+from torchprobes.model import Event, Figure, Outcome, Readings, Result, Tier, Verdict, worst
+from torchprobes.samples import Absent, CellState, GpuSample, throttle_words
 
 
 @pytest.mark.parametrize(

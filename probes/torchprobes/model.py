@@ -56,18 +56,6 @@ class Tier(str, enum.Enum):
     FULL = "full"
 
 
-class CellState(str, enum.Enum):
-    """Why a telemetry cell holds no number."""
-
-    NOT_SUPPORTED = "n/s"
-    LOST = "lost"
-    RESET = "reset"
-    PERMISSION = "perm"
-    STALE = "stale"
-    HUNG = "hung"
-    ERROR = "error"
-
-
 class Frozen(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all structures: immutable, so that a snapshot may cross threads."""
 
@@ -288,108 +276,6 @@ class Report(Frozen, frozen=True, kw_only=True):
     verdict: Verdict
     results: tuple[Result, ...]
     findings: tuple[Finding, ...] = ()
-
-
-# --- telemetry ------------------------------------------------------------------------------------------------
-
-
-class Absent(Frozen, frozen=True, kw_only=True):
-    """A cell without a number: its state, why in words, the driver's return code, and the reading's age."""
-
-    state: CellState
-    why: str
-    code: int | None = None
-    age_s: float | None = None
-
-
-Cell = int | float | str | Absent
-"""A number or a text that was read, or why there is none. Never 0 for "unknown"."""
-
-UNREAD = Absent(state=CellState.STALE, why="not read yet")
-
-
-THROTTLE_REASONS: dict[int, str] = {
-    0x1: "idle", 0x2: "app clocks", 0x4: "power limit", 0x8: "hw slowdown", 0x10: "sync boost",
-    0x20: "sw thermal", 0x40: "hw thermal", 0x80: "power brake", 0x100: "display clocks",
-}  # fmt: skip
-"""A bit of `throttle_reasons` in words (nvml.h, nvmlClocksEventReasons)."""
-
-
-def throttle_words(bits: int) -> str:
-    """What holds the clocks down, "" if nothing does; a bit that no header knows is told as it is."""
-    known = [words for bit, words in THROTTLE_REASONS.items() if bits & bit]
-    rest = bits & ~sum(THROTTLE_REASONS)
-    return ", ".join([*known, *([f"{rest:#x}"] if rest else [])])
-
-
-class GpuSample(Frozen, frozen=True, kw_only=True):
-    """One reading of one GPU. Identity is `uuid` with `bus_id` beside it; `index` is NVML's."""
-
-    index: int
-    uuid: str
-    bus_id: str
-    name: Cell = UNREAD
-    utilization_percent: Cell = UNREAD
-    memory_utilization_percent: Cell = UNREAD
-    memory_used_bytes: Cell = UNREAD
-    memory_total_bytes: Cell = UNREAD
-    power_w: Cell = UNREAD
-    power_limit_w: Cell = UNREAD
-    temperature_c: Cell = UNREAD
-    sm_clock_mhz: Cell = UNREAD
-    memory_clock_mhz: Cell = UNREAD
-    throttle_reasons: Cell = UNREAD
-    performance_state: Cell = UNREAD
-    ecc_uncorrected_volatile: Cell = UNREAD
-    recovery_action: Cell = UNREAD
-    state: str = "ok"
-    age_s: float = 0.0
-
-
-class ProcessSample(Frozen, frozen=True, kw_only=True):
-    """One process that holds memory on a GPU. A pid of another namespace is shown, never dropped."""
-
-    pid: int
-    gpu_uuid: str
-    gpu_memory_bytes: Cell = UNREAD
-    kind: str = "compute"
-    user: Cell = UNREAD
-    command: Cell = UNREAD
-
-
-class HostSample(Frozen, frozen=True, kw_only=True):
-    """One reading of the host."""
-
-    host: str
-    cores: int
-    cpu_percent: Cell = UNREAD
-    load_1m: Cell = UNREAD
-    memory_used_bytes: Cell = UNREAD
-    memory_total_bytes: Cell = UNREAD
-    swap_used_bytes: Cell = UNREAD
-    swap_total_bytes: Cell = UNREAD
-    shm_used_bytes: Cell = UNREAD
-    shm_total_bytes: Cell = UNREAD
-
-
-class Sample(Frozen, frozen=True, kw_only=True):
-    """One reading of the whole telemetry at one instant: a JSON line on the sampler's pipe.
-
-    `driver_state` is "ok", or in words why there is no GPU to read ("no NVIDIA GPU on this machine"). `hardware`
-    is how many NVIDIA GPUs the PCI bus and the device files show, whatever the driver says. `cost_ms` is what the
-    driver's calls of one tick took.
-    """
-
-    t_ns: int
-    m_ns: int
-    driver: Cell
-    cuda: Cell
-    driver_state: str
-    gpus: tuple[GpuSample, ...]
-    processes: tuple[ProcessSample, ...]
-    host: HostSample
-    hardware: int = 0
-    cost_ms: float = 0.0
 
 
 def worst(verdicts: list[Verdict]) -> Verdict:

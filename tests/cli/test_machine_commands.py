@@ -12,15 +12,8 @@ from cli_process import torchdoctor
 
 from torchdoctor.cli import run
 from torchdoctor.commands import _node
-from torchprobes.model import (
-    Absent,
-    CellState,
-    GpuSample,
-    HostSample,
-    Machine,
-    ProcessSample,
-    Sample,
-)
+from torchprobes.model import Machine
+from torchprobes.samples import Absent, CellState, GpuSample, HostSample, ProcessSample, Sample
 
 LOST = Absent(state=CellState.LOST, why="GPU is lost", code=15)
 

@@ -7,19 +7,8 @@ import random
 import pytest
 
 from torchdoctor.status import LINES, WIDTH, cell_text, gpu_line, status_lines
-from torchprobes.model import (
-    Absent,
-    Cell,
-    CellState,
-    Finding,
-    Fix,
-    GpuSample,
-    HostSample,
-    Machine,
-    Sample,
-    Severity,
-    Target,
-)
+from torchprobes.model import Finding, Fix, Machine, Severity, Target
+from torchprobes.samples import Absent, Cell, CellState, GpuSample, HostSample, Sample
 
 HOSTILE = ("\x1b[2Jclear", "é漢字🙂" * 40, "", "a\nb\tc", "SECRET_TOKEN=hunter2", "x" * 500, "\u202eoverride")
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import pytest
 
-from torchprobes.model import Absent, GpuSample, Sample
+from torchprobes.samples import Absent, GpuSample, Sample
 from torchprobes.telemetry import Sampler, health, take_sample
 
 CONTEXT_BYTES = 64 << 20
@@ -83,7 +83,7 @@ def test_one_sample_has_numbers_identity_and_no_unknown_error() -> None:
         assert gpu.memory_total_bytes > 1 << 30  # type: ignore[operator]
     assert str(sample.driver).count(".") >= 1
     assert isinstance(sample.cuda, str)
-    print("\n", health.verdict_line(sample, health.findings(sample)), f"\n one sample costs {sample.cost_ms} ms")
+    print("\n", health.judge(sample).line, f"\n one sample costs {sample.cost_ms} ms")
 
 
 def test_the_sampler_has_no_cuda_context_and_is_no_process_on_a_gpu(sampler: Sampler) -> None:

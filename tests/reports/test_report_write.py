@@ -11,9 +11,10 @@ import pytest
 from report_material import MACHINE, TARGET, finding, make_run, result
 
 from torchprobes.catalogue import PROBES
-from torchprobes.model import REPORT_ORDER, Absent, CellState, GpuSample, HostSample, Report, Sample, Verdict
+from torchprobes.model import REPORT_ORDER, Report, Verdict
 from torchprobes.reports import write
 from torchprobes.rundir import RunError
+from torchprobes.samples import Absent, CellState, GpuSample, HostSample, Sample
 
 NAMES = tuple(probe.name for probe in PROBES)
 

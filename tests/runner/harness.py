@@ -11,10 +11,11 @@ from typing import Any
 from torchprobes import rundir
 from torchprobes.catalogue import Probe
 from torchprobes.judge import judge
-from torchprobes.model import Judgement, Readings, Result, Sample, Target, Tier, Verdict
+from torchprobes.model import Judgement, Readings, Result, Target, Tier, Verdict
 from torchprobes.rundir import RunDir
 from torchprobes.runner.check import Check, Options
 from torchprobes.runner.command import Command, Plan
+from torchprobes.samples import Sample
 
 FAULTS = Path(__file__).parent / "faults.py"
 DEADLINE_S = 60.0

@@ -17,7 +17,7 @@ from harness import DEADLINE_S, finish, left_of, make, over, probe
 
 import torchprobes
 from torchprobes import rundir
-from torchprobes.model import GpuSample, HostSample, ProcessSample, Sample, Target, Verdict
+from torchprobes.model import Target, Verdict
 from torchprobes.reports import write
 from torchprobes.rundir import RunDir
 from torchprobes.runner import recovery
@@ -25,6 +25,7 @@ from torchprobes.runner.check import Check, Options
 from torchprobes.runner.command import PLAIN
 from torchprobes.runner.results import runs_again
 from torchprobes.runner.snapshot import ProbeState
+from torchprobes.samples import GpuSample, HostSample, ProcessSample, Sample
 
 FOUR = ("hangs", "hangs_deaf", "stops", "leaves_children")
 PATIENT = Options(device="cpu", slots=4, grace_s=600.0)

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import pytest
 
-from torchprobes.model import Absent, Cell, Sample
+from torchprobes.samples import Absent, Cell, Sample
 from torchprobes.telemetry.source import Sampler
 
 DEADLINE_S = 20.0

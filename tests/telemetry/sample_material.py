@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torchprobes.model import Absent, CellState, GpuSample, HostSample, Sample
+from torchprobes.samples import Absent, CellState, GpuSample, HostSample, Sample
 
 MIB, GIB = 1 << 20, 1 << 30
 

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from sample_material import CELL_DENIED, CELL_LOST, CELL_UNSUPPORTED, GIB, MIB, gpu, host, sample
 
-from torchprobes.model import Absent, CellState, Sample, Severity
+from torchprobes.model import Severity
+from torchprobes.samples import Absent, CellState, Sample
 from torchprobes.telemetry.checks import CHECKS
-from torchprobes.telemetry.health import findings, verdict_line
+from torchprobes.telemetry.health import judge
 
 HUNG = Absent(state=CellState.HUNG, why="power_w has not answered for 2.1 s", age_s=2.1)
 
@@ -55,7 +56,7 @@ TABLE: dict[str, tuple[Sample, Sample, str]] = {
 
 
 def ids(of: Sample) -> list[str]:
-    return [finding.id for finding in findings(of)]
+    return [finding.id for finding in judge(of).findings]
 
 
 def test_every_check_has_a_row_here_and_every_row_a_check() -> None:
@@ -63,7 +64,7 @@ def test_every_check_has_a_row_here_and_every_row_a_check() -> None:
 
 
 def test_a_healthy_sample_has_no_finding() -> None:
-    assert findings(sample(gpu(0), gpu(1))) == ()
+    assert judge(sample(gpu(0), gpu(1))).findings == ()
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
@@ -71,7 +72,7 @@ def test_a_check_hits_what_it_is_about_and_nothing_beside_it(check: Any) -> None
     ill, beside, words = TABLE[check.id]
     assert ids(ill) == [check.id]
     assert check.id not in ids(beside)
-    (finding,) = findings(ill)
+    (finding,) = judge(ill).findings
     assert words in finding.seen
     assert finding.seen.count(check.title) == 1
     assert (finding.severity, finding.why, finding.fix, finding.source) == (
@@ -100,12 +101,12 @@ def test_a_check_tells_why_whose_rule_it_is_and_what_to_do(check: Any) -> None:
 
 def test_the_worst_comes_first() -> None:
     ill = sample(gpu(0, throttle_reasons=0x4 | 0x20, ecc_uncorrected_volatile=2), host=host(shm_total_bytes=64 * MIB))
-    ranks = [finding.severity for finding in findings(ill)]
+    ranks = [finding.severity for finding in judge(ill).findings]
     assert ranks == [Severity.CRITICAL, Severity.WARNING, Severity.WARNING, Severity.INFO]
 
 
 def line(of: Sample) -> str:
-    return verdict_line(of, findings(of))
+    return judge(of).line
 
 
 def test_the_line_says_on_what_and_how_much() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fake_driver import DEADLINE_S, FakeDriver, absent, is_ready, sample_where, sampling
 
-from torchprobes.model import CellState, GpuSample, Sample
+from torchprobes.samples import CellState, GpuSample, Sample
 from torchprobes.telemetry import health, take_sample
 from torchprobes.telemetry.source import SAMPLER
 
@@ -19,7 +19,7 @@ GIB = 1 << 30
 
 
 def ids(sample: Sample) -> set[str]:
-    return {finding.id for finding in health.findings(sample) if finding.id.startswith("TD-GPU")}
+    return {finding.id for finding in health.judge(sample).findings if finding.id.startswith("TD-GPU")}
 
 
 def state_of(sample: Sample, index: int, state: str) -> bool:
@@ -64,7 +64,7 @@ def test_a_gpu_that_is_lost_at_the_start_keeps_its_row_and_is_found(driver: Fake
     assert (lost.state, lost.index, lost.uuid) == ("lost", 1, "index-1")
     cell = absent(lost.temperature_c)
     assert (cell.state, cell.code) == (CellState.LOST, 15)
-    (finding,) = (f for f in health.findings(sample) if f.id == "TD-GPU-003")
+    (finding,) = (f for f in health.judge(sample).findings if f.id == "TD-GPU-003")
     assert "GPU 1" in finding.seen
 
 
@@ -182,7 +182,7 @@ def test_a_call_that_this_user_may_not_make_is_asked_again(driver: FakeDriver) -
     driver.rules("*:nvmlDeviceGetFieldValues:4")
     sample = take_sample(DEADLINE_S)
     assert absent(sample.gpus[0].recovery_action).state is CellState.PERMISSION
-    line = health.verdict_line(sample, health.findings(sample))
+    line = health.judge(sample).line
     assert "unreadable (recovery_action: perm)" in line
 
 

@@ -11,20 +11,14 @@ from torchdoctor.interfaces import Engines, History
 from torchprobes.catalogue import PROBES, Probe
 from torchprobes.jobs.ranks import RankRow
 from torchprobes.model import (
-    Absent,
-    CellState,
     Evidence,
     Fact,
     Figure,
     Finding,
     Fix,
-    GpuSample,
-    HostSample,
     Machine,
-    ProcessSample,
     Report,
     Result,
-    Sample,
     Scope,
     Severity,
     Target,
@@ -32,7 +26,9 @@ from torchprobes.model import (
     worst,
 )
 from torchprobes.runner.snapshot import CheckView, ProbeState, ProbeView
+from torchprobes.samples import Absent, CellState, GpuSample, HostSample, ProcessSample, Sample
 from torchprobes.target import TargetChoice
+from torchprobes.telemetry.health import Health
 
 GIB = 1 << 30
 HOSTILE = "evil\x1b[31m\x1b]52;c;AAAA\x07[bold red]name[/]\u202e"
@@ -163,14 +159,14 @@ class FakeSampler:
 
     state = ""
 
-    def __init__(self, one: Sample | None) -> None:
-        self.one, self.started, self.stopped = one, False, False
+    def __init__(self, one: Sample | None, health: Health) -> None:
+        self.one, self.health, self.started, self.stopped = one, health, False, False
 
     def start(self) -> None:
         self.started = True
 
-    def latest(self) -> tuple[int, Sample | None]:
-        return 1, self.one
+    def judged(self) -> tuple[int, Sample | None, Health]:
+        return 1, self.one, self.health
 
     def stop(self) -> None:
         self.stopped = True
@@ -246,7 +242,7 @@ class World:
 
     def engines(self) -> Engines:
         return Engines(
-            sampler=self._sampler, findings=lambda s: self.findings, verdict_line=lambda s, f: self.verdict,
+            sampler=self._sampler,
             history=lambda *_: {"host": History(CURVE, 2.0), **{gpu(i).uuid: History(CURVE, 2.0) for i in range(5)}},
             find_target=lambda _: self._choice(), make_check=self._check,
             finish=lambda *_: None, last_report=lambda _: ("/runs/1", self.report) if self.report else None,
@@ -258,7 +254,7 @@ class World:
         return TargetChoice(chosen=self.target, candidates=(), why="no python3 on PATH has torch")
 
     def _sampler(self, _: object) -> FakeSampler:
-        self.sampler = FakeSampler(self.sample)
+        self.sampler = FakeSampler(self.sample, Health(findings=self.findings, line=self.verdict))
         return self.sampler
 
     def _check(self, settings: object, target: Target, probes: Sequence[Probe]) -> tuple[object, FakeCheck]:

@@ -16,6 +16,7 @@ from torchdoctor.panes.probes import ProbesPane
 from torchdoctor.widgets.lines import Lines
 from torchprobes.catalogue import PROBES
 from torchprobes.model import Tier
+from torchprobes.telemetry.health import Health
 
 EVERYTHING = tuple(p.name for p in PROBES if p.tier is not Tier.FULL)
 
@@ -409,7 +410,7 @@ async def test_over_a_slow_line_new_numbers_come_further_apart() -> None:
     async with console(world, slow=True) as (app, _):
         assert world.sampler is not None
         before = app.sources.snapshot().sample
-        world.sampler.latest = lambda: (2, sample(1))  # type: ignore[method-assign]
+        world.sampler.judged = lambda: (2, sample(1), Health())  # type: ignore[method-assign]
         assert app.sources.snapshot().sample is before
         app.sources._sampled_s -= 60
         assert app.sources.snapshot().sample is not before

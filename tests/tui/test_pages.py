@@ -36,7 +36,8 @@ from torchdoctor.widgets.cells import cell_span
 from torchdoctor.widgets.result_rows import probe_page, scaled, value_text
 from torchdoctor.widgets.top_rows import tally, top_rows
 from torchprobes.catalogue import PROBES
-from torchprobes.model import Absent, CellState, Figure, Tier
+from torchprobes.model import Figure, Tier
+from torchprobes.samples import Absent, CellState
 
 
 def changed(snapshot: Snapshot, **changes: Any) -> Snapshot:

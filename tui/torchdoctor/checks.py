@@ -18,10 +18,11 @@ from torchprobes.catalogue import Probe
 from torchprobes.environment import describe_machine
 from torchprobes.jobs import BUILDERS
 from torchprobes.jobs.ranks import RankRow, Ranks
-from torchprobes.model import Finding, Report, Sample, Target
+from torchprobes.model import Finding, Report, Target
 from torchprobes.reports import export, write
 from torchprobes.rundir import RunDir
 from torchprobes.runner.check import Check, Options
+from torchprobes.samples import Sample
 
 from .settings import Settings
 

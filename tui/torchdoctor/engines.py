@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from torchprobes import rundir
-from torchprobes.model import Report, Sample
+from torchprobes.model import Report
 from torchprobes.reports import read
+from torchprobes.samples import Sample
 from torchprobes.target import TargetChoice, find_targets
-from torchprobes.telemetry import Sampler, health
+from torchprobes.telemetry import Sampler
 from torchprobes.telemetry.history import Ring
 
 from .interfaces import HOST_KEY, Engines, History
@@ -43,8 +44,6 @@ def real() -> Engines:
 
     return Engines(
         sampler=sampler,
-        findings=health.findings,
-        verdict_line=health.verdict_line,
         history=_Histories(),
         find_target=_find_target,
         make_check=lambda settings, target, probes: _checks().make(settings, _place(settings), target, probes, newest),

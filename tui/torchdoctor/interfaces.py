@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from torchprobes.catalogue import Probe
-from torchprobes.model import Finding, Report, Sample, Target
+from torchprobes.model import Finding, Report, Target
+from torchprobes.samples import Sample
 
 from .settings import Settings
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from torchprobes.jobs.ranks import RankRow
     from torchprobes.runner.snapshot import CheckView
     from torchprobes.target import TargetChoice
+    from torchprobes.telemetry.health import Health
 
 HOST_KEY: Final = "host"
 """The key of the host's CPU among the histories; those of GPUs are their UUIDs."""
@@ -39,8 +41,8 @@ class SamplerLike(Protocol):
     def start(self) -> None:
         """Start the child."""
 
-    def latest(self) -> tuple[int, Sample | None]:
-        """The newest sample and its number."""
+    def judged(self) -> tuple[int, Sample | None, Health]:
+        """The newest sample, its number, and what the rules of health say of it."""
         ...
 
     def stop(self) -> None:
@@ -70,11 +72,9 @@ class CheckLike(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """What `Sources` calls, always in a thread of its own but `findings`, `verdict_line` and `history`."""
+    """What `Sources` calls, always in a thread of its own but `history`."""
 
     sampler: Callable[[Settings], SamplerLike]
-    findings: Callable[[Sample], tuple[Finding, ...]]
-    verdict_line: Callable[[Sample, tuple[Finding, ...]], str]
     history: Callable[[Any, Sample], Mapping[str, History]]
     find_target: Callable[[Settings], TargetChoice]
     make_check: Callable[[Settings, Target, Sequence[Probe]], tuple[Any, CheckLike]]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from torchprobes.model import CellState, Severity, Verdict
+from torchprobes.model import Severity, Verdict
+from torchprobes.samples import CellState
 
 VERDICTS: Final[dict[Verdict, tuple[str, str]]] = {
     Verdict.PASS: ("✔", "ok"),

@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from torchprobes.model import Finding, Report, Sample, Target, Verdict
+from torchprobes.model import Finding, Report, Target, Verdict
+from torchprobes.samples import Sample
 
 if TYPE_CHECKING:
     from torchprobes.catalogue import Probe
@@ -154,7 +155,7 @@ class Sources:
         sampler, engines = self._sampler, self._engines
         if sampler is None or engines is None:
             return
-        revision, sample = sampler.latest()
+        revision, sample, health = sampler.judged()
         if self.settings.slow and time.monotonic() - self._sampled_s < SLOW_SAMPLES_S:
             return
         if sample is None or revision == self._sampled:
@@ -162,10 +163,8 @@ class Sources:
                 self._set(sampler=sampler.state)
             return
         self._sampled, self._sampled_s = revision, time.monotonic()
-        findings = engines.findings(sample)
-        verdict = engines.verdict_line(sample, findings)
         history = engines.history(sampler, sample)
-        self._set(sample=sample, sampler=sampler.state, findings=findings, verdict=verdict, history=history)
+        self._set(sample=sample, sampler=sampler.state, findings=health.findings, verdict=health.line, history=history)
 
     # --- the check ---------------------------------------------------------------------------------------------
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from torchprobes.model import Absent, Cell, Finding, GpuSample, Machine, Sample, Severity, Target
+from torchprobes.model import Finding, Machine, Severity, Target
 from torchprobes.reports.text import mask, plain
+from torchprobes.samples import Absent, Cell, GpuSample, Sample
 
 from .signs import to_ascii
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-from ..environment.masking import mask_text as mask
+from ..masking import mask_text as mask
 
 __all__ = ["mask", "plain"]
 

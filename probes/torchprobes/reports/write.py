@@ -8,9 +8,10 @@ from pathlib import Path
 import msgspec
 
 from torchprobes import __version__, catalogue
-from torchprobes.model import SCHEMA, Finding, Frozen, Machine, Report, Result, Sample, Target, Tier, Verdict, worst
+from torchprobes.model import SCHEMA, Finding, Frozen, Machine, Report, Result, Target, Tier, Verdict, worst
 from torchprobes.rundir import RunDir, RunError, RunInfo, decode, write_atomically
 from torchprobes.runner.results import finished, runs_again
+from torchprobes.samples import Sample
 
 UNKNOWN_MACHINE = Machine(
     host="", boot_id="", kernel="", arch="", os="", cpu="", cores=0, memory_bytes=0

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torchprobes.model import Absent, Cell, GpuSample, ProcessSample, Sample
+from torchprobes.samples import Absent, Cell, GpuSample, ProcessSample, Sample
 
 from . import processes
 from .order import Device

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from torchprobes.model import Evidence, Judgement, Outcome, Readings, Result, Sample, Verdict
+from torchprobes.model import Evidence, Judgement, Outcome, Readings, Result, Verdict
+from torchprobes.samples import Sample
 
 from . import idle, outcome, processes, recovery, results
 from .events import Collector, EventTail

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..model import Absent, Cell, Fix, GpuSample, Sample, Scope, Severity
+from ..model import Fix, Scope, Severity
+from ..samples import Absent, Cell, GpuSample, Sample
 
 GpuRule = Callable[[GpuSample], str | None]
 NodeRule = Callable[[Sample], str | None]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pynvml
 
-from ..model import Absent, Cell, CellState, GpuSample, ProcessSample
+from ..samples import Absent, Cell, CellState, GpuSample, ProcessSample
 from . import nvml
 from .processes import Names, describe
 

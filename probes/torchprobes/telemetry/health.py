@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ..model import Absent, Cell, CellState, Finding, GpuSample, Sample, Severity
+from ..model import Finding, Frozen, Severity
+from ..samples import Absent, Cell, CellState, GpuSample, Sample
 from .checks import CHECKS, Check
+from .past import Past
 
 _WORST_FIRST = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
 _APPLIES_NOT = (CellState.NOT_SUPPORTED,)
@@ -38,8 +40,20 @@ def _unread(check: Check, subject: object) -> tuple[tuple[str, Absent], ...]:
     return tuple((name, cell) for name, cell in cells if isinstance(cell, Absent))
 
 
-def findings(sample: Sample) -> tuple[Finding, ...]:
-    """Every rule that holds, worst first."""
+class Health(Frozen, frozen=True, kw_only=True):
+    """What the rules made of one sample: findings, worst first, and the verdict in one line."""
+
+    findings: tuple[Finding, ...] = ()
+    line: str = ""
+
+
+def judge(sample: Sample, past: Past | None = None) -> Health:
+    """Ask every rule of this sample and of what came before it (`past` has it taken in already; None: nothing)."""
+    found = _findings(sample)
+    return Health(findings=found, line=_verdict_line(sample, found))
+
+
+def _findings(sample: Sample) -> tuple[Finding, ...]:
     found = [_finding(asked, sample) for asked in ask(sample) if asked.seen is not None]
     return tuple(sorted(found, key=lambda finding: _WORST_FIRST.index(finding.severity)))
 
@@ -61,7 +75,7 @@ def _bus_id(where: str, gpus: tuple[GpuSample, ...]) -> str:
     return next((gpu.bus_id for gpu in gpus if where == f"GPU {gpu.index}"), "")
 
 
-def verdict_line(sample: Sample, found: tuple[Finding, ...]) -> str:
+def _verdict_line(sample: Sample, found: tuple[Finding, ...]) -> str:
     """One line: what was found, or that nothing was, on what, and how much could not be read."""
     asked = [each for each in ask(sample) if not _applies_not(each)]
     unread = Counter(_why(each) for each in asked if each.unread)

@@ -6,7 +6,7 @@ import math
 from array import array
 from typing import Final
 
-from ..model import Cell, GpuSample, Sample
+from ..samples import Cell, GpuSample, Sample
 
 FULL_S: Final = 600.0
 """So long every sample is kept."""

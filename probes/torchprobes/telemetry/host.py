@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import psutil
 
-from ..model import Absent, Cell, CellState, HostSample
+from ..samples import Absent, Cell, CellState, HostSample
 
 
 def _cell(read: Callable[[], Cell]) -> Cell:
@@ -39,4 +40,5 @@ READINGS: dict[str, Callable[[], Cell]] = {
 def read() -> HostSample:
     """One reading of the host."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 0
-    return HostSample(host=socket.gethostname(), cores=cores, **{name: _cell(one) for name, one in READINGS.items()})
+    cells: dict[str, Any] = {name: _cell(one) for name, one in READINGS.items()}
+    return HostSample(host=socket.gethostname(), cores=cores, **cells)

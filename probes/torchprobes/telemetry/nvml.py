@@ -12,7 +12,7 @@ from typing import Any
 
 import pynvml
 
-from ..model import Absent, Cell, CellState
+from ..samples import Absent, Cell, CellState
 from . import hardware
 
 RECOVERY_ACTION = 230

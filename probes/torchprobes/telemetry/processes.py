@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import psutil
 
-from ..model import UNREAD, Absent, Cell, CellState, ProcessSample
+from ..samples import UNREAD, Absent, Cell, CellState, ProcessSample
 
 MAX_COMMAND = 400
 AGAIN_S = 10.0

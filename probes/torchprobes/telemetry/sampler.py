@@ -19,7 +19,7 @@ if __package__ in (None, ""):  # run by path, isolated: nothing of the caller's 
 import msgspec
 import pynvml
 
-from torchprobes.model import Absent, Cell, CellState, GpuSample, ProcessSample, Sample
+from torchprobes.samples import Absent, Cell, CellState, GpuSample, ProcessSample, Sample
 from torchprobes.telemetry import hardware, host, nvml
 from torchprobes.telemetry.gpu_thread import HUNG_S, GpuThread
 from torchprobes.telemetry.processes import Names

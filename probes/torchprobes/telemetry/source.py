@@ -16,9 +16,11 @@ from typing import IO
 import msgspec
 
 from ..child import Piped
-from ..model import Absent, CellState, HostSample, Sample
+from ..samples import Absent, CellState, HostSample, Sample
 from . import hardware
+from .health import Health, judge
 from .history import History
+from .past import Past
 
 SAMPLER = Path(__file__).parent / "sampler.py"
 
@@ -42,7 +44,8 @@ class Sampler:
     def __init__(self, rate_hz: float = 2.0, command: tuple[str, ...] | None = None) -> None:
         self.history = History(rate_hz)
         self._command = command or (sys.executable, "-I", "-B", str(SAMPLER), str(1 / rate_hz))
-        self._latest: tuple[int, Sample | None] = (0, None)
+        self.past = Past()
+        self._latest: tuple[int, Sample | None, Health] = (0, None, Health())
         self._heard = time.monotonic()
         self._words = ""
         self._stopped = threading.Event()
@@ -54,6 +57,10 @@ class Sampler:
 
     def latest(self) -> tuple[int, Sample | None]:
         """The newest sample and its number; (0, None) before the first."""
+        return self._latest[:2]
+
+    def judged(self) -> tuple[int, Sample | None, Health]:
+        """The newest sample, its number, and what the rules of health say of it."""
         return self._latest
 
     @property
@@ -115,8 +122,10 @@ class Sampler:
                 continue
             count += 1
             self.history.append(sample)
+            self.past.add(sample)
+            health = judge(sample, self.past)
             self._heard, self._words = time.monotonic(), ""
-            self._latest = (self._latest[0] + 1, sample)
+            self._latest = (self._latest[0] + 1, sample, health)
         return count, noise
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torchprobes.environment import describe_machine
-from torchprobes.model import Absent, CellState, Finding, GpuSample, Machine, Sample, Severity, Verdict
+from torchprobes.model import Finding, Machine, Severity, Verdict
+from torchprobes.samples import Absent, CellState, GpuSample, Sample
 from torchprobes.telemetry import health, take_sample
 
 SAMPLE_DEADLINE_S = 8.0
@@ -46,10 +47,10 @@ def _silent(gpu: GpuSample) -> bool:
 def look() -> Node:
     """Look once; what does not answer within its deadline is in the sample as hung."""
     sample = take_sample(SAMPLE_DEADLINE_S)
-    findings = health.findings(sample)
+    judged = health.judge(sample)
     return Node(
         machine=describe_machine(MACHINE_DEADLINE_S),
         sample=sample,
-        findings=findings,
-        line=health.verdict_line(sample, findings),
+        findings=judged.findings,
+        line=judged.line,
     )

@@ -21,13 +21,14 @@ from torchprobes import catalogue, rundir
 from torchprobes.catalogue import Probe
 from torchprobes.environment import describe_machine
 from torchprobes.jobs import BUILDERS
-from torchprobes.model import Report, Result, Sample, Target
+from torchprobes.model import Report, Result, Target
 from torchprobes.reports import write
 from torchprobes.reports.text import plain
 from torchprobes.rundir import RunDir
 from torchprobes.runner import recovery
 from torchprobes.runner.check import Check
 from torchprobes.runner.snapshot import Options
+from torchprobes.samples import Sample
 from torchprobes.target import find_targets
 from torchprobes.telemetry import Sampler, health
 
@@ -183,7 +184,7 @@ def _describe_machine(run: RunDir, sampler: Sampler) -> None:
     machine = describe_machine(MACHINE_DEADLINE_S)
     sample = first_sample(sampler, SAMPLE_DEADLINE_S)
     try:
-        write.record_machine(run, machine, health.findings(sample) if sample else (), sample)
+        write.record_machine(run, machine, health.judge(sample).findings if sample else (), sample)
     except OSError as error:
         note(f"torchdoctor: the machine is not described in the report: {error.strerror}")
 

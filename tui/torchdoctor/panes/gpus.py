@@ -16,7 +16,8 @@ from .base import SnapshotPane
 
 if TYPE_CHECKING:
     from torchdoctor.sources import Snapshot
-    from torchprobes.model import Finding, Sample
+    from torchprobes.model import Finding
+    from torchprobes.samples import Sample
 
 
 class GpusPane(SnapshotPane):

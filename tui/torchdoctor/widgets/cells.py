@@ -7,7 +7,7 @@ from typing import Final
 from torchdoctor.paint import Span
 from torchdoctor.signs import CELLS
 from torchdoctor.text import safe
-from torchprobes.model import Absent, Cell
+from torchprobes.samples import Absent, Cell
 
 GIB: Final = 1 << 30
 

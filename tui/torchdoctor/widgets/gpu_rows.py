@@ -9,7 +9,7 @@ from torchdoctor.interfaces import History
 from torchdoctor.paint import BLANK, Align, Line, Span, bar, fit, heading, line, plot
 from torchdoctor.text import safe
 from torchdoctor.widgets.cells import GIB, cell_span, fraction, load_role, pair_span
-from torchprobes.model import Absent, Cell, GpuSample, throttle_words
+from torchprobes.samples import Absent, Cell, GpuSample, throttle_words
 
 CARDS = 2
 """Up to this many GPUs are shown as cards."""

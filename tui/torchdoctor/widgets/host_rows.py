@@ -9,7 +9,7 @@ from torchdoctor.paint import Line, fit, heading, line
 from torchdoctor.text import safe
 from torchdoctor.widgets.cells import GIB, cell_span, fraction, load_role, number, pair_span
 from torchdoctor.widgets.gpu_rows import history_rows, meter
-from torchprobes.model import GpuSample, HostSample, ProcessSample
+from torchprobes.samples import GpuSample, HostSample, ProcessSample
 
 SHM = "/dev/shm"  # noqa: S108 - its size is shown, nothing is written there
 _WIDTH = 108

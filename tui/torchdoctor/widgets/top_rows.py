@@ -10,7 +10,8 @@ from torchdoctor.signs import SEVERITIES, VERDICTS
 from torchdoctor.sources import verdicts
 from torchdoctor.text import safe
 from torchdoctor.widgets.finding_rows import by_weight
-from torchprobes.model import REPORT_ORDER, Absent, Cell, Target
+from torchprobes.model import REPORT_ORDER, Target
+from torchprobes.samples import Absent, Cell
 
 if TYPE_CHECKING:
     from torchdoctor.sources import Snapshot

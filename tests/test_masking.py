@@ -7,7 +7,7 @@ import string
 
 import pytest
 
-from torchprobes.environment.masking import mask_environment, mask_text
+from torchprobes.masking import mask_environment, mask_text
 
 SECRET = "hunter2"
 
