@@ -1,0 +1,136 @@
+"""Readings as rows: what is asked of a device, how often, and which cells the answer fills. The same for every vendor.
+
+Runs in the sampler child only. A row is asked in the thread of its GPU, when it is due; NotSupported and an unknown
+function are final for that GPU, everything else is asked again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from ..samples import UNREAD, Absent, Cell, ProcessSample
+
+ONCE: Final = float("inf")
+"""`every_s` of what does not change."""
+
+MINUTE_S: Final = 60.0
+LEAST_S: Final = 4.0
+"""A share of the last minute is told after this much of it was seen."""
+
+
+class Memory:
+    """What a GPU's readings remember from one time to the next: the last values of counters. One thread uses it."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[float, float]] = {}
+        self._steps: dict[str, deque[tuple[float, float]]] = {}
+        self.notes: dict[str, Any] = {}
+        """Whatever else a row wants to keep, such as which link comes next."""
+
+    def per_second(self, key: str, value: float, now_s: float) -> Cell:
+        """The rate of a counter since it was read last; not yet a number at first, and after it ran backwards."""
+        before = self._last.get(key)
+        self._last[key] = (now_s, value)
+        if before is None or now_s <= before[0] or value < before[1]:
+            return UNREAD
+        return (value - before[1]) / (now_s - before[0])
+
+    def share_of_minute(self, key: str, seconds: float, now_s: float) -> Cell:
+        """Percent of the last minute (of what was seen of it) by which a counter of seconds advanced."""
+        steps = self._steps.setdefault(key, deque())
+        if steps and seconds < steps[-1][1]:
+            steps.clear()
+        steps.append((now_s, seconds))
+        while len(steps) > 2 and steps[1][0] <= now_s - MINUTE_S:
+            steps.popleft()
+        span = now_s - steps[0][0]
+        if span < LEAST_S:
+            return UNREAD
+        return round(min(100.0, 100 * (seconds - steps[0][1]) / span), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device as its readings know it: the library's handle, and what names it whatever its index becomes."""
+
+    handle: Any
+    index: int
+    uuid: str
+    bus_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One row. `calls` are tried in order, the newest first, until one is known to the library.
+
+    `fill` makes cells of the answer (it gets the GPU's memory and the time, for rates); `cells` names them all, so
+    that each can say why there is none when the call fails. `every_s` is 0 for every tick, ONCE for never again.
+    """
+
+    name: str
+    every_s: float
+    calls: tuple[Callable[[Device], Any], ...]
+    cells: tuple[str, ...]
+    fill: Callable[[Any, Memory, float], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessReading:
+    """A list of processes of a device, without their names: `calls` as in `Reading`, answers as `ProcessSample`s."""
+
+    name: str
+    every_s: float
+    calls: tuple[Callable[[Device], Any], ...]
+    fill: Callable[[Any, Device], Sequence[ProcessSample]]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a vendor's library said when it was opened."""
+
+    version: Cell
+    cuda: Cell
+    count: int
+
+
+class Vendor(Protocol):
+    """One vendor's library: how it is opened, which rows it answers, and what its errors mean."""
+
+    name: str
+    readings: tuple[Reading, ...]
+    processes: tuple[ProcessReading, ...]
+
+    def open(self) -> Opened:
+        """Open the library and count its devices; raises whatever the library raises."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+    def identify(self, index: int) -> Device:
+        """The device of an index; raises what the library raises."""
+        ...
+
+    def absent(self, error: Exception) -> Absent:
+        """Why a call failed, as a cell."""
+        ...
+
+    def is_final(self, cell: Absent) -> bool:
+        """Whether it will fail in the same way for ever on this device."""
+        ...
+
+    def is_unknown(self, error: Exception) -> bool:
+        """Whether the library does not know this call, so that an older one is to be tried."""
+        ...
+
+    def wants_reopening(self, cell: Absent) -> bool:
+        """Whether the library must be opened anew (the driver was reloaded under it)."""
+        ...
+
+    def open_failure(self, error: Exception) -> str:
+        """Why it could not be opened, in words, with what to do."""
+        ...
