@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -38,11 +39,28 @@ STALE_S = 5.0
 MAX_LINE_BYTES = 4 << 20
 
 
-class Sampler:
-    """Runs the sampler child and keeps what it says. All methods return at once and may be called on any thread."""
+FirstChild = Callable[[], "subprocess.Popen[bytes] | None"]
+"""A child that was started before there was anybody to read it, or None. It is asked for in a thread and may wait."""
 
-    def __init__(self, rate_hz: float = 2.0, command: tuple[str, ...] | None = None) -> None:
+
+class Sampler:
+    """Runs the sampler child and keeps what it says. All methods return at once and may be called on any thread.
+
+    `first_child` is a child of the same command that somebody started already; every further one is started here.
+    """
+
+    strikes: float = STRIKES
+    """After so many deaths in a row it gives up; a recorder never does."""
+
+    def __init__(
+        self,
+        rate_hz: float = 2.0,
+        command: tuple[str, ...] | None = None,
+        first_child: FirstChild = lambda: None,
+    ) -> None:
         self.history = History(rate_hz)
+        self._decoder = msgspec.json.Decoder(Sample)
+        self._first_child: FirstChild = first_child
         self._command = command or (sys.executable, "-I", "-B", str(SAMPLER), str(1 / rate_hz))
         self.past = Past()
         self._latest: tuple[int, Sample | None, Health] = (0, None, Health())
@@ -89,7 +107,7 @@ class Sampler:
                 self._words = "released: `torchdoctor release` closed the driver; open the console anew for telemetry"
                 return
             strikes = 1 if heard >= SOUND else strikes + 1
-            if strikes >= STRIKES:
+            if strikes >= self.strikes:
                 self._words = f"no telemetry: the sampler died {strikes} times ({cause})"
                 return
             self._words = f"the sampler died ({cause}) and is started again"
@@ -98,10 +116,10 @@ class Sampler:
     def _one_life(self) -> tuple[int, str]:
         """Start a child and read it to its end: how many samples it gave, and its last words or its exit."""
         try:
-            process = Piped(list(self._command))
+            process = self._first_child() or Piped(list(self._command))
         except OSError as error:
             return 0, f"cannot start it: {error.strerror}"
-        self._process = process
+        self._process, self._first_child = process, lambda: None
         if self._stopped.is_set():  # stop() came before there was a child
             self.stop()
         if process.stdout is None:
@@ -113,20 +131,25 @@ class Sampler:
         return count, noise or _how_it_ended(code)
 
     def _read(self, pipe: IO[bytes]) -> tuple[int, str]:
-        decoder, count, noise = msgspec.json.Decoder(Sample), 0, ""
+        count, noise = 0, ""
         while line := pipe.readline(MAX_LINE_BYTES):
-            try:
-                sample = decoder.decode(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
+            if self.take(line):
+                count += 1
+                self._heard, self._words = time.monotonic(), ""
+            else:
                 noise = line.decode(errors="replace").strip()[:200] or noise
-                continue
-            count += 1
-            self.history.append(sample)
-            self.past.add(sample)
-            health = judge(sample, self.past)
-            self._heard, self._words = time.monotonic(), ""
-            self._latest = (self._latest[0] + 1, sample, health)
         return count, noise
+
+    def take(self, line: bytes) -> bool:
+        """Take in one line of the child, in its reader's thread; False if it is no sample. A recorder has its own."""
+        try:
+            sample = self._decoder.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return False
+        self.history.append(sample)
+        self.past.add(sample)
+        self._latest = (self._latest[0] + 1, sample, judge(sample, self.past))
+        return True
 
 
 def _exit_code(process: subprocess.Popen[bytes]) -> int | None:
@@ -145,9 +168,14 @@ def _how_it_ended(code: int) -> str:
         return f"signal {-code}"
 
 
-def take_sample(deadline_s: float, command: tuple[str, ...] | None = None) -> Sample:
-    """One sample, at most `deadline_s` seconds from now; one without readings that says why, if there is no other."""
-    look = _OneLook(command or (sys.executable, "-I", "-B", str(SAMPLER), "--once"))
+def take_sample(
+    deadline_s: float, command: tuple[str, ...] | None = None, first_child: FirstChild = lambda: None
+) -> Sample:
+    """One sample, at most `deadline_s` seconds from now; one without readings that says why, if there is no other.
+
+    `first_child` is a child of the same command that somebody started already.
+    """
+    look = _OneLook(command or (sys.executable, "-I", "-B", str(SAMPLER), "--once"), first_child)
     look.ended.wait(deadline_s)
     look.kill()
     found = look.found or f"hung: the sampler gave no answer in {deadline_s:g} s"
@@ -157,10 +185,11 @@ def take_sample(deadline_s: float, command: tuple[str, ...] | None = None) -> Sa
 class _OneLook:
     """A child that gives one sample, read and reaped by a thread that nobody waits for."""
 
-    def __init__(self, command: tuple[str, ...]) -> None:
+    def __init__(self, command: tuple[str, ...], first_child: FirstChild) -> None:
         self.found: Sample | str = ""
         self.ended = threading.Event()
         self._late = False
+        self._first_child = first_child
         self._process: subprocess.Popen[bytes] | None = None
         threading.Thread(target=self._run, args=(list(command),), name="one sample", daemon=True).start()
 
@@ -172,7 +201,7 @@ class _OneLook:
 
     def _run(self, command: list[str]) -> None:
         try:
-            self._process = process = Piped(command)
+            self._process = process = self._first_child() or Piped(command)
             if self._late:
                 process.kill()
             found, noise = _first_sample(process.stdout) if process.stdout else (None, "it has no pipe")
