@@ -79,12 +79,17 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class ProcessReading:
-    """A list of processes of a device, without their names: `calls` as in `Reading`, answers as `ProcessSample`s."""
+    """A list of processes of a device, without their names: `calls` as in `Reading`, answers as `ProcessSample`s.
+
+    One that does not list (`lists` is False) only fills cells of processes that others have listed, and is asked
+    only while there are some.
+    """
 
     name: str
     every_s: float
     calls: tuple[Callable[[Device], Any], ...]
     fill: Callable[[Any, Device], Sequence[ProcessSample]]
+    lists: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,10 @@ class Vendor(Protocol):
 
     def open(self) -> Opened:
         """Open the library and count its devices; raises whatever the library raises."""
+        ...
+
+    def count(self) -> int:
+        """Count its devices again, one call; raises what the library raises."""
         ...
 
     def close(self) -> None:
