@@ -290,7 +290,10 @@ class KernelEvent(Frozen, frozen=True, kw_only=True):
 
 
 class DiskSample(Frozen, frozen=True, kw_only=True):
-    """One file system that matters to a job: `what` says why it is looked at."""
+    """One file system that matters to a job: `what` says why it is looked at, all reasons if there are several.
+
+    `total_bytes` is what is used and what an ordinary user may still use, without the part kept for root.
+    """
 
     path: str
     what: str = ""
@@ -299,7 +302,7 @@ class DiskSample(Frozen, frozen=True, kw_only=True):
 
 
 class NetworkSample(Frozen, frozen=True, kw_only=True):
-    """One network interface that is up."""
+    """One network interface that is switched on; `state` is the kernel's operstate: up, or down without a carrier."""
 
     name: str
     state: Cell = UNREAD
@@ -326,7 +329,9 @@ class PortSample(Frozen, frozen=True, kw_only=True):
 class GroupSample(Frozen, frozen=True, kw_only=True):
     """The cgroup of a job on a GPU: what limits it, and how much of the last interval it was held back.
 
-    `cpu_limit_cores` and `memory_limit_bytes` are absent (`n/s`) where there is no limit.
+    `cpu_limit_cores` and `memory_limit_bytes` are absent (`n/s`) where there is no limit. A limit may sit on any group
+    above; memory is that of the group whose limit is nearest. Throttled is the share of scheduling periods in which
+    the quota ran out. `oom_kills` counts over the life of the group.
     """
 
     path: str
@@ -340,7 +345,18 @@ class GroupSample(Frozen, frozen=True, kw_only=True):
 
 
 class HostSample(Frozen, frozen=True, kw_only=True):
-    """One reading of the host. Pressures are the share of the last 10 s in which some (full: all) tasks waited."""
+    """One reading of the host. Pressures are the share of the last 10 s in which some (full: all) tasks waited.
+
+    `cores` is how many cores this process may use, and `cpu_percent` is of those; `cpu_affinity_cores` lists them
+    ("0-31,64-95"). `oom_kills` counts since boot. Limits are the soft ones of this process, "unlimited" if there is
+    none; `tasks` are threads, of the whole machine. `zombies` and `uninterruptible` are processes in state Z and D at
+    the last look, which is taken every 30 s or less often. `cpu_governor` names each governor in use.
+
+    `denied_modules` are loaded drivers beside which NVIDIA's does not work, "" if none. `peermem_loaded`,
+    `fabric_manager` and `persistence_daemon` are 1 or 0; where a pid namespace hides the host's daemons they are
+    absent, never 0. `iommu` is off, passthrough or translating. `environment_faults` are names of variables that are
+    set and slow programs down, "" if none; `visible_devices` is CUDA_VISIBLE_DEVICES, or "not set".
+    """
 
     host: str
     cores: int
