@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
@@ -23,13 +23,33 @@ ROLES: Final = ("ok", "warn", "fail", "info", "run", "dim", "title", "key", "acc
 BLANK: Line = ()
 
 
+class Stop(NamedTuple):
+    """A place where the cursor can stand: a line, or the cells `begin` to `end` of one that holds several."""
+
+    key: str
+    line: int
+    begin: int = 0
+    end: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a view shows: its lines, the lines that can be selected (by key), and those that `e` and `E` visit."""
+    """What a view shows: its lines, what can be selected in them (by key), and the lines that `e` and `E` visit.
+
+    `keys` names whole lines; `spots` are parts of lines, one block in the order in which the cursor goes through it.
+    """
 
     lines: Sequence[Line]
     keys: Mapping[int, str] = field(default_factory=dict)
     marks: frozenset[int] = frozenset()
+    spots: Sequence[Stop] = ()
+
+    def stops(self) -> list[Stop]:
+        """Where the cursor can stand, in its order."""
+        rows = [Stop(self.keys[y], y) for y in sorted(self.keys)]
+        first = min((spot.line for spot in self.spots), default=0)
+        at = sum(1 for row in rows if row.line < first)
+        return [*rows[:at], *self.spots, *rows[at:]]
 
 
 def line(*parts: Span | str) -> Line:

@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from torchdoctor.paint import ROLES, Page, crop, text_of
+from torchdoctor.paint import ROLES, Line, Page, Stop, crop, text_of
 from torchdoctor.signs import drawn
 from torchdoctor.text import ascii_only
 from torchdoctor.widgets.plain_scrollbar import use_plain_scrollbar
@@ -86,7 +86,8 @@ class Lines(ScrollView, can_focus=True):
         super().__init__(id=id)
         self.page = NOTHING
         self.cursor: str | None = None
-        """The key of the line that is selected."""
+        """The key of what is selected."""
+        self._stops: list[Stop] = []
         self.query_text = ""
         self._looked: re.Pattern[str] | None = None
         self._place = -1
@@ -98,16 +99,15 @@ class Lines(ScrollView, can_focus=True):
     def show(self, page: Page) -> None:
         """Show another page; only lines that differ are drawn again."""
         old, self.page = self.page, page
-        if self.cursor not in page.keys.values():
-            self.cursor = next(iter(page.keys.values()), None)
+        self._settle_cursor(page.stops())
         if len(old.lines) != len(page.lines) or not self.virtual_size.width:
             self.virtual_size = Size(self.size.width, len(page.lines))
             self.refresh()
         else:
             top, bottom = round(self.scroll_y), round(self.scroll_y) + self.size.height
-            changed = [y for y in range(top, min(bottom, len(page.lines))) if old.lines[y] != page.lines[y]]
-            for y in changed:
-                self._refresh_row(y)
+            for y in range(top, min(bottom, len(page.lines))):
+                if old.lines[y] != page.lines[y]:
+                    self._refresh_row(y, 0 if self._looked else _same_cells(old.lines[y], page.lines[y]))
         if old.marks != page.marks and self.is_attached:
             self.refresh_bindings()
 
@@ -115,8 +115,16 @@ class Lines(ScrollView, can_focus=True):
         """The whole page as text."""
         return "\n".join(text_of(row).rstrip() for row in self.page.lines).strip("\n") + "\n"
 
-    def _refresh_row(self, y: int) -> None:
-        self.refresh(Region(0, y - round(self.scroll_y), self.size.width, 1))
+    def _settle_cursor(self, stops: list[Stop]) -> None:
+        """Keep the cursor on its key; where that is gone, it goes to what took its place."""
+        old, self._stops = self._stops, stops
+        if any(stop.key == self.cursor for stop in stops):
+            return
+        at = next((place for place, stop in enumerate(old) if stop.key == self.cursor), 0)
+        self.cursor = stops[min(at, len(stops) - 1)].key if stops else None
+
+    def _refresh_row(self, y: int, begin: int = 0) -> None:
+        self.refresh(Region(begin, y - round(self.scroll_y), max(1, self.size.width - begin), 1))
 
     def on_mount(self) -> None:
         """Settle the signs."""
@@ -147,8 +155,11 @@ class Lines(ScrollView, can_focus=True):
         segments = [Segment(drawn(text, plain), self._style(role)) for text, role in spans if text]
         strip = Strip(segments).adjust_cell_length(width, self.rich_style)
         strip = self._with_hits(strip, place)
-        if self.cursor is not None and self.page.keys.get(place) == self.cursor:
-            strip = self._with_cursor(strip)
+        here = self._here
+        if here is not None and here.line == place:
+            begin, end = here.begin, width if here.end is None else here.end
+            parts = (strip.crop(0, begin), self._with_cursor(strip.crop(begin, end)), strip.crop(end, width))
+            strip = Strip.join(parts) if end - begin < width else parts[1]
         return strip
 
     def _with_cursor(self, strip: Strip) -> Strip:
@@ -180,39 +191,46 @@ class Lines(ScrollView, can_focus=True):
         return True
 
     @property
-    def _selectable(self) -> list[int]:
-        return sorted(self.page.keys)
+    def _here(self) -> Stop | None:
+        """Where the cursor stands."""
+        return next((stop for stop in self._stops if stop.key == self.cursor), None)
 
     def _cursor_line(self) -> int:
-        return next((y for y, key in self.page.keys.items() if key == self.cursor), 0)
+        here = self._here
+        return here.line if here is not None else 0
 
     def select(self, key: str) -> None:
         """Put the cursor on a key and show its line."""
-        if key == self.cursor or key not in self.page.keys.values():
+        if all(stop.key != key for stop in self._stops):
             return
-        before, self.cursor = self._cursor_line(), key
-        self._refresh_row(before)
-        self._refresh_row(self._cursor_line())
-        self._reveal(self._cursor_line())
-        self.post_message(self.Selected(self, key))
+        before, moved, self.cursor = self._cursor_line(), key != self.cursor, key
+        self._place = self._cursor_line()
+        self._reveal(self._place)
+        if moved:
+            self._refresh_row(before)
+            self._refresh_row(self._place)
+            self.post_message(self.Selected(self, key))
 
     def _reveal(self, y: int) -> None:
-        if self._selectable and y == self._selectable[0]:
-            y = 0
-        self.scroll_to_region(Region(0, y, 1, 1), animate=False, immediate=True)
+        """Scroll to a line; at the first and the last stop, to what lies before and behind it as far as both fit."""
+        begin, end = y, y + 1
+        if y == self._stops[0].line:
+            begin = max(0, end - self.size.height)
+        elif y == self._stops[-1].line:
+            end = min(len(self.page.lines), begin + self.size.height)
+        self.scroll_to_region(Region(0, begin, 1, end - begin), animate=False, immediate=True)
 
     def action_move(self, by: int) -> None:
-        """Another selectable line, or scroll where there is none."""
-        rows = self._selectable
-        if not rows:
+        """Another stop, or scroll where there is none."""
+        if not self._stops:
             self.scroll_relative(y=by, animate=False, immediate=True)
             return
-        at = rows.index(self._cursor_line()) if self.cursor else 0
-        self.select(self.page.keys[rows[min(len(rows) - 1, max(0, at + by))]])
+        at = next((place for place, stop in enumerate(self._stops) if stop.key == self.cursor), 0)
+        self.select(self._stops[min(len(self._stops) - 1, max(0, at + by))].key)
 
     def action_page(self, by: int) -> None:
         """A screenful."""
-        if self._selectable:
+        if self._stops:
             self.action_move(by * max(1, self.size.height - 1))
         else:
             self.scroll_relative(y=by * max(1, self.size.height - 1), animate=False, immediate=True)
@@ -220,9 +238,8 @@ class Lines(ScrollView, can_focus=True):
     def action_edge(self, end: int) -> None:
         """Top or bottom."""
         self._place = -1 if end < 0 else len(self.page.lines)
-        rows = self._selectable
-        if rows:
-            self.select(self.page.keys[rows[0 if end < 0 else -1]])
+        if self._stops:
+            self.select(self._stops[0 if end < 0 else -1].key)
         else:
             self.scroll_to(y=0 if end < 0 else self.max_scroll_y, animate=False, immediate=True)
 
@@ -239,7 +256,7 @@ class Lines(ScrollView, can_focus=True):
     def _visit(self, rows: list[int], by: int) -> None:
         if not rows:
             return
-        here = self._cursor_line() if self._selectable else self._place
+        here = self._cursor_line() if self._place < 0 and self._stops else self._place
         ahead = [y for y in rows if y > here] if by > 0 else [y for y in rows if y < here][::-1]
         self._place = ahead[0] if ahead else rows[0 if by > 0 else -1]
         key = self.page.keys.get(self._place)
@@ -263,9 +280,24 @@ class Lines(ScrollView, can_focus=True):
 
     def on_click(self, event: Click) -> None:
         """A click selects, a click on what is selected opens."""
-        key = self.page.keys.get(event.y + round(self.scroll_y))
-        if key is None:
+        y = event.y + round(self.scroll_y)
+        hit = next((stop for stop in self._stops if stop.line == y and _within(stop, event.x)), None)
+        if hit is None:
             return
-        if key == self.cursor:
-            self.post_message(self.Opened(self, key))
-        self.select(key)
+        if hit.key == self.cursor:
+            self.post_message(self.Opened(self, hit.key))
+        self.select(hit.key)
+
+
+def _within(stop: Stop, x: int) -> bool:
+    return stop.begin <= x and (stop.end is None or x < stop.end)
+
+
+def _same_cells(old: Line, new: Line) -> int:
+    """How many cells at the beginning of a line stay as they are."""
+    same = 0
+    for one, other in zip(old, new, strict=False):
+        if one != other:
+            break
+        same += cell_len(one[0])
+    return same
