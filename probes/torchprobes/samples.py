@@ -274,12 +274,14 @@ class KernelEvent(Frozen, frozen=True, kw_only=True):
 
     `kind` is xid · sxid · off-bus · aer · oom · hung-task · lockup · segfault · link · exit. `source` is nvml (live),
     kmsg or journal (the kernel's log of this boot) or sampler. `code` is the XID or SXID. `job` says whose it was, as
-    far as the process was known. `text` is the line itself.
+    far as the process was known. `text` is the line itself. `boot_us` is the kernel's own stamp of a line of its log,
+    microseconds after boot: a sampler that was started anew tells the same line again, and is known by it.
     """
 
     t_ns: int
     kind: str
     source: str
+    boot_us: int | None = None
     code: int | None = None
     bus_id: str = ""
     gpu_uuid: str = ""
