@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from ..samples import UNREAD, Absent, Cell, ProcessSample
@@ -54,12 +54,16 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device as its readings know it: the library's handle, and what names it whatever its index becomes."""
+    """A device as its readings know it: the library's handle, and what names it whatever its index becomes.
+
+    `notes` is what its calls keep from one time to the next, such as which link comes next. One thread uses it.
+    """
 
     handle: Any
     index: int
     uuid: str
     bus_id: str
+    notes: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,4 +146,8 @@ class Vendor(Protocol):
 
     def open_failure(self, error: Exception) -> str:
         """Why it could not be opened, in words, with what to do."""
+        ...
+
+    def topology(self, devices: Sequence[Device]) -> tuple[tuple[str, ...], ...]:
+        """How its devices are connected, as `Sample.topology` says it; () where the library does not tell."""
         ...
