@@ -147,12 +147,22 @@ def _inforom_valid(device: Device) -> int:
     return 1
 
 
+def _gsp_firmware(device: Device) -> bytes:
+    """Into a buffer of our own, as pynvml before 12.575 wants it."""
+    version = ctypes.create_string_buffer(80)
+    function("nvmlDeviceGetGspFirmwareVersion")(device.handle, version)
+    return version.value
+
+
 def _numa_of_kernel(device: Device) -> int:
-    return int(pcie.read(pcie.folder(device.bus_id) / "numa_node"))
+    try:
+        return int(pcie.read(pcie.folder(device.bus_id) / "numa_node"))
+    except FileNotFoundError:
+        return -1
 
 
 def _numa_node(value: Any) -> Cell:
-    """The node of the CPUs and memory next to it; the kernel writes -1 where the firmware names none."""
+    """The node of the CPUs and memory next to it; -1 where the firmware names none."""
     node = int(value)
     return node if node >= 0 else Absent(state=CellState.NOT_SUPPORTED, why="the firmware names no NUMA node for it")
 
@@ -188,7 +198,7 @@ STATIC: Final[tuple[Reading, ...]] = (
     one("vbios", ONCE, call("nvmlDeviceGetVbiosVersion"), take=text),
     one("inforom", ONCE, call("nvmlDeviceGetInforomImageVersion"), take=text),
     one("gsp_mode", ONCE, _gsp_mode, take=word_of(MODES)),
-    one("gsp_firmware", ONCE, call("nvmlDeviceGetGspFirmwareVersion"), take=text),
+    one("gsp_firmware", ONCE, _gsp_firmware, take=text),
     one("numa_node", ONCE, first_known(call("nvmlDeviceGetNumaNodeId"), _numa_of_kernel), take=_numa_node),
     one("minor_number", ONCE, call("nvmlDeviceGetMinorNumber")),
     reading(

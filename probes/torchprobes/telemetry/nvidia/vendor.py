@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import pynvml
 
@@ -19,7 +18,7 @@ from .topology import matrix
 class Nvidia:
     """NVML through pynvml. No CUDA context is ever made."""
 
-    name: Final = "nvidia"
+    name: str = "nvidia"
     readings: tuple[Reading, ...] = READINGS
     processes: tuple[ProcessReading, ...] = PROCESSES
 
