@@ -4,65 +4,74 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-import pynvml
+import msgspec
 
-from ..samples import Absent, Cell, CellState, GpuSample, ProcessSample
-from . import nvml
-from .processes import Names, describe
+from ..samples import LANES, UNREAD, Absent, CellState, ProcessSample
+from .beat import Beat
+from .readings import ONCE, Device, Memory, ProcessReading, Reading, Vendor
+from .schedule import TICK_MS, BackOff, Schedule
 
-SLOW_S = 10.0
-HUNG_S = 2.0
+HUNG_S: Final = 2.0
 """A call that takes longer than this is told as hung."""
 
-BACK_OFF_MS = 20.0
-"""A tick that costs more than this is taken less often: the driver is busy, and we must not make it worse."""
+IDENTIFY_S: Final = 2.0
+"""A GPU that gives no handle is asked for one so often."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What names a GPU whatever its index becomes."""
-
-    index: int
-    uuid: str
-    bus_id: str
+PARTS: Final = frozenset({"links", "migs"})
+"""What a GPU has several of; there are none where they cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """One finished look at a GPU."""
+    """What is known of a GPU after a tick: each row's newest answer, and when the oldest of each lane was given."""
 
     at: float
-    cells: dict[str, Cell] = field(default_factory=dict)
+    cells: Mapping[str, Any] = field(default_factory=dict)
+    read_at: Mapping[str, float] = field(default_factory=dict)
     processes: tuple[ProcessSample, ...] = ()
+    state: str = "ok"
     cost_ms: float = 0.0
+    backed_off: bool = False
 
 
 class GpuThread:
-    """Finds one GPU by its index and reads it again and again; `sample` may be called from any thread at any time.
+    """Finds one GPU by its index and reads it on every beat; what it found may be looked at from any thread.
 
-    A GPU that gives no handle (it is lost already, or the driver hangs on it) keeps its row under its index.
+    `seat` is its place among the `seats` GPUs of the node. A GPU that gives no handle (it is lost already, or the
+    driver hangs on it) is asked for one again and again.
     """
 
-    def __init__(self, index: int, period_s: float, names: Names) -> None:
-        self.identity = Identity(index, f"index-{index}", "")
+    def __init__(self, vendor: Vendor, index: int, seats: int, beat: Beat, tick_ms: float = TICK_MS) -> None:
+        self.vendor, self.index = vendor, index
+        self.name = f"{vendor.name} {index}"
+        self.began = time.monotonic()
+        self.device: Device | None = None
         self.looked: Looked | None = None
-        self.opened = threading.Event()
-        """Set when the driver said which GPU it is, or that it cannot."""
-        self._handle: Any = None
-        self._period_s, self._names = period_s, names
-        self._began = time.monotonic()
+        self.reopen = ""
+        """Why the library must be opened anew, "" as long as it need not."""
+        self._beat = beat
+        self._schedule = Schedule((*vendor.readings, *vendor.processes), index, seats, tick_ms)
+        self._readings = {row.name: row for row in vendor.readings}
+        self._lists = {row.name: row for row in vendor.processes}
+        self._back_off = BackOff(tick_ms)
         self._calling: tuple[str, float] | None = None
-        self._final: dict[str, Absent] = {}
-        self._slow: dict[str, Cell] = {}
-        self._slow_at = float("-inf")
+        self._memory = Memory()
+        self._cells: dict[str, Any] = {}
+        self._read_at: dict[str, float] = {}
+        self._listed: dict[str, Sequence[ProcessSample]] = {}
+        self._failed: dict[str, Absent] = {}
+        self._gone: Absent | None = None
+        """What the driver said when the GPU was lost, as long as it is."""
 
     def start(self) -> None:
-        """Begin."""
-        threading.Thread(target=self._run, name=f"gpu {self.identity.index}", daemon=True).start()
+        """Begin with the next beat."""
+        self._beat.join(self.name)
+        threading.Thread(target=self._run, name=self.name, daemon=True).start()
 
     def hung(self) -> str:
         """Which call has not answered for more than HUNG_S, "" if none."""
@@ -70,103 +79,182 @@ class GpuThread:
         waited = time.monotonic() - calling[1] if calling else 0.0
         return f"{calling[0]} has not answered for {waited:.1f} s" if calling and waited > HUNG_S else ""
 
-    def sample(self) -> tuple[GpuSample, tuple[ProcessSample, ...]]:
-        """The newest reading and its age; all cells `hung` when the driver does not answer for this GPU."""
-        looked, who = self.looked, self.identity
-        age = time.monotonic() - (looked.at if looked else self._began)
-        state, cells = "starting", {}
-        if why := self.hung():
-            state, cells = "hung", _all_cells(Absent(state=CellState.HUNG, why=why, age_s=round(age, 1)))
-        elif looked is not None:
-            state, cells = _state(looked.cells), dict(looked.cells)
-        values: dict[str, Any] = cells
-        sample = GpuSample(index=who.index, uuid=who.uuid, bus_id=who.bus_id, **values, state=state, age_s=age)
-        return sample, self._names.fill(looked.processes) if looked else ()
+    def is_late(self) -> bool:
+        """Whether nobody should wait for it: a call of it takes longer than a tick may."""
+        calling = self._calling
+        return calling is not None and (time.monotonic() - calling[1]) * 1000 > 5 * TICK_MS
+
+    # --- in its thread --------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        seen = 0
         while True:
-            begin = time.monotonic()
-            self.looked = self._look(begin) if self._open() else self.looked
-            self.opened.set()
-            cost_ms = (time.monotonic() - begin) * 1000
-            slower = 10 if cost_ms > BACK_OFF_MS else 1
-            time.sleep(max(0.01, self._period_s * slower - cost_ms / 1000))
+            seen = self._beat.take(self.name, seen)
+            if self.looked is not None and seen % self._back_off.times:
+                continue
+            self.looked = self._tick(time.monotonic()) if self._open() else self.looked
 
     def _open(self) -> bool:
-        """Whether there is a handle; without one every cell says why, and it is tried again at the next tick."""
-        if self._handle is not None:
+        """Whether there is a handle; without one every cell says why."""
+        if self.device is not None:
             return True
-        index = self.identity.index
-        answer = self._ask("opening it", (lambda _: _identify(index),))
-        if isinstance(answer, Absent):
-            self.looked = Looked(time.monotonic(), _all_cells(answer))
+        now = time.monotonic()
+        if self.looked is not None and now - self.looked.at < IDENTIFY_S:
             return False
-        self._handle, self.identity = answer
-        self.opened.set()
+        answer, _ = self._ask("opening it", (lambda _: self.vendor.identify(self.index),), None)
+        if isinstance(answer, Absent):
+            cells = unread([cell for row in self._readings.values() for cell in row.cells], answer)
+            self.looked = Looked(now, cells, state=_state({"opening it": answer}))
+            return False
+        self.device = answer
         return True
 
-    def _look(self, begin: float) -> Looked:
-        cells = self._read(nvml.FAST)
-        if begin - self._slow_at >= SLOW_S:
-            self._slow = self._read(nvml.SLOW)
-            self._slow_at = begin
-        found = self._processes()
-        now = time.monotonic()
-        return Looked(now, {**self._slow, **cells}, found, (now - begin) * 1000)
+    def _tick(self, now: float) -> Looked:
+        was_gone, cost_ms, answered = self._gone, 0.0, 0
+        self._gone = None
+        for row in self._schedule.tick(now):
+            if row.every_s and not answered:
+                self._gone = next((cell for cell in self._failed.values() if cell.state is CellState.LOST), None)
+                if self._gone is not None:
+                    break  # a GPU off the bus answers nothing: it is asked for its fast readings only
+            if self._is_idle(row.name):
+                self._schedule.done(row, now, 0.0)
+                continue
+            failure, ms = self._take(row.name, now)
+            cost_ms += ms
+            answered += failure is None
+            self._settle(row.name, failure, now, ms)
+        self._back_off.add(cost_ms)
+        if was_gone is not None and self._gone is None:
+            self._schedule.all_due()
+        if not answered:
+            self.reopen = next((c.why for c in self._failed.values() if self.vendor.wants_reopening(c)), "")
+        return self._publish(time.monotonic(), cost_ms)
 
-    def _read(self, readings: tuple[nvml.Reading, ...]) -> dict[str, Cell]:
-        cells: dict[str, Cell] = {}
-        for reading in readings:
-            answer = self._ask(reading.name, reading.calls)
-            for cell, take in reading.cells.items():
-                cells[cell] = answer if isinstance(answer, Absent) else _taken(take, answer)
-        return cells
+    def _take(self, name: str, now: float) -> tuple[Absent | None, float]:
+        """Ask one row and keep what it says: why it said nothing, and its milliseconds."""
+        reading, listing = self._readings.get(name), self._lists.get(name)
+        if reading is not None:
+            answer, ms = self._ask(name, reading.calls, self.device)
+            if isinstance(answer, Absent):
+                self._cells.update(unread(reading.cells, answer))
+                return answer, ms
+            self._cells.update(self._filled(reading, answer, now))
+            self._read_at[name] = now
+            return None, ms
+        if listing is None or self.device is None:
+            return None, 0.0
+        answer, ms = self._ask(name, listing.calls, self.device)
+        if isinstance(answer, Absent):
+            return answer, ms
+        self._listed[name] = _listed(listing, answer, self.device)
+        return None, ms
 
-    def _ask(self, name: str, calls: tuple[Callable[[Any], Any], ...]) -> Any:
-        if name in self._final:
-            return self._final[name]
-        self._calling = (name, time.monotonic())
+    def _settle(self, name: str, failure: Absent | None, now: float, ms: float) -> None:
+        row = self._readings.get(name) or self._lists[name]
+        self._failed.pop(name, None)
+        if failure is not None:
+            self._failed[name] = failure
+        if failure is not None and self.vendor.is_final(failure):
+            self._schedule.drop(row)
+            self._read_at.pop(name, None)
+        else:
+            self._schedule.done(row, now, ms, failed=failure is not None)
+
+    def _ask(self, name: str, calls: Sequence[Callable[[Device], Any]], device: Any) -> tuple[Any, float]:
+        """The answer of the first call that the library knows, or why there is none; and its milliseconds."""
+        began = time.monotonic()
+        self._calling = (name, began)
         try:
-            return nvml.first_that_exists(calls, self._handle)
+            answer = self._first_known(calls, device)
         except Exception as error:  # noqa: BLE001 - a driver may raise anything; the cell says what
-            cell = nvml.absent(error)
-            if cell.code in nvml.FINAL:
-                self._final[name] = cell
-            return cell
+            answer = self.vendor.absent(error)
         finally:
             self._calling = None
+        return answer, (time.monotonic() - began) * 1000
+
+    def _first_known(self, calls: Sequence[Callable[[Device], Any]], device: Any) -> Any:
+        for call in calls[:-1]:
+            try:
+                return call(device)
+            except Exception as error:
+                if not self.vendor.is_unknown(error):
+                    raise
+        return calls[-1](device)
+
+    def _filled(self, reading: Reading, answer: Any, now: float) -> Mapping[str, Any]:
+        try:
+            return reading.fill(answer, self._memory, now)
+        except Exception as error:  # noqa: BLE001 - an answer of a shape that nobody foresaw is told, not raised
+            cell = Absent(state=CellState.ERROR, why=f"the driver answered {answer!r}: {error}"[:200])
+            return unread(reading.cells, cell)
+
+    def _is_idle(self, name: str) -> bool:
+        """Whether this row only adds to processes, and there are none."""
+        listing = self._lists.get(name)
+        return (
+            listing is not None
+            and not listing.lists
+            and not any(self._listed.get(other.name) for other in self._lists.values() if other.lists)
+        )
+
+    def _publish(self, at: float, cost_ms: float) -> Looked:
+        if self._gone is not None:
+            self._cells.update((name, self._gone) for name, cell in self._cells.items() if _passes(name, cell))
+            self._cells.update(dict.fromkeys(self._cells.keys() & PARTS, ()))
+        lanes: dict[str, float] = {}
+        for name, read_at in self._read_at.items():
+            row = self._readings[name]
+            if row.every_s not in (0, ONCE):
+                lane = LANES.get(row.cells[0], "health")
+                lanes[lane] = min(read_at, lanes.get(lane, read_at))
+        backed_off = self._back_off.times > 1
+        return Looked(at, dict(self._cells), lanes, self._processes(), _state(self._failed), cost_ms, backed_off)
 
     def _processes(self) -> tuple[ProcessSample, ...]:
+        """Every process that a list names, once, with what the other rows add to it."""
         found: dict[int, ProcessSample] = {}
-        for kind, calls in nvml.PROCESSES:
-            answer = self._ask(f"{kind} processes", calls)
-            for process in () if isinstance(answer, Absent) else answer:
-                found.setdefault(int(process.pid), describe(process, self.identity.uuid, kind))
-        self._names.want(found)
+        rows = [(row, process) for row in self._lists.values() for process in self._listed.get(row.name, ())]
+        for row, process in sorted(rows, key=lambda each: not each[0].lists):
+            known = found.get(process.pid)
+            if known is not None:
+                found[process.pid] = _merged(known, process)
+            elif row.lists:
+                found[process.pid] = process
         return tuple(found.values())
 
 
-def _identify(index: int) -> tuple[Any, Identity]:
-    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-    uuid, bus_id = pynvml.nvmlDeviceGetUUID(handle), pynvml.nvmlDeviceGetPciInfo(handle).busId
-    return handle, Identity(index, str(uuid), str(bus_id))
+def unread(cells: Iterable[str], why: Absent) -> dict[str, Any]:
+    """These cells, of which none could be read."""
+    return {cell: () if cell in PARTS else why for cell in cells}
 
 
-def _taken(take: Callable[[Any], Cell], answer: Any) -> Cell:
+def _listed(row: ProcessReading, answer: Any, device: Device) -> Sequence[ProcessSample]:
     try:
-        return take(answer)
-    except (TypeError, ValueError, AttributeError) as error:
-        return Absent(state=CellState.ERROR, why=f"the driver answered {answer!r}: {error}"[:200])
+        return tuple(row.fill(answer, device))
+    except Exception:  # noqa: BLE001 - hostile answers: a list that cannot be read names nobody
+        return ()
 
 
-def _all_cells(cell: Absent) -> dict[str, Cell]:
-    return {name: cell for reading in (*nvml.FAST, *nvml.SLOW) for name in reading.cells}
+def _merged(known: ProcessSample, other: ProcessSample) -> ProcessSample:
+    """What is known of a process, with the cells that only the other row has."""
+    cells = {
+        name: value
+        for name in ("gpu_memory_bytes", "sm_percent", "gpu_instance")
+        if isinstance(getattr(known, name), Absent) and (value := getattr(other, name)) is not UNREAD
+    }
+    return msgspec.structs.replace(known, **cells) if cells else known
 
 
-def _state(cells: dict[str, Cell]) -> str:
+def _passes(name: str, cell: Any) -> bool:
+    """Whether this is a number that a GPU which is gone no longer has."""
+    return LANES.get(name) != "static" and not isinstance(cell, (Absent, tuple))
+
+
+def _state(failed: Mapping[str, Absent]) -> str:
     """`lost` or `reset` if the driver says so of any reading, else `ok`."""
-    said = {cell.state for cell in cells.values() if isinstance(cell, Absent)}
+    states = {cell.state for cell in failed.values()}
     for state in (CellState.LOST, CellState.RESET):
-        if state in said:
+        if state in states:
             return str(state.value)
     return "ok"

@@ -13,6 +13,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..samples import Absent, Cell, CellState
+
 NVIDIA = "0x10de"
 AGAIN_S = 10.0
 """So long a count holds: a large node has hundreds of devices on its bus, each two files to read."""
@@ -23,14 +25,26 @@ DISPLAY_CLASSES = ("0x0300", "0x0302")
 """VGA and 3D controllers (PCI class codes); an NVSwitch is a bridge and does not count."""
 
 
+GIVEN_AWAY = frozenset({"vfio-pci", "pci-stub", "xen-pciback", "nouveau"})
+"""Kernel drivers of a GPU that was given to a virtual machine, or to another driver: NVIDIA's need not show it."""
+
+
 def pci_gpus(root: Path = Path("/sys/bus/pci/devices")) -> tuple[str, ...]:
-    """Bus ids of the NVIDIA GPUs on the PCI bus."""
+    """Bus ids of the NVIDIA GPUs on the PCI bus that were not given away."""
     found = []
     for device in _entries(root):
         vendor, kind = _read(device / "vendor"), _read(device / "class")
-        if vendor == NVIDIA and kind.startswith(DISPLAY_CLASSES):
+        if vendor == NVIDIA and kind.startswith(DISPLAY_CLASSES) and _bound_to(device) not in GIVEN_AWAY:
             found.append(device.name)
     return tuple(sorted(found))
+
+
+def _bound_to(device: Path) -> str:
+    """The kernel driver of a device, "" for none."""
+    try:
+        return os.path.basename(os.readlink(device / "driver"))
+    except OSError:
+        return ""
 
 
 def device_nodes(root: Path = Path("/dev")) -> tuple[str, ...]:
@@ -57,9 +71,26 @@ def usable(bus: int, nodes: int, container: bool, slurm: int | None) -> int:
     return there if slurm is None else min(there, slurm)
 
 
-def count() -> int:
+def in_slurm_step(root: Path = Path("/")) -> bool:
+    """Whether this process lives in a Slurm job's control group, where a shell that was adopted has no variables."""
+    return bool(re.search(r"/slurm\S*/job_\d+|slurmstepd\.scope/job_\d+", _read(root / "proc/self/cgroup")))
+
+
+def count(root: Path = Path("/")) -> int:
     """NVIDIA GPUs that a driver should show to this process. The kernel is asked once in AGAIN_S."""
-    return _count(int(time.monotonic() // AGAIN_S))
+    return _count(root, int(time.monotonic() // AGAIN_S))
+
+
+def kernel_module(root: Path = Path("/")) -> Cell:
+    """The version of NVIDIA's kernel module, as the module itself says it."""
+    text = _read(root / "sys/module/nvidia/version") or _version_line(_read(root / "proc/driver/nvidia/version"))
+    return text[:40] or Absent(state=CellState.NOT_SUPPORTED, why="no NVIDIA kernel module is loaded")
+
+
+def _version_line(text: str) -> str:
+    """`NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.159.04  Tue …` -> its version."""
+    found = re.search(r"^NVRM version:.*?\s(\d+\.\d+(?:\.\d+)?)\b", text, re.MULTILINE)
+    return found.group(1) if found else ""
 
 
 def none_here() -> str:
@@ -71,8 +102,9 @@ def none_here() -> str:
 
 
 @functools.lru_cache(maxsize=1)
-def _count(_interval: int) -> int:
-    return usable(len(pci_gpus()), len(device_nodes()), in_container(), given(os.environ))
+def _count(root: Path, _interval: int) -> int:
+    bus, nodes = pci_gpus(root / "sys/bus/pci/devices"), device_nodes(root / "dev")
+    return usable(len(bus), len(nodes), in_container(root), given(os.environ))
 
 
 def _entries(root: Path) -> list[Path]:

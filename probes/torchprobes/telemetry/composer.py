@@ -1,0 +1,138 @@
+"""Everything that a sample is made of, wired together: drivers, processes, events, host. Runs in the sampler child.
+
+No method calls a driver or a file system that could hang; each source has threads of its own, and `compose` takes
+the newest of each.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..samples import Absent, CellState, GpuSample, ProcessSample, Sample
+from . import hardware
+from .beat import Beat
+from .device_files import DeviceFiles
+from .driver import Driver
+from .gpu_rows import healthy, rows_of
+from .gpu_thread import GpuThread
+from .host import HostReader
+from .inventory import Inventory
+from .kernel_log import KernelLog
+from .own_cost import OwnCost
+from .processes import Names
+from .schedule import TICK_MS
+from .vendors import present
+
+
+class Composer:
+    """The sources of one sampler child. `root` is where /proc, /sys and /dev are looked for."""
+
+    def __init__(self, root: Path = Path("/"), tick_ms: float = TICK_MS) -> None:
+        self.root = root
+        self.own = OwnCost()
+        self.inventory = Inventory(root)
+        self.beat = Beat()
+        self.drivers = tuple(
+            Driver(vendor, self.beat, root, tick_ms, self.inventory.was_unloaded) for vendor in present(root)
+        )
+        self.names = Names()
+        self.files = DeviceFiles(root)
+        self.host = HostReader()
+        self.kernel_log = KernelLog()
+
+    def start(self) -> None:
+        """Begin with everything."""
+        self.inventory.start()
+        for driver in self.drivers:
+            driver.start()
+        self.host.start()
+        self.names.start()
+        self.files.start()
+        self.kernel_log.start()
+
+    # --- ticks ----------------------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Let every GPU take a tick."""
+        self.beat.give()
+
+    def gather(self, seconds: float) -> bool:
+        """Wait until every GPU that answers took it, at most so long."""
+        return self.beat.gather(seconds, late=frozenset(gpu.name for gpu in self._gpus() if gpu.is_late()))
+
+    def wait_for_gpus(self, seconds: float, *, patient: bool = False) -> None:
+        """Wait until every GPU was read once, or hangs, or its driver said why not; at most so long.
+
+        Who is not patient waits for no GPU that makes itself late.
+        """
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if all(driver.settled.is_set() or driver.hung_s() for driver in self.drivers) and all(
+                gpu.looked or (gpu.hung() if patient else gpu.is_late()) for gpu in self._gpus()
+            ):
+                return
+            time.sleep(0.002)
+
+    def wait_for_rest(self, seconds: float) -> None:
+        """Wait for what a single look wants beside the GPUs, at most so long."""
+        until = time.monotonic() + seconds
+        self.inventory.settled.wait(seconds)
+        self._processes(rows_of(self.drivers, self.inventory, time.monotonic()))
+        for driver in self.drivers:
+            driver.described.wait(max(0.0, until - time.monotonic()))
+        self.names.wait(max(0.0, until - time.monotonic()))
+        self.host.wait(max(0.0, until - time.monotonic()))
+
+    def reopen(self) -> str:
+        """Why a new process should take over, "" as long as this one is good."""
+        return next((why for driver in self.drivers if (why := driver.reopen())), "")
+
+    # --- the sample -----------------------------------------------------------------------------------------------
+
+    def compose(self) -> Sample:
+        """The newest of everything as one sample."""
+        gpus = rows_of(self.drivers, self.inventory, time.monotonic())
+        self.inventory.note(healthy(gpus))
+        main = self.drivers[0]
+        looks = [gpu.looked for gpu in self._gpus() if gpu.looked is not None]
+        return Sample(
+            t_ns=time.time_ns(),
+            m_ns=time.monotonic_ns(),
+            driver=main.version,
+            cuda=main.cuda,
+            driver_state=main.words(),
+            gpus=gpus,
+            processes=self._processes(gpus),
+            host=self.host.read(),
+            hardware=hardware.count(self.root),
+            kernel_module=hardware.kernel_module(self.root),
+            device_nodes=len(hardware.device_nodes(self.root / "dev")),
+            device_holders=self.files.found.cell(),
+            kernel_log=self.kernel_log.state,
+            events=self.kernel_log.take(),
+            topology=main.topology if len(main.topology) == len(gpus) else (),
+            cost_ms=round(sum(looked.cost_ms for looked in looks), 3),
+            self_percent=self.own.percent(),
+            backed_off=any(looked.backed_off for looked in looks),
+        )
+
+    def _gpus(self) -> tuple[GpuThread, ...]:
+        return tuple(gpu for driver in self.drivers for gpu in driver.gpus)
+
+    def _processes(self, rows: Sequence[GpuSample]) -> tuple[ProcessSample, ...]:
+        """Who is on the GPUs: as the driver lists them, and where it gives no answer, who has the device file open."""
+        found = [process for gpu in self._gpus() if gpu.looked for process in gpu.looked.processes]
+        dumb = [row for row in rows if row.state in ("hung", "lost")]
+        self.files.want(bool(dumb))
+        listed = {(process.gpu_uuid, process.pid) for process in found}
+        found += [p for row in dumb for p in self._holders(row) if (p.gpu_uuid, p.pid) not in listed]
+        self.names.want({process.pid for process in found})
+        return self.names.fill(tuple(found))
+
+    def _holders(self, row: GpuSample) -> tuple[ProcessSample, ...]:
+        minor = row.minor_number
+        pids = self.files.found.pids.get(minor, ()) if isinstance(minor, int) else ()
+        why = Absent(state=CellState(row.state), why="the driver does not say it; it has the GPU's device file open")
+        return tuple(ProcessSample(pid=pid, gpu_uuid=row.uuid, kind="holder", gpu_memory_bytes=why) for pid in pids)

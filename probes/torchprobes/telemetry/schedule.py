@@ -1,0 +1,132 @@
+"""When each reading of a GPU is asked: fast ones on every tick, slow ones spread so that no tick costs much.
+
+Pure bookkeeping over times that the caller gives, so that a minute can be played in a test. Each GPU has a schedule
+of its own; those of one node know of each other only by their seats, so that no two ask for the same at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Final, Protocol
+
+from .readings import ONCE
+
+TICK_MS: Final = 20.0
+"""What the calls of one tick may cost, all GPUs together; a GPU has its seat's share of it for slow readings."""
+
+GUESS_MS: Final = 1.0
+"""What a reading costs that was never asked."""
+
+RETRY_S: Final = 10.0
+"""When a reading that is asked once is asked again after a failure that may pass."""
+
+MOST_TIMES: Final = 10
+"""A slow driver is never asked less often than every so many ticks."""
+
+_NOW: Final = float("-inf")
+
+_GOLDEN: Final = 0.6180339887498949
+"""Multiples of it, modulo 1, lie as far from each other as they can, however many there are."""
+
+
+class Row(Protocol):
+    """What a schedule needs to know of a reading."""
+
+    @property
+    def name(self) -> str:
+        """What it is called, once in a schedule."""
+        ...
+
+    @property
+    def every_s(self) -> float:
+        """Seconds from one time to the next; 0 for every tick, ONCE for never again."""
+        ...
+
+
+class Schedule:
+    """Which rows of one GPU are due; `seat` is its place among `seats` GPUs. For one thread."""
+
+    def __init__(self, rows: Sequence[Row], seat: int = 0, seats: int = 1, tick_ms: float = TICK_MS) -> None:
+        self._fast = [row for row in rows if row.every_s == 0]
+        self._slow = _rotated([row for row in rows if row.every_s > 0], seat, seats)
+        self._order = {row.name: place for place, row in enumerate(self._slow)}
+        self._seat, self._seats = seat, max(1, seats)
+        self._share_ms = tick_ms / self._seats
+        self._due = {row.name: _NOW for row in self._slow}
+        self._cost_ms: dict[str, float] = {}
+        self._spent_ms = 0.0
+        self._ticks = 0
+
+    def tick(self, now_s: float) -> Iterator[Row]:
+        """The rows of the next tick, one by one; tell `done` of each before asking for the next.
+
+        Slow rows come as long as the GPU's share of the tick lasts, the most overdue first. One that costs more than
+        what is left of it has its turn in every `seats`-th tick, so that no two GPUs have an expensive one at once.
+        """
+        yield from tuple(self._fast)
+        turn = self._ticks % self._seats == self._seat
+        self._ticks += 1
+        self._spent_ms = 0.0
+        for row in self._overdue(now_s):
+            cost = self._cost_ms.get(row.name, min(GUESS_MS, self._share_ms))
+            over = self._spent_ms + cost > self._share_ms
+            if over and not turn:
+                continue
+            turn = turn and not over
+            yield row
+
+    def done(self, row: Row, now_s: float, cost_ms: float, *, failed: bool = False) -> None:
+        """A row was asked; it is due again after its time, one that is asked once only if it failed."""
+        self._spent_ms += cost_ms
+        if row.every_s == 0:
+            return
+        self._cost_ms[row.name] = max(cost_ms, 0.7 * self._cost_ms.get(row.name, 0.0))
+        if row.every_s == ONCE:
+            self._due[row.name] = now_s + (RETRY_S if failed else ONCE)
+        elif self._due[row.name] == _NOW:
+            self._due[row.name] = now_s + row.every_s * (0.5 + self._phase(row))
+        else:
+            late = now_s - self._due[row.name]
+            self._due[row.name] = now_s + row.every_s - late % row.every_s
+
+    def drop(self, row: Row) -> None:
+        """Never ask this row again."""
+        self._fast = [other for other in self._fast if other.name != row.name]
+        self._due[row.name] = ONCE
+
+    def all_due(self) -> None:
+        """Everything that is not asked once is due now: the GPU is back."""
+        self._due.update((row.name, _NOW) for row in self._slow if self._due[row.name] < ONCE)
+
+    def _overdue(self, now_s: float) -> list[Row]:
+        due = [row for row in self._slow if self._due[row.name] <= now_s]
+        return sorted(due, key=lambda row: (self._due[row.name], row.every_s != ONCE, self._order[row.name]))
+
+    def _phase(self, row: Row) -> float:
+        return (self._order[row.name] * self._seats + self._seat) * _GOLDEN % 1.0
+
+
+def _rotated(rows: list[Row], seat: int, seats: int) -> list[Row]:
+    """The same rows in another order for each seat, so that GPUs do not begin with the same one."""
+    start = len(rows) * seat // max(1, seats)
+    return rows[start:] + rows[:start]
+
+
+class BackOff:
+    """How often a driver is asked that is slow: the tick whose calls cost more than TICK_MS is taken less often.
+
+    It goes by the median of three ticks, so that one hiccup changes nothing and two quick ticks end it.
+    """
+
+    def __init__(self, limit_ms: float = TICK_MS) -> None:
+        self._limit_ms = limit_ms
+        self._costs: list[float] = []
+        self.times = 1
+        """Every so many ticks it is asked; 1 when it is quick."""
+
+    def add(self, cost_ms: float) -> None:
+        """What the calls of one tick cost."""
+        self._costs = [*self._costs[-2:], cost_ms]
+        usual = sorted(self._costs)[(len(self._costs) - 1) // 2] if len(self._costs) > 1 else 0.0
+        self.times = max(1, min(MOST_TIMES, math.ceil(usual / self._limit_ms)))
