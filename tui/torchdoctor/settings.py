@@ -29,8 +29,9 @@ class Settings:
     """What the person asked for, from every source, merged.
 
     `python` and `target` name the patient's interpreter or launcher prefix, `out` the place of runs; None means
-    that the search rules decide. `logs` is a folder or file to open on the Logs pane. `rate_hz` is how often
-    telemetry is sampled. `keys` maps ids of bindings to keys. `note` is one line for the person about a setting
+    that the search rules decide. `logs` is a folder or file to open on the Logs pane, `replay` a recording to play
+    in place of this node. `rate_hz` is how often telemetry is sampled. `keys` maps ids of bindings to keys,
+    `thresholds` names of limits of the health rules to numbers. `note` is one line for the person about a setting
     that could not be read.
     """
 
@@ -48,7 +49,9 @@ class Settings:
     as_root: bool = False
     force: bool = False
     logs: str | None = None
+    replay: str | None = None
     keys: Mapping[str, str] = field(default_factory=dict)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
 
 
@@ -102,6 +105,16 @@ def _keys(value: object) -> dict[str, str]:
     return {str(k): v for k, v in value.items()}
 
 
+def _thresholds(value: object) -> dict[str, float]:
+    if not isinstance(value, dict) or not all(_is_number(v) for v in value.values()):
+        raise ValueError("a table of name = number")
+    return {str(k): float(v) for k, v in value.items()}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e18
+
+
 @dataclass(frozen=True, slots=True)
 class _Row:
     """One setting: its field, its parser, and whether the environment and `config.toml` may give it."""
@@ -133,6 +146,7 @@ ROWS: Final = (
     _Row("read_only", _switch),
     _Row("as_root", _switch, config=False),
     _Row("keys", _keys, environment=False),
+    _Row("thresholds", _thresholds, environment=False),
 )
 
 

@@ -27,14 +27,16 @@ class Recorder(Sampler):
         super().__init__(rate_hz, command)
         self._store, self._lock = store, threading.Lock()
         self._open = True
+        self._noted = ""
 
     def take(self, line: bytes) -> bool:
         """Keep one line; what happened to the sampler since the one before is kept with it."""
         with self._lock:
             if not self._open:
                 return True
-            if self._words:
-                self._store.note(self._words)
+            if self._words != self._noted:
+                self._noted = self._words
+                self._store.note(self._words or "the sampler answers again")
             return self._store.add(line)
 
     def close(self, timeout_s: float = 2.0) -> bool:

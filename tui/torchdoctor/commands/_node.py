@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torchprobes.environment import describe_machine
@@ -24,18 +25,23 @@ class Node:
 
     @property
     def verdict(self) -> Verdict:
-        """`fail` with a critical finding, `degraded` with a warning, `unsure` where a GPU did not answer.
+        """What the findings come to."""
+        return verdict_of(self.sample, self.findings)
 
-        Without a GPU there is nothing to judge: `skip`.
-        """
-        severities = {finding.severity for finding in self.findings}
-        if Severity.CRITICAL in severities:
-            return Verdict.FAIL
-        if any(_silent(gpu) for gpu in self.sample.gpus):
-            return Verdict.UNSURE
-        if Severity.WARNING in severities:
-            return Verdict.DEGRADED
-        return Verdict.PASS if self.sample.gpus else Verdict.SKIP
+
+def verdict_of(sample: Sample, findings: Sequence[Finding]) -> Verdict:
+    """`fail` with a critical finding, `degraded` with a warning, `unsure` where a GPU did not answer.
+
+    Without a GPU there is nothing to judge: `skip`.
+    """
+    severities = {finding.severity for finding in findings}
+    if Severity.CRITICAL in severities:
+        return Verdict.FAIL
+    if any(_silent(gpu) for gpu in sample.gpus):
+        return Verdict.UNSURE
+    if Severity.WARNING in severities:
+        return Verdict.DEGRADED
+    return Verdict.PASS if sample.gpus else Verdict.SKIP
 
 
 def _silent(gpu: GpuSample) -> bool:

@@ -34,6 +34,13 @@ def say(text: str) -> None:
     say_bytes(text.encode(encoding, "backslashreplace"))
 
 
+def say_document(document: object) -> None:
+    """A document as indented JSON on stdout; as `say`."""
+    import msgspec
+
+    say_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+
+
 def say_bytes(data: bytes) -> None:
     """Bytes on stdout; as `say`."""
     try:

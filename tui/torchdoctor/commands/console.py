@@ -15,14 +15,13 @@ from torchdoctor.settings import Settings
 from ._options import settings_of
 
 
-def open_console(ctx: click.Context, logs: str | None = None) -> int:
+def open_console(ctx: click.Context, logs: str | None = None, replay: str | None = None) -> int:
     """Open the console and return its exit code; in a pipe or under TERM=dumb, print the status instead.
 
-    `logs` opens it on the Logs pane, on that folder or file.
+    `logs` opens it on the Logs pane, on that folder or file; `replay` plays a recording in it.
     """
-    if logs is not None:
-        ctx.ensure_object(dict)["logs"] = logs
-    if not _has_screen():
+    ctx.ensure_object(dict).update({"logs": logs, "replay": replay})
+    if not has_screen():
         return _without_screen(settings_of(ctx))
     _import_behind()
     settings = settings_of(ctx)
@@ -41,7 +40,8 @@ def _import_behind() -> None:
     threading.Thread(target=import_module, args=("torchdoctor.app",), daemon=True, name="import").start()
 
 
-def _has_screen() -> bool:
+def has_screen() -> bool:
+    """Whether the console can be shown: a terminal on all three streams, and one that can be drawn on."""
     streams = (sys.stdin, sys.stdout, sys.stderr)
     return all(stream.isatty() for stream in streams) and os.environ.get("TERM", "dumb") not in ("dumb", "")
 

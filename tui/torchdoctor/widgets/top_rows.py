@@ -30,7 +30,8 @@ def _identity(snapshot: Snapshot) -> Line:
         driver = join((f"driver {_cell(sample.driver)}", f"CUDA {_cell(sample.cuda)}"))
     elif sample is not None:
         driver = "no driver"
-    parts: list[Span] = [(" " + safe(host), "title")]
+    parts: list[Span] = [(" ", ""), ("REPLAY", "warn")] if snapshot.replay else []
+    parts.append((" " + safe(host), "title"))
     parts += [(" · " + driver, "")] if driver else []
     if target is None:
         return (*parts, (" · ", ""), (safe(snapshot.target_note), "dim"))
