@@ -27,9 +27,13 @@ from .vendors import present
 
 
 class Composer:
-    """The sources of one sampler child. `root` is where /proc, /sys and /dev are looked for."""
+    """The sources of one sampler child.
 
-    def __init__(self, root: Path = Path("/"), tick_ms: float = TICK_MS) -> None:
+    `root` is where /proc, /sys and /dev are looked for; `once` is for a single look, of everything at once.
+    """
+
+    def __init__(self, root: Path = Path("/"), *, once: bool = False) -> None:
+        tick_ms = float("inf") if once else TICK_MS
         self.root = root
         self.own = OwnCost()
         self.inventory = Inventory(root)

@@ -138,7 +138,7 @@ class Driver:
         """How the GPUs are connected, once all of them are known."""
         deadline = time.monotonic() + HUNG_S
         while any(gpu.looked is None for gpu in self.gpus) and time.monotonic() < deadline:
-            time.sleep(0.05)
+            time.sleep(0.005)
         devices = [gpu.device for gpu in self.gpus if gpu.device is not None]
         if len(devices) != len(self.gpus) or not devices:
             return

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import msgspec
 
 from ..samples import LANES, UNREAD, Absent, CellState, ProcessSample
-from .beat import Beat
+from .beat import Beat, Turn
 from .readings import ONCE, Device, Memory, ProcessReading, Reading, Vendor
 from .schedule import TICK_MS, BackOff, Schedule
 
@@ -60,6 +60,8 @@ class GpuThread:
         self._lists = {row.name: row for row in vendor.processes}
         self._back_off = BackOff(tick_ms)
         self._calling: tuple[str, float] | None = None
+        self._turn: Turn | None = None
+        self._paused_s = 0.0
         self._memory = Memory()
         self._cells: dict[str, Any] = {}
         self._read_at: dict[str, float] = {}
@@ -92,7 +94,9 @@ class GpuThread:
             seen = self._beat.take(self.name, seen)
             if self.looked is not None and seen % self._back_off.times:
                 continue
-            self.looked = self._tick(time.monotonic()) if self._open() else self.looked
+            with self._beat.turn() as self._turn:
+                if self._open():
+                    self.looked = self._tick(time.monotonic())
 
     def _open(self) -> bool:
         """Whether there is a handle; without one every cell says why."""
@@ -106,7 +110,7 @@ class GpuThread:
             cells = unread([cell for row in self._readings.values() for cell in row.cells], answer)
             self.looked = Looked(now, cells, state=_state({"opening it": answer}))
             return False
-        self.device = answer
+        self.device = replace(answer, pause=self._pause)
         return True
 
     def _tick(self, now: float) -> Looked:
@@ -171,7 +175,14 @@ class GpuThread:
             answer = self.vendor.absent(error)
         finally:
             self._calling = None
-        return answer, (time.monotonic() - began) * 1000
+        paused_s, self._paused_s = self._paused_s, 0.0
+        return answer, (time.monotonic() - began - paused_s) * 1000
+
+    def _pause(self, seconds: float) -> None:
+        began = time.monotonic()
+        if self._turn is not None:
+            self._turn.pause(seconds)
+        self._paused_s += time.monotonic() - began
 
     def _first_known(self, calls: Sequence[Callable[[Device], Any]], device: Any) -> Any:
         for call in calls[:-1]:

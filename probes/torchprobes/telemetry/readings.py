@@ -6,6 +6,7 @@ function are final for that GPU, everything else is asked again.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,6 +58,7 @@ class Device:
     """A device as its readings know it: the library's handle, and what names it whatever its index becomes.
 
     `notes` is what its calls keep from one time to the next, such as which link comes next. One thread uses it.
+    `pause` is how a call waits: time that is not the driver's, and in which other GPUs are read.
     """
 
     handle: Any
@@ -64,6 +66,7 @@ class Device:
     uuid: str
     bus_id: str
     notes: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    pause: Callable[[float], None] = field(default=time.sleep, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ def main(words: list[str]) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     options = Options.of(words)
     if options.once:
-        once(Composer(options.root, tick_ms=float("inf")))
+        once(Composer(options.root, once=True))
     run(Composer(options.root), options.period_s)
 
 

@@ -60,7 +60,7 @@ def _bytes_twice(device: Device) -> tuple[tuple[Cell, ...], tuple[Cell, ...], fl
     """Both counters, both again, and the seconds within which all of it happened."""
     before = time.monotonic()
     earlier = ask(device, _BYTES)
-    time.sleep(WINDOW_S)
+    device.pause(WINDOW_S)
     later = ask(device, _BYTES)
     return earlier, later, time.monotonic() - before
 
