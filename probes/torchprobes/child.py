@@ -25,6 +25,9 @@ State = Literal["waiting", "done", "hung", "failed"]
 INSPECTOR = Path(__file__).parent / "environment" / "inspector.py"
 """The file that the child runs; it knows the questions. Standard library only, so it starts without site-packages."""
 
+SAMPLER = Path(__file__).parent / "telemetry" / "sampler.py"
+"""The sampler child's file; it needs the site-packages of our own interpreter."""
+
 MAX_LINE_BYTES = 4 << 20
 MAX_LINES = 10_000
 
@@ -46,6 +49,14 @@ class Part:
     state: Literal["done", "hung", "failed"]
     value: Any = None
     cause: str = ""
+
+
+def sampler_command(rate_hz: float | None) -> tuple[str, ...]:
+    """How the sampler is started: for so many samples a second, or (None) for one sample of everything.
+
+    Isolated, so that nothing of the caller's environment is on its path.
+    """
+    return (sys.executable, "-I", "-B", str(SAMPLER), "--once" if rate_hz is None else str(1 / rate_hz))
 
 
 class Piped(subprocess.Popen[bytes]):

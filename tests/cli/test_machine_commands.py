@@ -11,7 +11,7 @@ import pytest
 from cli_process import torchdoctor
 
 from torchdoctor.cli import run
-from torchdoctor.commands import _node
+from torchdoctor.commands import _look, machine
 from torchprobes.model import Machine
 from torchprobes.samples import Absent, CellState, GpuSample, HostSample, ProcessSample, Sample
 
@@ -39,9 +39,9 @@ def sample(*gpus: GpuSample, state: str = "ok", **fields: Any) -> Sample:
 def seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Sample]:
     """The sample that the commands take: put one in."""
     box: list[Sample] = []
-    machine = Machine(host="node7", boot_id="", kernel="", arch="", os="", cpu="", cores=8, memory_bytes=1)
-    monkeypatch.setattr(_node, "take_sample", lambda _: box[0])
-    monkeypatch.setattr(_node, "describe_machine", lambda _: machine)
+    described = Machine(host="node7", boot_id="", kernel="", arch="", os="", cpu="", cores=8, memory_bytes=1)
+    monkeypatch.setattr(_look, "take_sample", lambda *_, **__: box[0])
+    monkeypatch.setattr(machine, "describe_machine", lambda _: described)
     monkeypatch.setenv("TORCHDOCTOR_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     return box

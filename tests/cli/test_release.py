@@ -14,10 +14,10 @@ from cli_process import torchdoctor, until
 
 from torchdoctor.cli import run
 from torchdoctor.commands import release
+from torchprobes.child import SAMPLER
 from torchprobes.rundir import start_ticks
 from torchprobes.telemetry import Sampler, holders, source
 from torchprobes.telemetry.holders import Holder
-from torchprobes.telemetry.source import SAMPLER
 
 
 @pytest.fixture

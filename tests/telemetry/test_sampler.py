@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from fake_driver import DEADLINE_S, FakeDriver, absent, is_ready, sample_where, sampling
 
+from torchprobes.child import SAMPLER
 from torchprobes.samples import CellState, GpuSample, Sample
 from torchprobes.telemetry import health, take_sample
-from torchprobes.telemetry.source import SAMPLER
 
 GIB = 1 << 30
 

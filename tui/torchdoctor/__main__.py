@@ -19,6 +19,9 @@ def main() -> None:
 
         sys.stdout.write(f"torchdoctor {__version__}\n")
         return
+    from torchdoctor import early
+
+    early.begin(sys.argv[1:])
     from torchdoctor.cli import run
 
     sys.exit(run(sys.argv[1:]))

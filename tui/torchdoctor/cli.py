@@ -15,25 +15,9 @@ import click
 
 from torchprobes.reports import exit_codes
 
+from .command_table import COMMANDS
 from .commands._options import settings_options
 from .commands._output import Undelivered, close_streams, note
-
-COMMANDS: Final[dict[str, tuple[str, str]]] = {
-    "status": ("machine", "Say in at most 24 plain lines how this node is."),
-    "check": ("check", "Run probes without a screen, and report."),
-    "list": ("catalogue", "Every probe: what it asks and what it needs."),
-    "explain": ("catalogue", "What a finding means and what to do; - reads a traceback."),
-    "gpus": ("machine", "One sample of every GPU, with findings."),
-    "snapshot": ("machine", "All passive evidence of this node; nothing is run on it."),
-    "record": ("record", "Record the telemetry into a file, or as a flight recorder."),
-    "replay": ("replay", "Play a recording in the console, or say what is in it."),
-    "diagnose": ("diagnose", "What the flight recorder saw at a time."),
-    "logs": ("logs", "Open the console on logs or a torch_compile_debug tree."),
-    "runs": ("runs", "The runs that are kept: list, prune, delete."),
-    "report": ("runs", "A stored run as a report: text, JSON or Markdown."),
-    "release": ("release", "Close every driver handle that torchdoctor holds."),
-}
-"""Name -> (module in `commands`, one line of help). The module has a click command of that name."""
 
 
 class Commands(click.Group):

@@ -14,6 +14,8 @@ from typing import Any, Final, Literal, get_args
 
 from torchprobes.model import Tier
 
+from .early import RATE_HZ
+
 Colour = Literal["auto", "none", "16", "256", "truecolor"]
 
 CONFIG_DEADLINE_S: Final = 1.0
@@ -40,7 +42,7 @@ class Settings:
     out: str | None = None
     device: str = "auto"
     tier: Tier = Tier.STANDARD
-    rate_hz: float = 1.0
+    rate_hz: float = RATE_HZ
     theme: str = ""
     colour: Colour = "auto"
     ascii: bool = False

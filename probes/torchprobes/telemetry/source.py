@@ -7,23 +7,19 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import IO
 
 import msgspec
 
-from ..child import Piped
+from ..child import Piped, sampler_command
 from ..samples import Absent, CellState, HostSample, Sample
 from . import hardware
 from .health import Health, judge
 from .history import History
 from .past import Past
-
-SAMPLER = Path(__file__).parent / "sampler.py"
 
 STRIKES = 3
 """After so many deaths in a row there is a banner instead of another start."""
@@ -61,7 +57,7 @@ class Sampler:
         self.history = History(rate_hz)
         self._decoder = msgspec.json.Decoder(Sample)
         self._first_child: FirstChild = first_child
-        self._command = command or (sys.executable, "-I", "-B", str(SAMPLER), str(1 / rate_hz))
+        self._command = command or sampler_command(rate_hz)
         self.past = Past()
         self._latest: tuple[int, Sample | None, Health] = (0, None, Health())
         self._heard = time.monotonic()
@@ -175,7 +171,7 @@ def take_sample(
 
     `first_child` is a child of the same command that somebody started already.
     """
-    look = _OneLook(command or (sys.executable, "-I", "-B", str(SAMPLER), "--once"), first_child)
+    look = _OneLook(command or sampler_command(None), first_child)
     look.ended.wait(deadline_s)
     look.kill()
     found = look.found or f"hung: the sampler gave no answer in {deadline_s:g} s"

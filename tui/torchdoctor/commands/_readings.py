@@ -61,6 +61,16 @@ def _process(process: ProcessSample) -> str:
     return f"{job}pid {process.pid}  {used}  {cell_text(process.user)}  {cell_text(process.command)}"
 
 
+def topology_lines(sample: Sample) -> Iterator[str]:
+    """How the GPUs are connected, a row a GPU; nothing where it is not known."""
+    if not sample.topology:
+        return
+    names = [f"gpu {gpu.index}" for gpu in sample.gpus]
+    yield "topology  " + "".join(f"{name:>7}" for name in names)
+    for name, row in zip(names, sample.topology, strict=False):
+        yield f"{name:10}" + "".join(f"{cell:>7}" for cell in row)
+
+
 def event_line(event: KernelEvent, sample: Sample | None, width: int) -> str:
     """One event: when, what, on which GPU, whose."""
     gpus = sample.gpus if sample is not None else ()

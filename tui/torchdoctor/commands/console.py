@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gc
-import os
-import sys
 import threading
 from importlib import import_module
 
 import click
 
+from torchdoctor.early import has_screen
 from torchdoctor.settings import Settings
 
 from ._options import settings_of
@@ -38,12 +37,6 @@ def _import_behind() -> None:
     """
     gc.disable()
     threading.Thread(target=import_module, args=("torchdoctor.app",), daemon=True, name="import").start()
-
-
-def has_screen() -> bool:
-    """Whether the console can be shown: a terminal on all three streams, and one that can be drawn on."""
-    streams = (sys.stdin, sys.stdout, sys.stderr)
-    return all(stream.isatty() for stream in streams) and os.environ.get("TERM", "dumb") not in ("dumb", "")
 
 
 def _without_screen(settings: Settings) -> int:

@@ -17,7 +17,7 @@ from torchprobes.telemetry.account import Account, Change, give_account
 from torchprobes.telemetry.recording import RecordingError
 
 from ._flight import find_folder
-from ._node import verdict_of
+from ._look import verdict_of
 from ._options import settings_of, settings_options
 from ._output import say, say_document
 from ._readings import event_line, gpu_lines, past_of, process_lines

@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 import msgspec
 
+from torchdoctor.early import has_screen
 from torchprobes.model import SCHEMA
 from torchprobes.reports import exit_codes
 from torchprobes.reports.text import mask, plain
@@ -17,13 +18,13 @@ from torchprobes.telemetry.recording import RecordingError
 from torchprobes.telemetry.timeline import Timeline, open_timeline
 
 from ._flight import find_folder
-from ._node import verdict_of
+from ._look import verdict_of
 from ._options import json_flag, settings_of, settings_options
 from ._output import say, say_document
 from ._readings import event_line, gpu_lines, past_of, process_lines
 from ._table import finding_lines
 from ._when import local, moment_ns, span_words
-from .console import has_screen, open_console
+from .console import open_console
 from .runs import terminal_width
 
 DEMO: Final = Path(__file__).parents[1] / "data" / "demo.jsonl.gz"

@@ -1,25 +1,26 @@
-"""This node as it is now: its identity, one sample, and the findings of the health rules. Nothing is run on it."""
+"""One look at the GPUs: a sample, and what the rules of health say of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from torchprobes.environment import describe_machine
-from torchprobes.model import Finding, Machine, Severity, Verdict
+from torchdoctor import early
+from torchprobes.model import Finding, Severity, Verdict
 from torchprobes.samples import Absent, CellState, GpuSample, Sample
 from torchprobes.telemetry import health, take_sample
+from torchprobes.telemetry.past import Past
 
-SAMPLE_DEADLINE_S = 8.0
-MACHINE_DEADLINE_S = 5.0
+DEADLINE_S = 8.0
+"""For a sampler that does not even start; a driver that hangs is told by the sampler after 2.5 s."""
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
-    """One look at a node. `line` says in words what was found and how much could be read."""
+class Look:
+    """What was seen. `line` says in words what was found and how much could be read."""
 
-    machine: Machine
     sample: Sample
+    past: Past
     findings: tuple[Finding, ...]
     line: str
 
@@ -27,6 +28,14 @@ class Node:
     def verdict(self) -> Verdict:
         """What the findings come to."""
         return verdict_of(self.sample, self.findings)
+
+
+def look(thresholds: Mapping[str, float]) -> Look:
+    """Look once; what does not answer within its deadline is in the sample as hung."""
+    sample, past = take_sample(DEADLINE_S, first_child=early.take(None)), Past()
+    past.add(sample)
+    judged = health.judge(sample, past)
+    return Look(sample, past, judged.findings, judged.line)
 
 
 def verdict_of(sample: Sample, findings: Sequence[Finding]) -> Verdict:
@@ -37,26 +46,14 @@ def verdict_of(sample: Sample, findings: Sequence[Finding]) -> Verdict:
     severities = {finding.severity for finding in findings}
     if Severity.CRITICAL in severities:
         return Verdict.FAIL
-    if any(_silent(gpu) for gpu in sample.gpus):
+    if any(_is_silent(gpu) for gpu in sample.gpus):
         return Verdict.UNSURE
     if Severity.WARNING in severities:
         return Verdict.DEGRADED
     return Verdict.PASS if sample.gpus else Verdict.SKIP
 
 
-def _silent(gpu: GpuSample) -> bool:
+def _is_silent(gpu: GpuSample) -> bool:
     """Whether even utilisation and memory of a GPU could not be read for another reason than "not supported"."""
     cells = (gpu.utilization_percent, gpu.memory_used_bytes)
     return all(isinstance(cell, Absent) and cell.state is not CellState.NOT_SUPPORTED for cell in cells)
-
-
-def look() -> Node:
-    """Look once; what does not answer within its deadline is in the sample as hung."""
-    sample = take_sample(SAMPLE_DEADLINE_S)
-    judged = health.judge(sample)
-    return Node(
-        machine=describe_machine(MACHINE_DEADLINE_S),
-        sample=sample,
-        findings=judged.findings,
-        line=judged.line,
-    )
