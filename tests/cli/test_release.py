@@ -83,17 +83,41 @@ def test_release_ends_it_says_so_and_touches_nobody_else(
     assert bystander.poll() is None
 
 
+@pytest.fixture
+def deaf(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """What looks like a sampler and does not end, as one in a driver call that cannot be interrupted."""
+    file = tmp_path / "torchprobes" / "telemetry" / "sampler.py"
+    file.parent.mkdir(parents=True)
+    file.write_text("import signal, time\nsignal.signal(15, signal.SIG_IGN)\nprint(flush=True)\ntime.sleep(600)\n")
+    process = subprocess.Popen([sys.executable, "-I", "-B", str(file)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    yield process
+    process.kill()
+    process.wait()
+
+
 @pytest.mark.usefixtures("own_samplers")
-def test_one_that_does_not_end_is_told_and_4(
-    sampler: subprocess.Popen[bytes], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_one_that_does_not_end_is_told_and_4_and_the_others_end_all_the_same(
+    deaf: subprocess.Popen[bytes],
+    sampler: subprocess.Popen[bytes],
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(release, "DEADLINE_S", 0.0)
-    sampler.send_signal(signal.SIGSTOP)  # it cannot end, as in a driver call
-    try:
-        assert run(["release"]) == 4
-        assert "NOT closed" in capfd.readouterr().out
-    finally:
-        sampler.send_signal(signal.SIGCONT)
+    monkeypatch.setattr(release, "DEADLINE_S", 0.2)
+    assert run(["release"]) == 4
+    lines = capfd.readouterr().out.splitlines()
+    assert any(f"sampler {deaf.pid} " in line and "NOT closed" in line for line in lines)
+    assert f"sampler {sampler.pid} of process {os.getpid()}: closed" in lines
+    assert lines[-1] == "1 driver handles closed, 1 left"
+    assert deaf.poll() is None
+
+
+@pytest.mark.usefixtures("own_samplers")
+def test_one_that_was_stopped_ends_too(sampler: subprocess.Popen[bytes]) -> None:
+    sampler.send_signal(signal.SIGSTOP)
+    assert run(["release"]) == 0
+    assert sampler.wait(10) == -15
 
 
 def test_read_only_ends_nothing(sampler: subprocess.Popen[bytes], tmp_path: Path) -> None:
@@ -103,7 +127,7 @@ def test_read_only_ends_nothing(sampler: subprocess.Popen[bytes], tmp_path: Path
 
 
 def test_a_number_that_was_used_again_is_not_hit(bystander: subprocess.Popen[bytes]) -> None:
-    assert holders.close(Holder(pid=bystander.pid, start_ticks=1, parent=1), 5) == ""
+    assert holders.close([Holder(pid=bystander.pid, start_ticks=1, parent=1)], 5) == ("",)
     assert bystander.poll() is None
 
 
@@ -111,7 +135,7 @@ def test_one_that_is_gone_counts_as_closed(sampler: subprocess.Popen[bytes]) -> 
     found = holder_of(sampler)
     sampler.kill()
     sampler.wait()
-    assert holders.close(found, 5) == ""
+    assert holders.close([found], 5) == ("",)
 
 
 def test_without_proc_there_are_none(tmp_path: Path) -> None:

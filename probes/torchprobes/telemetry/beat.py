@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-
 TURN_S: Final = 0.05
 """So long one waits for its turn before it goes beside the one that has it."""
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import select
 import signal
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..model import Frozen
@@ -54,23 +56,51 @@ def _is_sampler(command_line: bytes) -> bool:
     return len(words) > 3 and words[1:3] == _OPTIONS and tuple(words[3].split(b"/")[-3:]) == _FILE
 
 
-def close(holder: Holder, deadline_s: float) -> str:
-    """Ask a sampler to end (SIGTERM) and wait for that; "" if it did, else why not, in words."""
+def close(holders: Sequence[Holder], deadline_s: float) -> tuple[str, ...]:
+    """Ask samplers to end (SIGTERM), all at once, and wait for that, `deadline_s` seconds for all of them together.
+
+    For each "" if it ended, else why not, in words.
+    """
+    until = time.monotonic() + deadline_s
+    asked = [_ask_to_end(holder) for holder in holders]
+    return tuple(_awaited(one, until) if isinstance(one, int) else one for one in asked)
+
+
+def _ask_to_end(holder: Holder) -> int | str:
+    """A pidfd of one that was asked, or why that could not be done, "" if it is gone already."""
     try:
         handle = os.pidfd_open(holder.pid)
     except ProcessLookupError:
         return ""
     except (AttributeError, OSError) as error:
-        return f"it cannot be reached safely: {error}"
+        return f"it cannot be reached without the risk of hitting another process: {error}"
+    cause = _signal(handle, holder)
+    if cause is None:
+        return handle
+    os.close(handle)
+    return cause
+
+
+def _signal(handle: int, holder: Holder) -> str | None:
+    """Why it was not signalled, "" if it has ended, None if it was. One that was stopped must go on to end."""
     try:
         if start_ticks(holder.pid) != holder.start_ticks:
             return ""  # it ended, and its number belongs to somebody else now
         signal.pidfd_send_signal(handle, signal.SIGTERM)
-        ended, _, _ = select.select([handle], [], [], deadline_s)
+        signal.pidfd_send_signal(handle, signal.SIGCONT)
     except ProcessLookupError:
         return ""
     except OSError as error:
         return str(error.strerror)
+    return None
+
+
+def _awaited(handle: int, until: float) -> str:
+    began = time.monotonic()
+    try:
+        ended, _, _ = select.select([handle], [], [], max(0.0, until - began))
+    except OSError as error:
+        return str(error.strerror)
     finally:
         os.close(handle)
-    return "" if ended else f"it has not ended in {deadline_s:g} s: it sits in a driver call that cannot be interrupted"
+    return "" if ended else "it has not ended in time: it sits in a driver call that cannot be interrupted"

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
-from typing import IO
+from typing import IO, NamedTuple
 
 import msgspec
 
@@ -20,6 +20,7 @@ from . import hardware
 from .health import Health, judge
 from .history import History
 from .past import Past
+from .reload import EXIT_REOPEN
 
 STRIKES = 3
 """After so many deaths in a row there is a banner instead of another start."""
@@ -28,7 +29,10 @@ RESTART_S = 1.0
 SOUND = 10
 """Samples after which a child counts as sound, and earlier deaths are forgotten."""
 
-RELEASED = signal.SIGTERM.name
+REOPEN_S = 2.0
+"""A child that asks for a successor gets it at once, but not more often than this."""
+
+RELEASED = -signal.SIGTERM
 """How a child ends that `release` asked to let go of the driver: it gets no successor."""
 
 STALE_S = 5.0
@@ -37,6 +41,14 @@ MAX_LINE_BYTES = 4 << 20
 
 FirstChild = Callable[[], "subprocess.Popen[bytes] | None"]
 """A child that was started before there was anybody to read it, or None. It is asked for in a thread and may wait."""
+
+
+class _Life(NamedTuple):
+    """What came of one child: how many samples it gave, its exit code if it was started, and why it ended."""
+
+    heard: int
+    code: int | None
+    cause: str
 
 
 class Sampler:
@@ -96,35 +108,40 @@ class Sampler:
     def _run(self) -> None:
         strikes = 0
         while not self._stopped.is_set():
-            heard, cause = self._one_life()
+            began = time.monotonic()
+            life = self._one_life()
             if self._stopped.is_set():
                 return
-            if cause == RELEASED:
+            if life.code == RELEASED:
                 self._words = "released: `torchdoctor release` closed the driver; open the console anew for telemetry"
                 return
-            strikes = 1 if heard >= SOUND else strikes + 1
+            if life.code == EXIT_REOPEN:
+                self._words = "the driver was exchanged: the sampler opens it anew"
+                self._stopped.wait(began + REOPEN_S - time.monotonic())
+                continue
+            strikes = 1 if life.heard >= SOUND else strikes + 1
             if strikes >= self.strikes:
-                self._words = f"no telemetry: the sampler died {strikes} times ({cause})"
+                self._words = f"no telemetry: the sampler died {strikes} times ({life.cause})"
                 return
-            self._words = f"the sampler died ({cause}) and is started again"
+            self._words = f"the sampler died ({life.cause}) and is started again"
             self._stopped.wait(RESTART_S)
 
-    def _one_life(self) -> tuple[int, str]:
-        """Start a child and read it to its end: how many samples it gave, and its last words or its exit."""
+    def _one_life(self) -> _Life:
+        """Start a child and read it to its end."""
         try:
             process = self._first_child() or Piped(list(self._command))
         except OSError as error:
-            return 0, f"cannot start it: {error.strerror}"
+            return _Life(0, None, f"cannot start it: {error.strerror}")
         self._process, self._first_child = process, lambda: None
         if self._stopped.is_set():  # stop() came before there was a child
             self.stop()
         if process.stdout is None:
-            return 0, "it has no pipe"
-        count, noise = self._read(process.stdout)
+            return _Life(0, None, "it has no pipe")
+        heard, noise = self._read(process.stdout)
         # Its successor must not pile up behind it in the driver: as long as it cannot die, there is no other.
         while (code := _exit_code(process)) is None:
             self._words = "the sampler sits in a driver call that cannot be interrupted"
-        return count, noise or _how_it_ended(code)
+        return _Life(heard, code, _cause(code, noise))
 
     def _read(self, pipe: IO[bytes]) -> tuple[int, str]:
         count, noise = 0, ""
@@ -155,13 +172,15 @@ def _exit_code(process: subprocess.Popen[bytes]) -> int | None:
     return None
 
 
-def _how_it_ended(code: int) -> str:
+def _cause(code: int, noise: str) -> str:
+    """Why a child ended: the signal that killed it before its last words, and those before its exit code."""
     if code >= 0:
-        return f"exit {code}"
+        return noise or f"exit {code}"
     try:
-        return signal.Signals(-code).name
+        name = signal.Signals(-code).name
     except ValueError:
-        return f"signal {-code}"
+        name = f"signal {-code}"
+    return f"{name}: {noise}" if noise else name
 
 
 def take_sample(
@@ -201,7 +220,7 @@ class _OneLook:
             if self._late:
                 process.kill()
             found, noise = _first_sample(process.stdout) if process.stdout else (None, "it has no pipe")
-            self.found = found or f"the sampler died: {noise or _how_it_ended(process.wait())}"
+            self.found = found or f"the sampler died: {_cause(process.wait(), noise)}"
             self.ended.set()
             process.wait()
         except OSError as error:

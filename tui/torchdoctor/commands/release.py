@@ -15,7 +15,8 @@ from ._options import refuse_if_read_only, settings_of, settings_options
 from ._output import say
 from .runs import place_of
 
-DEADLINE_S = 3.0
+DEADLINE_S = 1.0
+"""Within this all of them have ended; what has not, sits in the kernel."""
 
 
 @click.command("release")
@@ -31,8 +32,7 @@ def release_(ctx: click.Context) -> int:
     refuse_if_read_only(settings, "release ends samplers")
     stuck = 0
     found = holders.find()
-    for holder in found:
-        cause = holders.close(holder, DEADLINE_S)
+    for holder, cause in zip(found, holders.close(found, DEADLINE_S), strict=True):
         stuck += bool(cause)
         words = f"NOT closed: {cause}" if cause else "closed"
         say(f"sampler {holder.pid} of process {holder.parent}: {plain(words)}\n")
