@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from fake_driver import FakeDriver
+from nvml_in_process import Nvml
 
 SOURCE = Path(__file__).parent / "fake_nvml.c"
 
@@ -43,3 +44,15 @@ def driver(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fa
 def old_driver(old_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDriver:
     """The same of a driver before R525."""
     return FakeDriver(old_library, tmp_path / "calls", monkeypatch)
+
+
+@pytest.fixture
+def nvml(library: Path, monkeypatch: pytest.MonkeyPatch) -> Nvml:
+    """The fake library within this process, opened: for tests of what is asked and what is made of it."""
+    return Nvml(library, monkeypatch)
+
+
+@pytest.fixture
+def old_nvml(old_library: Path, monkeypatch: pytest.MonkeyPatch) -> Nvml:
+    """The same of a driver before R525."""
+    return Nvml(old_library, monkeypatch)

@@ -234,7 +234,7 @@ _FABRIC_CELLS: Final = ("fabric_state", "fabric_status", "fabric_clique", "fabri
 # --- rows -----------------------------------------------------------------------------------------------------
 
 COUNTERS: Final[tuple[Reading, ...]] = (
-    Reading("NVLink bytes", 10.0, (_moved,), ("nvlink_rx_bytes_per_s", "nvlink_tx_bytes_per_s"), _rates),
+    Reading("NVLink bytes", 15.0, (_moved,), ("nvlink_rx_bytes_per_s", "nvlink_tx_bytes_per_s"), _rates),
 )
 
 HEALTH: Final[tuple[Reading, ...]] = (
@@ -252,7 +252,7 @@ HEALTH: Final[tuple[Reading, ...]] = (
     Reading("NVLink", 60.0, (_look,), ("nvlinks", "nvlinks_active", "nvlink_speed_mbytes_per_s", "links"), _links),
     Reading(
         "NVLink errors",
-        15.0,
+        20.0,
         (_errors,),
         ("nvlink_replay_errors", "nvlink_recovery_errors", "nvlink_crc_errors"),
         _error_sums,

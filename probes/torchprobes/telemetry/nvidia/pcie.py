@@ -105,10 +105,10 @@ def _aer_total(path: Path) -> Cell:
 _AER: Final = ("correctable", "nonfatal", "fatal")
 
 COUNTERS: Final[tuple[Reading, ...]] = (
-    one("pcie_generation", 10.0, call("nvmlDeviceGetCurrPcieLinkGeneration")),
+    one("pcie_generation", 15.0, call("nvmlDeviceGetCurrPcieLinkGeneration")),
     one("pcie_width", 30.0, call("nvmlDeviceGetCurrPcieLinkWidth")),
-    one("pcie_replays", 15.0, first_known(lambda d: batch(94)(d)[0], call("nvmlDeviceGetPcieReplayCounter"))),
-    Reading("PCIe bytes", 15.0, (_bytes_twice,), ("pcie_rx_bytes_per_s", "pcie_tx_bytes_per_s"), _rates),
+    one("pcie_replays", 20.0, first_known(lambda d: batch(94)(d)[0], call("nvmlDeviceGetPcieReplayCounter"))),
+    Reading("PCIe bytes", 20.0, (_bytes_twice,), ("pcie_rx_bytes_per_s", "pcie_tx_bytes_per_s"), _rates),
 )
 
 HEALTH: Final[tuple[Reading, ...]] = (

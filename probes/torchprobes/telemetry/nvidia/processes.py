@@ -140,7 +140,7 @@ def _row(kind: str, function: str, every_s: float) -> ProcessReading:
 
 PROCESSES: Final[tuple[ProcessReading, ...]] = (
     _row("compute", "nvmlDeviceGetComputeRunningProcesses", 2.0),
-    _row("graphics", "nvmlDeviceGetGraphicsRunningProcesses", 15.0),
-    _row("mps", "nvmlDeviceGetMPSComputeRunningProcesses", 15.0),
+    _row("graphics", "nvmlDeviceGetGraphicsRunningProcesses", 20.0),
+    _row("mps", "nvmlDeviceGetMPSComputeRunningProcesses", 20.0),
     ProcessReading("use of each", 5.0, (_measure,), _uses, lists=False),
 )
