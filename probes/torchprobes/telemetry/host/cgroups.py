@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from ...samples import Cell
-from .cpu import pressure
+from .cpu import some_pressure
 from .files import Roots, number, pairs, text, whole, words
 
 MAX_LEVELS: Final = 16
@@ -135,6 +135,6 @@ def _no_pressure(_folder: str) -> Cell:
 
 
 V2: Final = Version(
-    _quota_v2, _use_v2, _oom_kills("memory.events"), lambda folder: pressure(f"{folder}/cpu.pressure", "some")
+    _quota_v2, _use_v2, _oom_kills("memory.events"), lambda folder: some_pressure(f"{folder}/cpu.pressure")
 )
 V1: Final = Version(_quota_v1, _use_v1, _oom_kills("memory.oom_control"), _no_pressure)

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from ...samples import UNREAD, Cell
-from .files import Cells, Roots, Unexpected, text, whole, words
+from .files import PIECE_BYTES, Cells, Kept, Roots, Unexpected, all_or_why, text, whole
 from .rates import BACKWARDS, MIN_S
 
-STAT_BYTES: Final = 1 << 18
-"""Enough for the lines of 2,000 cores; the interrupts after them are not needed."""
+LINE_BYTES: Final = 160
+"""No line of a core in /proc/stat is longer; the interrupts after them are not needed."""
 
-PRESSURES: Final = (
-    ("cpu", "some", "cpu_pressure_percent"),
-    ("memory", "some", "memory_pressure_percent"),
-    ("memory", "full", "memory_full_pressure_percent"),
-    ("io", "some", "io_pressure_percent"),
-    ("io", "full", "io_full_pressure_percent"),
-)
-"""File in /proc/pressure, its line, the cell (Documentation/accounting/psi.rst)."""
+PRESSURES: Final = {
+    "cpu": {"cpu_pressure_percent": "some"},
+    "memory": {"memory_pressure_percent": "some", "memory_full_pressure_percent": "full"},
+    "io": {"io_pressure_percent": "some", "io_full_pressure_percent": "full"},
+}
+"""File in /proc/pressure -> cell -> its line (Documentation/accounting/psi.rst)."""
 
 
 def allowed_cores() -> frozenset[int]:
@@ -46,7 +45,7 @@ class CpuUse:
     """Busy time of the allowed cores between two readings, in percent; stolen time is busy, waiting for I/O is idle."""
 
     def __init__(self, roots: Roots, allowed: Callable[[], frozenset[int]], online: int) -> None:
-        self._path = f"{roots.proc}/stat"
+        self._file = Kept(f"{roots.proc}/stat")
         self._allowed = allowed
         self._online = online
         self._last: tuple[float, int, int] | None = None
@@ -71,16 +70,13 @@ class CpuUse:
 
     def _times(self) -> tuple[int, int]:
         """Ticks busy and in all, summed over the allowed cores since boot (proc_stat(5))."""
-        content = text(self._path, STAT_BYTES)
         allowed = self._allowed()
-        chosen: list[str] = []
-        if len(allowed) < self._online:
-            heads = {f"cpu{core}" for core in allowed}
-            lines = content[: content.find("\nintr")].splitlines()
-            chosen = [line for line in lines if line.partition(" ")[0] in heads]
+        heads = {f"cpu{core}" for core in allowed} if len(allowed) < self._online else set()
+        content = self._file.text(LINE_BYTES * (self._online + 1 if heads else 1))
+        chosen = [line for line in content.splitlines() if line.partition(" ")[0] in heads]
         # A container's own /proc/stat (lxcfs) numbers its cores anew: then the sum over them is what is meant.
         chosen = chosen or [content.partition("\n")[0]]
-        return _sums(chosen, self._path)
+        return _sums(chosen, self._file.path)
 
 
 def _sums(lines: Iterable[str], path: str) -> tuple[int, int]:
@@ -94,28 +90,61 @@ def _sums(lines: Iterable[str], path: str) -> tuple[int, int]:
     return busy, total
 
 
-def load(roots: Roots) -> Cells:
+class Load:
     """Load over a minute, and threads on the machine (proc_loadavg(5))."""
-    path = f"{roots.proc}/loadavg"
-    parts = words(path).split()
-    if len(parts) < 4:
-        raise Unexpected(f"{path} says {' '.join(parts)[:40]!r}")
-    return {"load_1m": _decimal(parts[0], path), "tasks": whole(parts[3].partition("/")[2], path)}
+
+    def __init__(self, roots: Roots) -> None:
+        self._file = Kept(f"{roots.proc}/loadavg")
+
+    def read(self) -> Cells:
+        """The cells `load_1m` and `tasks`."""
+        said = self._file.text()
+        parts = said.split()
+        if len(parts) < 4:
+            raise Unexpected(f"{self._file.path} says {said[:40]!r}")
+        tasks = whole(parts[3].partition("/")[2], self._file.path)
+        return {"load_1m": _decimal(parts[0], self._file.path), "tasks": tasks}
 
 
-def uptime(roots: Roots) -> Cells:
+class Uptime:
     """Seconds since boot."""
-    path = f"{roots.proc}/uptime"
-    return {"uptime_s": _decimal(words(path).partition(" ")[0], path)}
+
+    def __init__(self, roots: Roots) -> None:
+        self._file = Kept(f"{roots.proc}/uptime")
+
+    def read(self) -> Cells:
+        """The cell `uptime_s`."""
+        return {"uptime_s": _decimal(self._file.text().partition(" ")[0], self._file.path)}
 
 
-def pressure(path: str, line: str) -> Cell:
-    """Share of the last ten seconds in percent, of the line `some` or `full` of a pressure file."""
-    for found in text(path, 4096).splitlines():
-        head, _, rest = found.partition(" avg10=")
-        if head == line:
-            return _decimal(rest.partition(" ")[0], path)
-    raise Unexpected(f"{path} has no line {line}")
+class Pressures:
+    """Share of the last ten seconds in which tasks waited for cores, memory and disks, in percent."""
+
+    def __init__(self, roots: Roots) -> None:
+        self._files = [(Kept(f"{roots.proc}/pressure/{file}"), lines) for file, lines in PRESSURES.items()]
+
+    def read(self) -> Cells:
+        """The cells of PRESSURES."""
+        found: dict[str, Cell] = {}
+        for file, lines in self._files:
+            found.update(all_or_why(lines, functools.partial(_pressure, file, lines)))
+        return found
+
+
+def some_pressure(path: str) -> Cell:
+    """The same of the file of a control group, for some of its tasks."""
+    return _tens(text(path, PIECE_BYTES), {"": "some"}, path)[""]
+
+
+def _pressure(file: Kept, lines: Mapping[str, str]) -> Cells:
+    return _tens(file.text(), lines, file.path)
+
+
+def _tens(content: str, lines: Mapping[str, str], path: str) -> Cells:
+    """Cell -> avg10 of its line."""
+    said = [line.partition(" avg10=") for line in content.splitlines()]
+    tens = {head: rest.partition(" ")[0] for head, _, rest in said}
+    return {cell: _decimal(tens.get(line, ""), path) for cell, line in lines.items()}
 
 
 def _decimal(word: str, path: str) -> float:

@@ -22,6 +22,9 @@ PATIENCE_S: Final = 1.0
 HUNG_S: Final = 3.0
 """After so long without an answer a reading is told as hung."""
 
+SLACK_S: Final = 0.05
+"""A reading may come so much early: a tick that is a little early must not put it off to the next."""
+
 WORTH: Final = 1000.0
 """A reading rests for so many times the CPU time that it cost: none takes more than a thousandth of a core. On a node
 of two cores that changes nothing, on one of 256 with 20,000 tasks it does."""
@@ -41,7 +44,7 @@ class Reading(Generic[T]):
 
     def is_due(self, now: float) -> bool:
         """Whether it is time, and nobody is at it."""
-        return self.began is None and now >= self.due
+        return self.began is None and now >= self.due - SLACK_S
 
     def take(self) -> None:
         """Read it now, on this thread."""

@@ -6,24 +6,29 @@ import os
 from typing import Final
 
 from ...samples import Absent, Cell, CellState
-from .files import Cells, Roots, Unexpected, pairs, text, whole
+from .files import Cells, Kept, Roots, Unexpected, pairs, text, whole
 
 _MEMINFO: Final = ("MemTotal", "MemAvailable", "SwapTotal", "SwapFree")
 _HEAD_BYTES: Final = 1024
 """Where those four stand (since Linux 3.14); the rest of the file is longer."""
 
 
-def memory(roots: Roots) -> Cells:
+class Memory:
     """Memory that cannot be had without swapping, and swap (proc_meminfo(5))."""
-    path = f"{roots.proc}/meminfo"
-    found = pairs(text(path, _HEAD_BYTES))
-    total, available, swap, swap_free = (_kib(found, name, path) for name in _MEMINFO)
-    return {
-        "memory_total_bytes": total,
-        "memory_used_bytes": _less(total, available),
-        "swap_total_bytes": swap,
-        "swap_used_bytes": _less(swap, swap_free),
-    }
+
+    def __init__(self, roots: Roots) -> None:
+        self._file = Kept(f"{roots.proc}/meminfo")
+
+    def read(self) -> Cells:
+        """The cells of memory and swap."""
+        found = pairs(self._file.text(_HEAD_BYTES))
+        total, available, swap, swap_free = (_kib(found, name, self._file.path) for name in _MEMINFO)
+        return {
+            "memory_total_bytes": total,
+            "memory_used_bytes": _less(total, available),
+            "swap_total_bytes": swap,
+            "swap_used_bytes": _less(swap, swap_free),
+        }
 
 
 def _kib(found: dict[str, str], name: str, path: str) -> Cell:

@@ -12,7 +12,7 @@ from ...samples import Absent, CellState, HostSample
 from . import cpu, kernel, limits, memory, tasks
 from .disks import places, rows
 from .errands import Errands, Reading
-from .files import Cells, Roots, all_or_why, cell
+from .files import Cells, Roots, all_or_why
 from .groups import Group, Groups
 from .network import Network
 from .ports import Ports
@@ -31,16 +31,16 @@ class Source(NamedTuple):
 
 def sources(roots: Roots, environ: Mapping[str, str], use: Callable[[], Cells]) -> tuple[Source, ...]:
     """Every cell of the host and its source; those that block come in the order in which they are first read."""
-    pressures = tuple(name for _, _, name in cpu.PRESSURES)
+    pressures = tuple(name for lines in cpu.PRESSURES.values() for name in lines)
     memory_cells = ("memory_used_bytes", "memory_total_bytes", "swap_used_bytes", "swap_total_bytes")
     with_roots = functools.partial
     return (
-        Source(("cpu_percent",), 0.0, False, use),
-        Source(memory_cells, 0.0, False, with_roots(memory.memory, roots)),
-        Source(("load_1m", "tasks"), 1.0, False, with_roots(cpu.load, roots)),
-        Source(("uptime_s",), 1.0, False, with_roots(cpu.uptime, roots)),
-        Source(pressures, 2.0, False, with_roots(_pressures, roots)),
-        Source(("oom_kills",), 5.0, False, with_roots(memory.oom_kills, roots)),
+        Source(("cpu_percent",), 1.0, False, use),
+        Source(memory_cells, 1.0, False, memory.Memory(roots).read),
+        Source(("load_1m", "tasks"), 2.0, False, cpu.Load(roots).read),
+        Source(("uptime_s",), 2.0, False, cpu.Uptime(roots).read),
+        Source(pressures, 2.0, False, cpu.Pressures(roots).read),
+        Source(("oom_kills",), 10.0, False, with_roots(memory.oom_kills, roots)),
         Source(("files_open", "files_max"), 10.0, False, with_roots(limits.open_files, roots)),
         Source(("tasks_max",), 60.0, False, with_roots(limits.most_tasks, roots)),
         Source(tuple(name for name, _ in limits.LIMITS), 60.0, False, limits.limits),
@@ -51,11 +51,6 @@ def sources(roots: Roots, environ: Mapping[str, str], use: Callable[[], Cells]) 
         Source(("nvswitches", "iommu"), 60.0, True, with_roots(kernel.bus, roots)),
         Source(tasks.CELLS, 30.0, True, with_roots(tasks.look, roots)),
     )
-
-
-def _pressures(roots: Roots) -> Cells:
-    return {name: cell(functools.partial(cpu.pressure, f"{roots.proc}/pressure/{file}", line))
-            for file, line, name in cpu.PRESSURES}  # fmt: skip
 
 
 class HostReader:
@@ -99,14 +94,13 @@ class HostReader:
         """The newest of everything, and of these control groups. Returns at once."""
         now = time.monotonic()
         self._groups.want(groups)
-        self._errands.turn()
         self._take_quick(now)
         cores = self._cores.value or frozenset()
         cells: dict[str, Any] = {}
         for source, reading in self._readings:
             why = reading.why_not(now)
             cells.update(dict.fromkeys(source.cells, why) if why else reading.value or {})
-        return HostSample(
+        sample = HostSample(
             host=self._host,
             cores=len(cores) or os.cpu_count() or 0,
             cpu_affinity_cores=cpu.core_list(cores) if cores else _NEVER_ASKED,
@@ -116,6 +110,8 @@ class HostReader:
             groups=self._groups.rows(now),
             **cells,
         )
+        self._errands.turn()  # last: its thread would ask for the interpreter at every read above
+        return sample
 
     def _reading(self, source: Source) -> Reading[Cells]:
         reading: Reading[Cells] = Reading(functools.partial(all_or_why, source.cells, source.read), source.pace_s)
