@@ -10,19 +10,19 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..samples import Absent, CellState, GpuSample, ProcessSample, Sample
-from . import hardware
+from ..samples import Absent, CellState, GpuSample, KernelEvent, ProcessSample, Sample
 from .beat import Beat
 from .device_files import DeviceFiles
 from .driver import Driver
 from .gpu_rows import healthy, rows_of
 from .gpu_thread import GpuThread
-from .host import HostReader
+from .host import Group, HostReader
 from .inventory import Inventory
 from .kernel_log import KernelLog
 from .own_cost import OwnCost
-from .processes import Names
+from .owners import Owners, with_jobs
 from .schedule import TICK_MS
+from .surroundings import Surroundings
 from .vendors import present
 
 
@@ -41,10 +41,11 @@ class Composer:
         self.drivers = tuple(
             Driver(vendor, self.beat, root, tick_ms, self.inventory.was_unloaded) for vendor in present(root)
         )
-        self.names = Names()
+        self.owners = Owners(root / "proc")
+        self.surroundings = Surroundings(root, lambda: {driver.vendor.name for driver in self.drivers if driver.gpus})
         self.files = DeviceFiles(root)
         self.host = HostReader()
-        self.kernel_log = KernelLog()
+        self.kernel_log = KernelLog(job_of=self.owners.look_up)
 
     def start(self) -> None:
         """Begin with everything."""
@@ -52,7 +53,8 @@ class Composer:
         for driver in self.drivers:
             driver.start()
         self.host.start()
-        self.names.start()
+        self.owners.start()
+        self.surroundings.start()
         self.files.start()
         self.kernel_log.start()
 
@@ -83,10 +85,11 @@ class Composer:
         """Wait for what a single look wants beside the GPUs, at most so long."""
         until = time.monotonic() + seconds
         self.inventory.settled.wait(seconds)
+        self.surroundings.settled.wait(max(0.0, until - time.monotonic()))
         self._processes(rows_of(self.drivers, self.inventory, time.monotonic()))
         for driver in self.drivers:
             driver.described.wait(max(0.0, until - time.monotonic()))
-        self.names.wait(max(0.0, until - time.monotonic()))
+        self.owners.wait(max(0.0, until - time.monotonic()))
         self.host.wait(max(0.0, until - time.monotonic()))
 
     def reopen(self) -> str:
@@ -99,7 +102,9 @@ class Composer:
         """The newest of everything as one sample."""
         gpus = rows_of(self.drivers, self.inventory, time.monotonic())
         self.inventory.note(healthy(gpus))
-        main = self.drivers[0]
+        processes = self._processes(gpus)
+        main = next((driver for driver in self.drivers if driver.gpus), self.drivers[0])
+        seen = self.surroundings.seen
         looks = [gpu.looked for gpu in self._gpus() if gpu.looked is not None]
         return Sample(
             t_ns=time.time_ns(),
@@ -108,19 +113,24 @@ class Composer:
             cuda=main.cuda,
             driver_state=main.words(),
             gpus=gpus,
-            processes=self._processes(gpus),
-            host=self.host.read(),
-            hardware=hardware.count(self.root),
-            kernel_module=hardware.kernel_module(self.root),
-            device_nodes=len(hardware.device_nodes(self.root / "dev")),
+            processes=processes,
+            host=self.host.read(Group(*group) for group in self.owners.groups(processes)),
+            hardware=seen.gpus,
+            kernel_module=seen.kernel_module,
+            device_nodes=seen.device_nodes,
             device_holders=self.files.found.cell(),
             kernel_log=self.kernel_log.state,
-            events=self.kernel_log.take(),
+            events=self._events(),
             topology=main.topology if len(main.topology) == len(gpus) else (),
+            accelerators=seen.accelerators,
             cost_ms=round(sum(looked.cost_ms for looked in looks), 3),
             self_percent=self.own.percent(),
             backed_off=any(looked.backed_off for looked in looks),
         )
+
+    def _events(self) -> tuple[KernelEvent, ...]:
+        """What came since the last sample."""
+        return with_jobs((*self.kernel_log.take(), *self.owners.take_exits()), self.owners)
 
     def _gpus(self) -> tuple[GpuThread, ...]:
         return tuple(gpu for driver in self.drivers for gpu in driver.gpus)
@@ -132,8 +142,7 @@ class Composer:
         self.files.want(bool(dumb))
         listed = {(process.gpu_uuid, process.pid) for process in found}
         found += [p for row in dumb for p in self._holders(row) if (p.gpu_uuid, p.pid) not in listed]
-        self.names.want({process.pid for process in found})
-        return self.names.fill(tuple(found))
+        return self.owners.fill(found)
 
     def _holders(self, row: GpuSample) -> tuple[ProcessSample, ...]:
         minor = row.minor_number

@@ -19,7 +19,7 @@ RETRY_S: Final = 5.0
 """How often a driver that could not be opened is tried again: it may be loaded while we run."""
 
 SELDOM_S: Final = 60.0
-"""The same where the kernel has no module: there is nothing to open, unless it is no Linux driver (WSL)."""
+"""The same where the kernel has no module of NVIDIA's: there is nothing to open, unless it is no Linux driver (WSL)."""
 
 COUNT_S: Final = 5.0
 """How often the driver is asked how many GPUs there are."""
@@ -96,7 +96,7 @@ class Driver:
     def _wait_for_a_reason(self) -> None:
         """Until it is worth another try. To open the library may load the module: not unasked, and not all the time."""
         there = self._module.exists()
-        until = time.monotonic() + (RETRY_S if there or not self.is_nvidia else SELDOM_S)
+        until = time.monotonic() + (RETRY_S if there and self.is_nvidia else SELDOM_S)
         while time.monotonic() < until and self._module.exists() == there:
             time.sleep(0.5)
 

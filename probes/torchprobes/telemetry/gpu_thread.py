@@ -95,8 +95,12 @@ class GpuThread:
             if self.looked is not None and seen % self._back_off.times:
                 continue
             with self._beat.turn() as self._turn:
-                if self._open():
-                    self.looked = self._tick(time.monotonic())
+                self.take_tick(time.monotonic())
+
+    def take_tick(self, now: float) -> None:
+        """Find the GPU if it was not found yet, and read what is due. For its thread, or for a clock of a test."""
+        if self._open():
+            self.looked = self._tick(now)
 
     def _open(self) -> bool:
         """Whether there is a handle; without one every cell says why."""

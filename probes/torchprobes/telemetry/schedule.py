@@ -70,11 +70,10 @@ class Schedule:
         self._spent_ms = 0.0
         for row in self._overdue(now_s):
             cost = self._cost_ms.get(row.name, min(GUESS_MS, self._share_ms))
-            over = self._spent_ms + cost > self._share_ms
-            if over and not turn:
-                continue
-            turn = turn and not over
-            yield row
+            if self._spent_ms > self._share_ms:
+                return
+            if turn or self._spent_ms + cost <= self._share_ms:
+                yield row
 
     def done(self, row: Row, now_s: float, cost_ms: float, *, failed: bool = False) -> None:
         """A row was asked; it is due again after its time, one that is asked once only if it failed."""
@@ -85,7 +84,7 @@ class Schedule:
         if row.every_s == ONCE:
             self._due[row.name] = now_s + (RETRY_S if failed else ONCE)
         elif self._due[row.name] == _NOW:
-            self._due[row.name] = now_s + row.every_s * (0.5 + self._phase(row))
+            self._due[row.name] = now_s + row.every_s * (1.0 + self._phase(row))
         else:
             late = now_s - self._due[row.name]
             self._due[row.name] = now_s + row.every_s - late % row.every_s
@@ -129,4 +128,4 @@ class BackOff:
         """What the calls of one tick cost."""
         self._costs = [*self._costs[-2:], cost_ms]
         usual = sorted(self._costs)[(len(self._costs) - 1) // 2] if len(self._costs) > 1 else 0.0
-        self.times = max(1, min(MOST_TIMES, math.ceil(usual / self._limit_ms)))
+        self.times = max(1, math.ceil(min(MOST_TIMES, usual / self._limit_ms)))
