@@ -7,7 +7,7 @@ import tracemalloc
 
 from sample_material import CELL_LOST, gpu, sample
 
-from torchprobes.telemetry.history import COARSE_S, FULL_S, METRICS, STEP_S, History, Ring, Series
+from torchprobes.telemetry.history import COARSE_S, FULL_S, METRICS, STEP_S, History, Ring, Series, Window
 
 
 def test_a_ring_keeps_the_newest_in_order() -> None:
@@ -62,7 +62,7 @@ def test_gpus_are_kept_by_uuid_and_a_lost_one_gets_gaps() -> None:
 
 def test_every_metric_of_a_gpu_is_kept() -> None:
     history = History(rate_hz=2)
-    history.append(sample(gpu()))
+    history.append(sample(gpu(**dict.fromkeys(METRICS, 1.0))))
     for metric in METRICS:
         series = history.series("GPU-0", metric)
         assert series is not None
@@ -82,3 +82,56 @@ def test_a_console_that_stays_open_does_not_grow() -> None:
     finally:
         tracemalloc.stop()
     assert grown < 4096
+
+
+def _filled(count: int, rate_hz: float = 2) -> Series:
+    series = Series(rate_hz)
+    for number in range(count):
+        series.push(float(number))
+    return series
+
+
+def test_a_window_shows_every_sample_where_there_is_a_column_for_each() -> None:
+    assert _filled(50).window(10, 40, 2) == Window(*[tuple(map(float, range(30, 50)))] * 3)
+    assert _filled(3).window(60, 200, 2).mean == (0.0, 1.0, 2.0)
+    assert Series(2).window(60, 10, 2) == Window()
+
+
+def test_columns_of_several_samples_tell_low_mean_and_high() -> None:
+    window = _filled(40).window(20, 10, 2)
+    assert window.low == tuple(float(4 * i) for i in range(10))
+    assert window.high == tuple(float(4 * i + 3) for i in range(10))
+    assert window.mean == tuple(4 * i + 1.5 for i in range(10))
+
+
+def test_columns_begin_at_the_same_samples_as_time_goes_on() -> None:
+    for count in range(41, 60):
+        window = _filled(count).window(20, 10, 2)
+        assert len(window.mean) <= 10
+        assert [low % 4 for low in window.low[1:] if low is not None] == [0] * (len(window.low) - 1)
+        assert window.high[-1] == count - 1
+
+
+def test_a_gap_in_a_column_is_left_out_and_a_column_of_gaps_is_none() -> None:
+    series = Series(2)
+    for value in (1.0, math.nan, 3.0, 4.0, math.nan, math.nan, 7.0, 8.0):
+        series.push(value)
+    assert series.window(4, 4, 2) == Window((1, 3, None, 7), (1, 3.5, None, 7.5), (1, 4, None, 8))
+
+
+def test_an_hour_is_told_by_the_steps() -> None:
+    window = _filled(4000).window(3600, 100, 2)
+    assert window.low[-1] == 3920
+    assert window.high[-1] == 3999
+    assert len(window.mean) == 50
+
+
+def test_the_host_has_a_past_of_its_own() -> None:
+    history = History(rate_hz=2)
+    history.append(sample(gpu()))
+    history.append(sample())
+    found = history.window("host", "cpu_percent", 60, 200)
+    assert found is not None
+    assert found.mean == (1.0, 1.0)
+    assert history.window("GPU-0", "power_w", 60, 200) == Window(*[(70.0, None)] * 3)
+    assert history.window("GPU-9", "power_w", 60, 10) is None
