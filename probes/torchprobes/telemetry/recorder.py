@@ -34,7 +34,7 @@ class Recorder(Sampler):
         with self._lock:
             if not self._open:
                 return True
-            if self._words != self._noted:
+            if self._words != self._noted and line.startswith(b"{"):
                 self._noted = self._words
                 self._store.note(self._words or "the sampler answers again")
             return self._store.add(line)
