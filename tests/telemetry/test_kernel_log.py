@@ -54,14 +54,14 @@ def is_dead(pid: int) -> bool:
         return True
 
 
-def entry(message: str | list[int], cursor: str, at_us: int = 5) -> str:
+def entry(message: str | list[int], cursor: str, at_us: int = 5, spaces: bool = False) -> str:
     fields = {
         "MESSAGE": message,
         "__CURSOR": cursor,
         "__REALTIME_TIMESTAMP": "1700000000000000",
         "_SOURCE_MONOTONIC_TIMESTAMP": str(at_us),
     }
-    return json.dumps(fields, separators=(",", ":"))
+    return json.dumps(fields, separators=(" , ", " : ") if spaces else (",", ":"))
 
 
 def test_what_the_ring_holds_is_told_and_what_comes_too(tmp_path: Path) -> None:
@@ -110,7 +110,8 @@ def test_without_kmsg_the_journal_is_asked(tmp_path: Path) -> None:
         entry("usb 1-1: new device", "a", 1),
         entry(XID.format(code=48, pid=3), "b", 2),
         entry(list(XID.format(code=43, pid=3).encode() + b"\xff\x1b"), "c", 3),
-        entry("nothing", "d", 4),
+        entry(list(XID.format(code=31, pid=3).encode() + b"\xff\x1b"), "c", 4, spaces=True),
+        entry("nothing", "d", 5, spaces=True),
     ]
     command = journal_that(tmp_path, f"print({chr(10).join(lines)!r})")
     log = started(KernelLog(tmp_path / "none", command))
@@ -118,6 +119,7 @@ def test_without_kmsg_the_journal_is_asked(tmp_path: Path) -> None:
     assert [(e.code, e.source, e.boot_us, e.t_ns) for e in log.take()] == [
         (48, "journal", 2, 1_700_000_000_000_000_000),
         (43, "journal", 3, 1_700_000_000_000_000_000),
+        (31, "journal", 4, 1_700_000_000_000_000_000),
     ]
 
 

@@ -7,6 +7,7 @@ gives no answer). What it knew by then counts.
 from __future__ import annotations
 
 import os
+import re
 import select
 import time
 from collections.abc import Iterator
@@ -22,8 +23,8 @@ MOST_LINES: Final = 20_000
 MAX_BYTES: Final = 64 << 20
 DEADLINE_S: Final = 20.0
 _CHUNK: Final = 1 << 16
-_AS_NUMBERS: Final = b'"MESSAGE":['
-"""So the journal gives a line that is not clean UTF-8: as a list of its bytes."""
+_AS_NUMBERS: Final = re.compile(rb'"MESSAGE" ?: ?\[')
+"""So the journal gives a line that is not clean UTF-8: as a list of its bytes. Older ones put spaces in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Journal:
                 self.complaint = line.decode(errors="replace").strip()[:200] or self.complaint
                 continue
             self.entries, last = self.entries + 1, line
-            if (matters(line) or _AS_NUMBERS in line) and (found := self._line(line)) is not None:
+            if (matters(line) or _AS_NUMBERS.search(line)) and (found := self._line(line)) is not None:
                 yield found
         if last and (entry := self._decoded(last)) is not None:
             self._cursor = entry.cursor
