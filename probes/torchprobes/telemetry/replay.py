@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from ..samples import Sample
-from .health import Health, judge
+from .health import Health, Judge
 from .history import History
 from .past import Past
 from .recording import RecordingError
@@ -41,7 +41,8 @@ class _Tape:
     """The samples from one on, and what came before the newest that was taken."""
 
     def __init__(self, timeline: Timeline, first: int) -> None:
-        self.history, self.past = History(timeline.header.rate_hz), Past()
+        self.history, self.judge = History(timeline.header.rate_hz), Judge()
+        self.past = self.judge.new_past()
         self.number = first
         self.newest: Sample | None = None
         self._ahead = timeline.samples(first)
@@ -75,6 +76,8 @@ class Replay:
         self._shown_at = 0.0
         self._words = "reading the recording"
         self._pace, self._paused, self._stopped = 1.0, False, False
+        self.busy = True
+        """Whether it is on its way to a place; what is shown until then may lack what came before it."""
         self._wanted: int | None = None
         self._changed = threading.Condition()
 
@@ -135,7 +138,7 @@ class Replay:
     def paused(self, paused: bool) -> None:
         with self._changed:
             if self._paused and not paused and self._timeline is not None and self._tape.next is None:
-                self._wanted = 0  # it stood at its end: once more
+                self._wanted, self.busy = 0, True  # it stood at its end: once more
             self._paused = paused
             self._shown_at = time.monotonic()
             self._changed.notify()
@@ -181,7 +184,7 @@ class Replay:
 
     def _want(self, number: int) -> None:
         with self._changed:
-            self._wanted = number
+            self._wanted, self.busy = number, True
             self._changed.notify()
 
     # --- in its thread -------------------------------------------------------------------------------------------
@@ -191,17 +194,26 @@ class Replay:
             timeline = open_timeline(self._path)
             self._events = sorted({number for number, _ in timeline.events()})
             self._timeline = timeline
-            self._jump(timeline, 0)
-            self._words = ""
+            self._do(timeline, 0)
             while (wanted := self._wait()) >= -1:
-                if wanted < 0:
-                    self._step()
-                elif self._tape.number < wanted <= self._tape.number + NEAR:
-                    self._play_to(wanted)
-                else:
-                    self._jump(timeline, wanted)
+                self._do(timeline, wanted)
         except RecordingError as error:
             self._words = str(error)
+
+    def _do(self, timeline: Timeline, wanted: int) -> None:
+        """Show the next sample (-1), or go to one."""
+        try:
+            if wanted < 0:
+                self._step()
+            elif self._tape.newest is not None and self._tape.number <= wanted <= self._tape.number + NEAR:
+                self._play_to(wanted)
+            else:
+                self._jump(timeline, wanted)
+            self._words = ""
+        except RecordingError as error:  # its file is gone, or unreadable from there on
+            self._words = str(error)
+        with self._changed:
+            self.busy = self._wanted is not None
 
     def _wait(self) -> int:
         """Wait until the next sample is due (-1), somebody wants another (its number), or the end (-2)."""
@@ -257,4 +269,4 @@ class Replay:
     def _show(self) -> None:
         self._shown_at = max(self._shown_at, time.monotonic() - LATE_S)
         if (sample := self._tape.newest) is not None:
-            self._latest = (self._latest[0] + 1, sample, judge(sample, self._tape.past))
+            self._latest = (self._latest[0] + 1, sample, self._tape.judge.judge(sample, self._tape.past))

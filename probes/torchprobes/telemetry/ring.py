@@ -198,18 +198,13 @@ class Ring(FileStore):
 
     def _prune(self, coming: int) -> None:
         """Delete what is too old, and the oldest until `coming` bytes more fit."""
-        oldest = int((self._clock() - self._keep_s) * 1e9)
-        while self._old and (self._ends(0) < oldest or self.size + _blocks(coming) + BLOCK > self._max):
+        oldest = int((self._clock() - self._keep_s - SEGMENT_S) * 1e9)
+        while self._old and (self._old[0].began_ns < oldest or self.size + _blocks(coming) + BLOCK > self._max):
             try:
                 self._old[0].path.unlink(missing_ok=True)
             except OSError as error:
                 self._tell(f"{self._old[0].path} cannot be deleted: {error.strerror}")
             del self._old[0]
-
-    def _ends(self, place: int) -> int:
-        """When a finished file ends: where the next begins."""
-        rest = self._old[place + 1 : place + 2]
-        return rest[0].began_ns if rest else int(self._began * 1e9)
 
     def _sync(self) -> None:
         if time.monotonic() - self._synced < SYNC_S:
