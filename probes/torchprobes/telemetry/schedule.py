@@ -76,7 +76,11 @@ class Schedule:
                 yield row
 
     def done(self, row: Row, now_s: float, cost_ms: float, *, failed: bool = False) -> None:
-        """A row was asked; it is due again after its time, one that is asked once only if it failed."""
+        """A row was asked; it is due again after its time, one that is asked once only if it failed.
+
+        All begin at once; the second time comes later by a part of the period that is the row's own, and so they are
+        spread from then on, and the minute in which everything static is asked has fewer of the others.
+        """
         self._spent_ms += cost_ms
         if row.every_s == 0:
             return
@@ -84,7 +88,7 @@ class Schedule:
         if row.every_s == ONCE:
             self._due[row.name] = now_s + (RETRY_S if failed else ONCE)
         elif self._due[row.name] == _NOW:
-            self._due[row.name] = now_s + row.every_s * (1.0 + self._phase(row))
+            self._due[row.name] = now_s + row.every_s * (1.25 + self._phase(row))
         else:
             late = now_s - self._due[row.name]
             self._due[row.name] = now_s + row.every_s - late % row.every_s

@@ -59,10 +59,28 @@ def states_of(device: Device) -> tuple[Cell, ...]:
 def ends_of(device: Device) -> dict[int, tuple[Cell, Cell]]:
     """Link -> its version and what is at its other end, asked once."""
     if "ends" not in device.notes:
-        links = range(count_of(device))
-        device.notes["ends"] = {link: (_asked(_version, device, link), _remote(device, link)) for link in links}
+        device.notes["ends"] = dict(enumerate(zip(versions_of(device), _remotes(device), strict=True)))
     ends: dict[int, tuple[Cell, Cell]] = device.notes["ends"]
     return ends
+
+
+def versions_of(device: Device) -> tuple[Cell, ...]:
+    """The version of each link, in one call where the driver has the field."""
+    links = range(count_of(device))
+    versions: tuple[Cell, ...] = first_known(
+        lambda d: ask(d, [(VERSION, link) for link in links]),
+        lambda d: tuple(_asked(_version, d, link) for link in links),
+    )(device)
+    return versions
+
+
+def _remotes(device: Device) -> tuple[Cell, ...]:
+    """What is at the other ends. Where the first link goes to a switch, all do: no board has both."""
+    links = range(count_of(device))
+    first = _remote(device, 0)
+    if first == SWITCH:
+        return (first,) * len(links)
+    return (first, *(_remote(device, link) for link in links[1:]))
 
 
 def _states_by_batch(device: Device) -> tuple[Cell, ...]:

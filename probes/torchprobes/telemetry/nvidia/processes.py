@@ -26,7 +26,7 @@ _WHOLE: Final = Absent(state=CellState.NOT_SUPPORTED, why="the GPU is not partit
 
 _PIDS: Final = "pids"
 _NO_USE: Final = "why no use is known"
-LOOK_BACK_US: Final = 5_000_000
+LOOK_BACK_US: Final = 6_000_000
 
 
 class ProcessV1(ctypes.Structure):
@@ -139,8 +139,8 @@ def _row(kind: str, function: str, every_s: float) -> ProcessReading:
 
 
 PROCESSES: Final[tuple[ProcessReading, ...]] = (
-    _row("compute", "nvmlDeviceGetComputeRunningProcesses", 2.0),
-    _row("graphics", "nvmlDeviceGetGraphicsRunningProcesses", 20.0),
-    _row("mps", "nvmlDeviceGetMPSComputeRunningProcesses", 20.0),
-    ProcessReading("use of each", 5.0, (_measure,), _uses, lists=False),
+    _row("compute", "nvmlDeviceGetComputeRunningProcesses", 3.0),
+    _row("graphics", "nvmlDeviceGetGraphicsRunningProcesses", 30.0),
+    _row("mps", "nvmlDeviceGetMPSComputeRunningProcesses", 30.0),
+    ProcessReading("use of each", 6.0, (_measure,), _uses, lists=False),
 )
