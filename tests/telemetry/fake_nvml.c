@@ -17,7 +17,6 @@
  *   FAKE_NVML_XIDS        a file: each line "GPU XID" that is added is an event
  *   FAKE_NVML_DELAY_US    how long each call takes
  *   FAKE_NVML_CALLS       a file that gets one line "FUNCTION GPU" a call
- *
  * -DOLD_DRIVER leaves out the symbols that drivers before R525 lack.
  */
 #include <fcntl.h>
@@ -56,9 +55,7 @@ static const char *setting(const char *name, const char *otherwise) {
     return value && *value ? value : otherwise;
 }
 
-static void hang(void) {
-    for (;;) pause();
-}
+static void hang(void) { for (;;) pause(); }
 
 static int gpu_of(void *device) { return (int)(((long)device - 1) & 0xfff); }
 static int part_of(void *device) { return (int)((long)device >> 12) - 1; } /* -1: the whole GPU */
@@ -114,9 +111,8 @@ static int ruled(const char *function, int gpu) {
 static int told(const char *function, void *device) {
     int gpu = gpu_of(device), code;
     char text[8];
-    long delay = atol(setting("FAKE_NVML_DELAY_US", "0"));
     record(function, device ? gpu : -1);
-    if (delay > 0) usleep((useconds_t)delay);
+    usleep((useconds_t)atol(setting("FAKE_NVML_DELAY_US", "0")));
     if (generation() != born) return 1;
     if ((code = ruled(function, device ? gpu : -1))) return code;
     if (listed("FAKE_NVML_HIDE", function)) return 13;
@@ -125,7 +121,7 @@ static int told(const char *function, void *device) {
     return 0;
 }
 
-/* What the values say of a name, else `otherwise`; a text such as "!3" gives -3. */
+/* What the values say of a name, else `otherwise`; "!3" gives -3. */
 static long long value(int gpu, const char *name, long long otherwise) {
     int number = 0;
     EACH(entry, "FAKE_NVML_VALUES", 4096) {
@@ -167,6 +163,7 @@ int nvmlInitWithFlags(u32 flags) {
     record("nvmlInitWithFlags", -1);
     if (!strcmp(code, "hang")) hang();
     born = generation();
+    memset(readings_of_value, 0, sizeof readings_of_value);
     return atoi(code);
 }
 
@@ -322,23 +319,25 @@ static int row_of(const char *text, int gpu, const char *kind, Row *row) {
     return where == gpu && (*kind == '*' || !strcmp(kind, row->kind));
 }
 
-static int list(int gpu, u32 *count, Process *processes, const char *kind) {
+/* The first 16 bytes of a row are what drivers before R460 know of it. */
+static int list(int gpu, u32 *count, void *rows, u64 size, const char *kind) {
     u32 found = 0, room = *count;
     EACH(text, "FAKE_NVML_PROCESSES", 65536) {
         Row row;
         if (!row_of(text, gpu, kind, &row)) continue;
-        if (processes && found < room) processes[found] = row.process;
+        if (rows && found < room) memcpy((char *)rows + found * size, &row.process, size);
         found++;
     }
     *count = found;
-    return found > (processes ? room : 0) ? 7 : 0;
+    return found > (rows ? room : 0) ? 7 : 0;
 }
 
-#define LIST(name, kind) DEVICE(name, (void *device, u32 *count, Process *rows), return list(gpu, count, rows, kind))
+#define LIST(name, size, kind) DEVICE(name, (void *device, u32 *count, void *rows), return list(gpu, count, rows, size, kind))
 
-LIST(nvmlDeviceGetComputeRunningProcesses_v2, "compute")
-LIST(nvmlDeviceGetGraphicsRunningProcesses_v2, "graphics")
-LIST(nvmlDeviceGetMPSComputeRunningProcesses_v2, "mps")
+LIST(nvmlDeviceGetComputeRunningProcesses, 16, "compute")
+LIST(nvmlDeviceGetComputeRunningProcesses_v2, 24, "compute")
+LIST(nvmlDeviceGetGraphicsRunningProcesses_v2, 24, "graphics")
+LIST(nvmlDeviceGetMPSComputeRunningProcesses_v2, 24, "mps")
 
 DEVICE(nvmlDeviceGetProcessUtilization, (void *device, Use *uses, u32 *count, u64 since),
        u32 found = 0, room = *count; struct timeval now; gettimeofday(&now, NULL); (void)since;
@@ -384,9 +383,9 @@ WIDE(nvmlDeviceGetCurrentClocksEventReasons, 0)
 DEVICE(nvmlDeviceGetMemoryInfo_v2, (void *device, MemoryV2 *memory),
        (memory->total = 80 * GIB, memory->reserved = GIB, memory->used = (u64)(10 + gpu) * GIB,
         memory->free = (u64)(69 - gpu) * GIB))
-LIST(nvmlDeviceGetComputeRunningProcesses_v3, "compute")
-LIST(nvmlDeviceGetGraphicsRunningProcesses_v3, "graphics")
-LIST(nvmlDeviceGetMPSComputeRunningProcesses_v3, "mps")
+LIST(nvmlDeviceGetComputeRunningProcesses_v3, 24, "compute")
+LIST(nvmlDeviceGetGraphicsRunningProcesses_v3, 24, "graphics")
+LIST(nvmlDeviceGetMPSComputeRunningProcesses_v3, 24, "mps")
 DEVICE(nvmlDeviceGetSramEccErrorStatus, (void *device, Sram *status),
        u64 seen = (u64)value(gpu, "sram", 0);
        *status = ((Sram){status->version, {seen, 0, 0, seen}, (u32)value(gpu, "sram_exceeded", 0)}))

@@ -35,9 +35,9 @@ _TOO_LATE: Final = Absent(
 
 
 def folder(bus_id: str, devices: Path = DEVICES) -> Path:
-    """The kernel's folder of a device; its domain has four digits there."""
-    found = re.fullmatch(r"(?:0000)?([0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])", bus_id.lower())
-    return devices / (found[1] if found else "no such device")
+    """The kernel's folder of a device; its domain has four digits there, or as many as it needs."""
+    found = re.fullmatch(r"([0-9a-f]{4,8})(:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])", bus_id.lower())
+    return devices / (f"{int(found[1], 16):04x}{found[2]}" if found else "no such device")
 
 
 def read(path: Path) -> str:
