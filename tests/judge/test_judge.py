@@ -11,7 +11,7 @@ from torchprobes.judge import CARDS, POSITIVE, RULES, UnknownCard, card, judge, 
 from torchprobes.judge.cards.tracebacks import LOGGED, RAISED, recognise
 from torchprobes.judge.rules import EVERY
 from torchprobes.model import Evidence, Fact, Figure, Outcome, Readings, Verdict
-from torchprobes.telemetry.checks import CHECKS, Check
+from torchprobes.telemetry.rules import CHECKS, Check
 
 ENDED = Outcome(ending="ended")
 IDS = [probe.name for probe in PROBES]

@@ -28,7 +28,7 @@ def test_since_boot_since_start_and_the_last_minute_are_three_figures() -> None:
         past.add(at(second, pcie_replays=value))
     assert past.since_start("GPU-0", "pcie_replays") == 4
     assert past.last_minute("GPU-0", "pcie_replays") == 1
-    assert past.since_start("GPU-0", "aer_fatal") is None, "what was never read is not 0"
+    assert past.since_start("GPU-0", "nvlink_receive_errors") is None, "what was never read is not 0"
 
 
 def test_there_is_no_figure_of_a_minute_before_half_of_one_was_seen() -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from ..model import Frozen
 from ..samples import Absent, Cell, CellState, GpuSample, KernelEvent, Sample
-from .health import Health, judge
+from .health import Health, Judge
 from .past import COUNTERS, Past
 from .timeline import GAP_NS, Note, Timeline, open_timeline
 
@@ -72,7 +72,7 @@ def account_of(timeline: Timeline, name: str, at_ns: int, window_s: float) -> Ac
         ended_ns=timeline.ended_ns,
         gap=_gap(timeline, at_ns),
         sample=seen.last,
-        health=judge(seen.last, seen.past) if seen.last is not None else Health(),
+        health=seen.judge.judge(seen.last, seen.past) if seen.last is not None else Health(),
         events=_events(timeline, at_ns, window),
         changes=tuple(worse(seen.first, seen.last)) if seen.first and seen.last else (),
         notes=tuple(note for note in timeline.notes if abs(note.t_ns - at_ns) <= window),
@@ -84,7 +84,8 @@ class _Seen:
     """The samples up to a moment: the last, the first inside the window before it, and what came before."""
 
     def __init__(self, timeline: Timeline, at_ns: int, window: int) -> None:
-        self.past = Past()
+        self.judge = Judge()
+        self.past = self.judge.new_past()
         self.first: Sample | None = None
         self.last: Sample | None = None
         if at_ns < timeline.began_ns:

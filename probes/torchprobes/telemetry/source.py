@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import IO, NamedTuple
 
 import msgspec
@@ -17,9 +17,8 @@ import msgspec
 from ..child import Piped, sampler_command
 from ..samples import Absent, CellState, HostSample, Sample
 from . import hardware
-from .health import Health, judge
+from .health import Health, Judge
 from .history import History
-from .past import Past
 from .reload import EXIT_REOPEN
 
 STRIKES = 3
@@ -55,6 +54,7 @@ class Sampler:
     """Runs the sampler child and keeps what it says. All methods return at once and may be called on any thread.
 
     `first_child` is a child of the same command that somebody started already; every further one is started here.
+    `thresholds` are the person's own limits of the health rules (`rules.limits`).
     """
 
     strikes: float = STRIKES
@@ -65,12 +65,14 @@ class Sampler:
         rate_hz: float = 2.0,
         command: tuple[str, ...] | None = None,
         first_child: FirstChild = lambda: None,
+        thresholds: Mapping[str, float] | None = None,
     ) -> None:
         self.history = History(rate_hz)
         self._decoder = msgspec.json.Decoder(Sample)
         self._first_child: FirstChild = first_child
         self._command = command or sampler_command(rate_hz)
-        self.past = Past()
+        self._judge = Judge(thresholds)
+        self.past = self._judge.new_past()
         self._latest: tuple[int, Sample | None, Health] = (0, None, Health())
         self._heard = time.monotonic()
         self._words = ""
@@ -161,7 +163,7 @@ class Sampler:
             return False
         self.history.append(sample)
         self.past.add(sample)
-        self._latest = (self._latest[0] + 1, sample, judge(sample, self.past))
+        self._latest = (self._latest[0] + 1, sample, self._judge.judge(sample, self.past))
         return True
 
 

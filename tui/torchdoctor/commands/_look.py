@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from torchdoctor import early
 from torchprobes.model import Finding, Severity, Verdict
 from torchprobes.samples import Absent, CellState, GpuSample, Sample
-from torchprobes.telemetry import health, take_sample
+from torchprobes.telemetry import take_sample
+from torchprobes.telemetry.health import Judge
 from torchprobes.telemetry.past import Past
 
 DEADLINE_S = 8.0
@@ -32,9 +33,10 @@ class Look:
 
 def look(thresholds: Mapping[str, float]) -> Look:
     """Look once; what does not answer within its deadline is in the sample as hung."""
-    sample, past = take_sample(DEADLINE_S, first_child=early.take(None)), Past()
+    judge = Judge(thresholds)
+    sample, past = take_sample(DEADLINE_S, first_child=early.take(None)), judge.new_past()
     past.add(sample)
-    judged = health.judge(sample, past)
+    judged = judge.judge(sample, past)
     return Look(sample, past, judged.findings, judged.line)
 
 

@@ -1,8 +1,8 @@
-"""Cards of the rules of health: what `telemetry.checks` says of a node and its GPUs, told like every other card."""
+"""Cards of the rules of health: what `telemetry.rules` says of a node and its GPUs, told like every other card."""
 
 from __future__ import annotations
 
-from ...telemetry.checks import CHECKS, Check
+from ...telemetry.rules import CHECKS, Check
 from .base import Card
 
 VERSIONS = "all; torch takes no part in it"
