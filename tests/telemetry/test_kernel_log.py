@@ -24,13 +24,18 @@ def record(text: str, at_us: int = 1_000_000, more: str = "") -> bytes:
     return f"4,17,{at_us},-;{text}\n{more}".encode()
 
 
+def kmsg(root: Path) -> Path:
+    """Where the log lies under a root."""
+    (root / "dev").mkdir(exist_ok=True)
+    return root / KMSG
+
+
 @contextmanager
 def pipe(tmp_path: Path) -> Iterator[tuple[Path, int]]:
     """A log that is written while it is read."""
-    place = tmp_path / "kmsg"
-    os.mkfifo(place)
-    handle = os.open(place, os.O_RDWR)
-    yield place, handle
+    os.mkfifo(kmsg(tmp_path))
+    handle = os.open(kmsg(tmp_path), os.O_RDWR)
+    yield tmp_path, handle
     os.close(handle)
 
 
@@ -65,10 +70,10 @@ def entry(message: str | list[int], cursor: str, at_us: int = 5, spaces: bool = 
 
 
 def test_what_the_ring_holds_is_told_and_what_comes_too(tmp_path: Path) -> None:
-    with pipe(tmp_path) as (place, handle):
+    with pipe(tmp_path) as (root, handle):
         os.write(handle, record(XID.format(code=13, pid=7), 1_000_000, " SUBSYSTEM=pci\n DEVICE=+pci:0000:3b:00.0\n"))
         os.write(handle, record("usb 1-1: new device"))
-        log = started(KernelLog(place, job_of=lambda pid: f"job of {pid}"))
+        log = started(KernelLog(root, job_of=lambda pid: f"job of {pid}"))
         (old,) = log.take()
         before = time.time_ns()
         os.write(handle, record(XID.format(code=31, pid=8), 2_000_000))
@@ -82,19 +87,17 @@ def test_what_the_ring_holds_is_told_and_what_comes_too(tmp_path: Path) -> None:
 
 
 def test_broken_records_are_passed_over(tmp_path: Path) -> None:
-    place = tmp_path / "kmsg"
     good = record(XID.format(code=79, pid=1))
     broken = [b"4,1;NVRM: Xid (PCI:0000:3b:00): 1, x\n", b"NVRM: Xid (PCI:0000:3b:00): 2, x\n", b"\xff\x00NVRM\n"]
     broken += [b"4,1,99999999999999999999,-;NVRM: Xid (PCI:0000:3b:00): 3, x\n", b" NVRM: Xid (PCI:0000:3b:00): 4, x\n"]
-    place.write_bytes(b"".join(broken) + good)
-    log = started(KernelLog(place))
+    kmsg(tmp_path).write_bytes(b"".join(broken) + good)
+    log = started(KernelLog(tmp_path))
     assert [event.code for event in log.take()] == [79]
 
 
 def test_a_storm_is_bounded_and_its_gap_is_told(tmp_path: Path) -> None:
-    place = tmp_path / "kmsg"
-    place.write_bytes(b"".join(record(XID.format(code=13, pid=n)) for n in range(MOST_PENDING + 5)))
-    log = started(KernelLog(place))
+    kmsg(tmp_path).write_bytes(b"".join(record(XID.format(code=13, pid=n)) for n in range(MOST_PENDING + 5)))
+    log = started(KernelLog(tmp_path))
     first = log.take()
     rest: list[KernelEvent] = []
     while some := log.take():
@@ -114,7 +117,7 @@ def test_without_kmsg_the_journal_is_asked(tmp_path: Path) -> None:
         entry("nothing", "d", 5, spaces=True),
     ]
     command = journal_that(tmp_path, f"print({chr(10).join(lines)!r})")
-    log = started(KernelLog(tmp_path / "none", command))
+    log = started(KernelLog(tmp_path, command))
     assert log.state == "journal"
     assert [(e.code, e.source, e.boot_us, e.t_ns) for e in log.take()] == [
         (48, "journal", 2, 1_700_000_000_000_000_000),
@@ -131,7 +134,7 @@ def test_the_journal_is_asked_on_from_its_cursor(tmp_path: Path, monkeypatch: py
         f"open({str(asked)!r}, 'a').write(' '.join(sys.argv[1:]) + chr(10))\n"
         f"print({first!r} if '--lines' in sys.argv else {second!r})"
     )
-    log = started(KernelLog(tmp_path / "none", journal_that(tmp_path, body)))
+    log = started(KernelLog(tmp_path, journal_that(tmp_path, body)))
     found: list[KernelEvent] = []
     until(lambda: found.extend(log.take()) or len(found) > 1 or None)
     assert [event.code for event in found] == [48, 79]
@@ -142,7 +145,7 @@ def test_the_journal_is_asked_on_from_its_cursor(tmp_path: Path, monkeypatch: py
 
 def test_where_both_are_denied_it_says_what_would_help(tmp_path: Path) -> None:
     command = journal_that(tmp_path, "print('No journal files were opened due to insufficient permissions.')")
-    cell = absent(started(KernelLog(tmp_path / "none", command)).state)
+    cell = absent(started(KernelLog(tmp_path, command)).state)
     assert "insufficient permissions" in cell.why
     assert "No such file" in cell.why
     assert "usermod -aG systemd-journal" in cell.why
@@ -151,9 +154,8 @@ def test_where_both_are_denied_it_says_what_would_help(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_forbidden_log_names_the_capability(tmp_path: Path) -> None:
-    place = tmp_path / "kmsg"
-    place.touch(mode=0o000)
-    cell = absent(started(KernelLog(place, ("/nonexistent/journalctl",))).state)
+    kmsg(tmp_path).touch(mode=0o000)
+    cell = absent(started(KernelLog(tmp_path, ("/nonexistent/journalctl",))).state)
     assert "CAP_SYSLOG" in cell.why
 
 
@@ -161,19 +163,20 @@ def test_a_refused_open_names_the_capability(tmp_path: Path, monkeypatch: pytest
     really = os.open
 
     def refuse(path: object, *rest: int, **more: int) -> int:
-        if path == tmp_path / "kmsg":
+        if path == tmp_path / KMSG:
             raise PermissionError(1, "Operation not permitted")
         return really(path, *rest, **more)  # type: ignore[call-overload, no-any-return]
 
     monkeypatch.setattr(os, "open", refuse)
-    cell = absent(started(KernelLog(tmp_path / "kmsg", ("/nonexistent/journalctl",))).state)
+    cell = absent(started(KernelLog(tmp_path, ("/nonexistent/journalctl",))).state)
     assert cell.state.value == "perm"
     assert "CAP_SYSLOG" in cell.why
     assert "/nonexistent/journalctl: No such file" in cell.why
 
 
-def test_a_stand_in_for_the_log_is_not_taken_for_it() -> None:
-    cell = absent(started(KernelLog(Path("/dev/null"), ("/nonexistent/journalctl",))).state)
+def test_a_stand_in_for_the_log_is_not_taken_for_it(tmp_path: Path) -> None:
+    kmsg(tmp_path).symlink_to("/dev/null")
+    cell = absent(started(KernelLog(tmp_path, ("/nonexistent/journalctl",))).state)
     assert "stand-in" in cell.why
 
 
@@ -181,14 +184,14 @@ def test_a_journal_that_hangs_is_killed_and_not_waited_for(tmp_path: Path, monke
     monkeypatch.setattr("torchprobes.telemetry.journal.DEADLINE_S", 0.5)
     pid = tmp_path / "pid"
     body = f"import os; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
-    cell = absent(started(KernelLog(tmp_path / "none", journal_that(tmp_path, body))).state)
+    cell = absent(started(KernelLog(tmp_path, journal_that(tmp_path, body))).state)
     assert "no answer in time" in cell.why
     until(lambda: is_dead(int(pid.read_text())) or None)
 
 
 def test_the_real_log_is_read_from_its_beginning() -> None:
     try:
-        os.close(os.open(KMSG, os.O_RDONLY | os.O_NONBLOCK))
+        os.close(os.open(f"/{KMSG}", os.O_RDONLY | os.O_NONBLOCK))
     except OSError as error:
         pytest.skip(f"this machine's log cannot be read: {error}")
     log = started(KernelLog())
@@ -199,5 +202,5 @@ def test_the_real_log_is_read_from_its_beginning() -> None:
 def test_the_command_of_a_journal_is_bounded(tmp_path: Path) -> None:
     out = tmp_path / "words"
     command = journal_that(tmp_path, f"open({str(out)!r}, 'w').write(chr(10).join(sys.argv[1:]))")
-    absent(started(KernelLog(tmp_path / "none", command)).state)
+    absent(started(KernelLog(tmp_path, command)).state)
     assert out.read_text().split() == ["--lines", "20000"], shlex.join(command)

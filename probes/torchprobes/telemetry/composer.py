@@ -24,6 +24,7 @@ from .owners import Owners, with_jobs
 from .schedule import TICK_MS
 from .surroundings import Surroundings
 from .vendors import present
+from .xid_events import XidEvents
 
 
 class Composer:
@@ -45,7 +46,10 @@ class Composer:
         self.surroundings = Surroundings(root, lambda: {driver.vendor.name for driver in self.drivers if driver.gpus})
         self.files = DeviceFiles(root)
         self.host = HostReader()
-        self.kernel_log = KernelLog(job_of=self.owners.look_up)
+        self.kernel_log = KernelLog(root, job_of=self.owners.look_up)
+        self.xid_events = XidEvents()
+        self._listening_to = 0
+        self._once = once
 
     def start(self) -> None:
         """Begin with everything."""
@@ -87,6 +91,7 @@ class Composer:
         self.inventory.settled.wait(seconds)
         self.surroundings.settled.wait(max(0.0, until - time.monotonic()))
         self._processes(rows_of(self.drivers, self.inventory, time.monotonic()))
+        self.kernel_log.settled.wait(max(0.0, until - time.monotonic()))
         for driver in self.drivers:
             driver.described.wait(max(0.0, until - time.monotonic()))
         self.owners.wait(max(0.0, until - time.monotonic()))
@@ -120,6 +125,7 @@ class Composer:
             device_nodes=seen.device_nodes,
             device_holders=self.files.found.cell(),
             kernel_log=self.kernel_log.state,
+            live_xids=self.xid_events.state,
             events=self._events(),
             topology=main.topology if len(main.topology) == len(gpus) else (),
             accelerators=seen.accelerators,
@@ -130,7 +136,19 @@ class Composer:
 
     def _events(self) -> tuple[KernelEvent, ...]:
         """What came since the last sample."""
-        return with_jobs((*self.kernel_log.take(), *self.owners.take_exits()), self.owners)
+        self._listen()
+        events = (*self.kernel_log.take(), *self.xid_events.take(), *self.owners.take_exits())
+        return with_jobs(events, self.owners)
+
+    def _listen(self) -> None:
+        """Have the driver tell XIDs as they happen, of every GPU that it has named; a single look would see none."""
+        main = self.drivers[0]
+        if self._once or not main.is_nvidia or not main.described.is_set():
+            return
+        devices = [gpu.device for gpu in main.gpus if gpu.device is not None]
+        if len(devices) > self._listening_to:
+            self._listening_to = len(devices)
+            self.xid_events.start(devices)
 
     def _gpus(self) -> tuple[GpuThread, ...]:
         return tuple(gpu for driver in self.drivers for gpu in driver.gpus)

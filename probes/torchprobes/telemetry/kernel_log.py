@@ -26,7 +26,7 @@ import msgspec
 from ..samples import UNREAD, Absent, Cell, CellState, KernelEvent
 from .kernel_lines import Lines
 
-KMSG: Final = Path("/dev/kmsg")
+KMSG: Final = "dev/kmsg"
 JOURNAL_S: Final = 30.0
 AGAIN_S: Final = 60.0
 """How often a denied /dev/kmsg is tried again: an administrator may have allowed it."""
@@ -46,17 +46,17 @@ JobOf = Callable[[int], str]
 class KernelLog:
     """Start it once; `take` may be called from any thread at any time and never waits.
 
-    `kmsg` is the place of the log; `journal` the command that shows the journal, () for the usual one.
+    `root` is where /dev and the journal are looked for; `journal` the command that shows that, () for the usual one.
     `job_of` is asked for the job of a live event's process, at once and in this class's own thread: the process may be
     gone before the next sample.
     """
 
-    def __init__(self, kmsg: Path = KMSG, journal: tuple[str, ...] = (), job_of: JobOf | None = None) -> None:
+    def __init__(self, root: Path = Path("/"), journal: tuple[str, ...] = (), job_of: JobOf | None = None) -> None:
         self.settled = threading.Event()
         """Set when what the log held at the start was read, or when it is known that it cannot be read."""
         self.lost = 0
         """Records that were overwritten, or dropped here, before anybody took them: gaps, each of unknown length."""
-        self._place, self._command, self._job_of = kmsg, journal, job_of
+        self._root, self._command, self._job_of = root, journal, job_of
         self._source: Cell = UNREAD
         self._pending: deque[KernelEvent] = deque()
 
@@ -103,7 +103,7 @@ class KernelLog:
     def _follow_kmsg(self) -> OSError:
         """Read records for ever; returns why it cannot."""
         try:
-            handle = os.open(self._place, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+            handle = os.open(self._root / KMSG, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         except OSError as error:
             return error
         try:
@@ -145,7 +145,8 @@ class KernelLog:
         """Ask the journal for ever; comes back, with its complaint, if it shows no line at all: no boot is without."""
         from .journal import COMMAND, Journal  # only where it is needed: the sampler's start is short
 
-        journal, lines = Journal(self._command or COMMAND), Lines("journal")
+        elsewhere = () if self._root == Path("/") else (f"--root={self._root}",)
+        journal, lines = Journal(self._command or (*COMMAND, *elsewhere)), Lines("journal")
         while True:
             for line in journal.look():
                 self._note(lines.event(line.raw, line.t_ns, line.boot_us), self.settled.is_set())
@@ -178,7 +179,7 @@ def _is_stand_in(handle: int) -> bool:
 def _absent(denied: OSError, complaint: str) -> Absent:
     forbidden = denied.errno in (errno.EPERM, errno.EACCES)
     restricted = " (kernel.dmesg_restrict is 1)" if forbidden and _is_restricted() else ""
-    what = f"needs CAP_SYSLOG{restricted}" if forbidden else f"{KMSG}: {denied.strerror}"
+    what = f"needs CAP_SYSLOG{restricted}" if forbidden else f"/{KMSG}: {denied.strerror}"
     helps = "run as root, or as root: sysctl kernel.dmesg_restrict=0, or: usermod -aG systemd-journal USER"
     why = (
         f"{what}; the journal shows no line of the kernel{f' ({complaint})' if complaint else ''}. What helps: {helps}"
