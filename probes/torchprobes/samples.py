@@ -419,8 +419,9 @@ class Sample(Frozen, frozen=True, kw_only=True):
     is how many NVIDIA GPUs the PCI bus and the device files show to us, whatever the driver says. `cost_ms` is what
     the driver's calls of one tick took, `self_percent` the child's own share of one core, `backed_off` whether it
     samples less often than asked because the driver is slow. `kernel_log` is the source of kernel events, or why
-    there is none. `device_holders` is how many processes have a GPU's device file open, looked at only while a GPU
-    gives no answer (they are then processes of kind `holder`), or why not all of them could be seen.
+    there is none; `live_xids` is the same of the XIDs that the driver tells as they happen.
+    `device_holders` is how many processes have a GPU's device file open, looked at only while a GPU gives no answer
+    (they are then processes of kind `holder`), or why not all of them could be seen.
     `events` are those since the last sample; the first sample brings those since boot.
     `topology` is a square matrix over `gpus` (X, NV18, PIX, PXB, PHB, NODE, SYS), () until it is known.
     """
@@ -438,6 +439,7 @@ class Sample(Frozen, frozen=True, kw_only=True):
     device_nodes: Cell = UNREAD
     device_holders: Cell = UNREAD
     kernel_log: Cell = UNREAD
+    live_xids: Cell = UNREAD
     events: tuple[KernelEvent, ...] = ()
     topology: tuple[tuple[str, ...], ...] = ()
     accelerators: tuple[Accelerator, ...] = ()
