@@ -20,7 +20,7 @@ from torchprobes.telemetry.readings import Device, Memory
 ANSWERS = json.loads((Path(__file__).parent / "h200_answers.json").read_text())
 FORMATS = ("d", "I", "L", "Q", "q", "i", "H")
 
-CHOSEN = {
+CHOSEN: dict[str, dict[tuple[int, ...], str]] = {
     "nvmlDeviceGetClockInfo": {(1,): "clock_SM", (2,): "clock_MEM"},
     "nvmlDeviceGetMaxClockInfo": {(1,): "maxclock_SM", (2,): "maxclock_MEM"},
     "nvmlDeviceGetApplicationsClock": {(1,): "appclock_SM", (2,): "appclock_MEM"},
