@@ -30,6 +30,8 @@ SAMPLER = Path(__file__).parent / "telemetry" / "sampler.py"
 
 MAX_LINE_BYTES = 4 << 20
 MAX_LINES = 10_000
+ROOMY_BYTES = 1 << 20
+"""The largest pipe that Linux gives to anybody."""
 
 setattr(subprocess, "_USE_VFORK", False)  # noqa: B010 - its documented switch, which type stubs do not know
 
@@ -62,12 +64,15 @@ def sampler_command(rate_hz: float | None) -> tuple[str, ...]:
 class Piped(subprocess.Popen[bytes]):
     """A helper process of ours: both pipes are ours, its words on stderr come with its stdout, its folder is `/`.
 
-    Starting one can take as long as the file system of our own interpreter wants: do it in a thread.
+    Starting one can take as long as the file system of our own interpreter wants: do it in a thread. With `roomy`
+    pipes a whole sample fits into one, and into its reader's buffer.
     """
 
-    def __init__(self, argv: list[str]) -> None:
+    def __init__(self, argv: list[str], *, roomy: bool = False) -> None:
         super().__init__(
             argv,
+            bufsize=ROOMY_BYTES if roomy else -1,
+            pipesize=ROOMY_BYTES if roomy else -1,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

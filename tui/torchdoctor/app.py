@@ -84,6 +84,7 @@ class TorchDoctor(App[None]):
         gc.enable()
         self._behind()
         self.sources.start()
+        self.set_interval(0.04, self.tick, repeat=5)  # the first sample may come any moment
         self.set_interval(1 / self.capabilities.screen_hz, self.tick)
 
     def tick(self) -> None:

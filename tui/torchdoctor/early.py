@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .command_table import COMMANDS
 
@@ -31,6 +31,8 @@ class Early:
 
     def __init__(self, rate_hz: float | None) -> None:
         self.rate_hz = rate_hz
+        self.line = b""
+        """The first line that it said; it is still in the pipe, for whoever reads the child."""
         self._process: subprocess.Popen[bytes] | None = None
         self._started = threading.Event()
         threading.Thread(target=self._run, name="torchdoctor-early", daemon=True).start()
@@ -39,11 +41,18 @@ class Early:
         try:
             from torchprobes import child
 
-            self._process = child.Piped(list(child.sampler_command(self.rate_hz)))
+            self._process = child.Piped(list(child.sampler_command(self.rate_hz)), roomy=True)
         except OSError:
-            pass  # whoever wanted it starts one, and says what comes of that
+            return  # whoever wanted it starts one, and says what comes of that
         finally:
             self._started.set()
+        self._look(self._process.stdout)
+
+    def _look(self, pipe: Any) -> None:
+        """Look at the first line without taking it."""
+        with contextlib.suppress(OSError, ValueError):  # it was closed meanwhile
+            line, end, _ = pipe.peek(1).partition(b"\n")
+            self.line = line if end else b""
 
     def wait(self) -> subprocess.Popen[bytes] | None:
         """The child, None if it could not be started; waits until that is known."""
@@ -60,13 +69,16 @@ class Early:
 
 
 _early: Early | None = None
+"""The child that nobody took yet."""
+
+_seen: Early | None = None
 
 
 def begin(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> None:
     """Start the child that this command line will want, if it will."""
-    global _early
+    global _early, _seen
     wanted = wanted_by(arguments, environ, screen=has_screen(environ))
-    _early = Early(wanted or None) if wanted is not None else None
+    _early = _seen = Early(wanted or None) if wanted is not None else None
 
 
 def wanted_by(arguments: Sequence[str], environ: Mapping[str, str], *, screen: bool) -> float | None:
@@ -88,6 +100,11 @@ def _rate(arguments: Sequence[str], environ: Mapping[str, str]) -> float:
             rate = float(text)
             return rate if 0.1 <= rate <= 10 else RATE_HZ
     return RATE_HZ
+
+
+def first_line() -> bytes:
+    """What the child said first, b"" as long as it said nothing; also after it was taken."""
+    return _seen.line if _seen is not None else b""
 
 
 def take(rate_hz: float | None) -> Callable[[], subprocess.Popen[bytes] | None]:

@@ -59,7 +59,7 @@ def _cell(cell: Cell) -> str:
 def _verdict(snapshot: Snapshot) -> Line:
     sign: Span = ("● ", "run")
     worst = by_weight(snapshot.findings)
-    if snapshot.sample is not None:
+    if snapshot.sample is not None and snapshot.verdict:
         mark, role = SEVERITIES[worst[0].severity] if worst else ("✔" if snapshot.sample.gpus else "•", "ok")
         sign = (mark + " ", role)
     text = snapshot.verdict or snapshot.sampler or "looking at this machine"
