@@ -91,13 +91,6 @@ def test_where_all_agree_there_is_no_dispute() -> None:
     assert xids.opinions(79)[0] == xids.Opinion(xids.CATALOGUE, "reboot")
 
 
-@pytest.mark.parametrize(
-    ("seconds", "faults"), [([], 0), ([5], 1), ([5, 6, 30, 80], 1), ([5, 200, 100], 3), ([0, 59, 118, 300], 2)]
-)
-def test_the_lines_of_one_fault_are_one_occurrence(seconds: list[int], faults: int) -> None:
-    assert xids.occurrences(second * 1_000_000_000 for second in seconds) == faults
-
-
 def test_a_reboot_that_did_not_help_is_a_case_for_the_hardware() -> None:
     assert xids.escalation(79, 1) == ""
     assert "have the hardware inspected (gpud)" in xids.escalation(79, 2)

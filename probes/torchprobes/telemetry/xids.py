@@ -8,7 +8,6 @@ which gpud's `xid/catalog_generated.go` was made from. Other tools judge some of
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -226,21 +225,8 @@ def dispute(code: int) -> str:
     return " · ".join(f"{opinion.source}: {opinion.says}" for opinion in opinions(code))
 
 
-def occurrences(times_ns: Iterable[int]) -> int:
-    """How many faults these lines of one XID on one GPU are: a fault's lines come close together."""
-    return sum(1 for _ in _first_lines(times_ns))
-
-
 def escalation(code: int, times: int) -> str:
     """What to do when an XID that asks for a reboot came so many times, "" if that changes nothing (gpud's rule)."""
     if xid(code).action is not Action.REBOOT or times < ESCALATES_AT:
         return ""
     return f"XID {code} came {times} times: a reboot does not mend it, have the hardware inspected (gpud)"
-
-
-def _first_lines(times_ns: Iterable[int]) -> Iterator[int]:
-    last: int | None = None
-    for at in sorted(times_ns):
-        if last is None or at - last > SAME_FAULT_NS:
-            yield at
-        last = at
