@@ -5,6 +5,7 @@ Sources: Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst and sched
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -52,13 +53,13 @@ def find(roots: Roots, controller: str, path: str, pid: int) -> tuple[Version, t
 
     Raises:
         Outside: if its folder is not shown here, or the group is gone.
-        OSError: if its process cannot be asked where it is.
     """
     mount = f"{roots.sys}/fs/cgroup"
     if os.path.exists(f"{mount}/cgroup.controllers"):
         return V2, _upwards(mount, path, lambda: paths_of(roots, "self").get("", ""))
     if pid:
-        path = paths_of(roots, str(pid)).get(controller, path)
+        with contextlib.suppress(OSError):  # the process has ended: then by its path alone
+            path = paths_of(roots, str(pid)).get(controller, path)
     return V1, _upwards(f"{mount}/{controller}", path, lambda: paths_of(roots, "self").get(controller, ""))
 
 

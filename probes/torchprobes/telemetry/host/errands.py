@@ -73,6 +73,11 @@ def _hung(seconds: float) -> Absent:
     return Absent(state=CellState.HUNG, why=why, age_s=round(seconds, 1))
 
 
+def _is_settled(reading: Reading[Any], now: float) -> bool:
+    began = reading.began
+    return now - began > PATIENCE_S if began is not None else reading.taken and not reading.is_due(now)
+
+
 class Errands:
     """Takes readings that may block on a thread that is not waited for. No method waits but `wait`."""
 
@@ -118,7 +123,7 @@ class Errands:
     def _settled(self) -> bool:
         now = time.monotonic()
         with self._lock:
-            return all(one.taken or (one.began or now) < now - PATIENCE_S for one in self._readings)
+            return all(_is_settled(one, now) for one in self._readings)
 
     def _start(self) -> None:
         self._worker += 1

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Final, NamedTuple, TypeVar
+
+from msgspec.structs import replace
 
 from ...samples import UNREAD, Absent, Cell, CellState, GroupSample
 from .cgroups import Quota, Version, find
@@ -46,26 +49,30 @@ class Groups:
     """Reads the groups that were asked for last."""
 
     def __init__(self, roots: Roots) -> None:
-        self.found: Reading[dict[Group, GroupSample]] = Reading(self._read, PACE_S)
-        self._wanted: tuple[Group, ...] = ()
+        self.found: Reading[dict[str, GroupSample]] = Reading(self._read, PACE_S)
+        self._wanted: dict[str, Group] = {}
         self._roots = roots
         self._seen: dict[str, _Periods] = {}
 
     def want(self, groups: Iterable[Group]) -> None:
         """From the next reading on, read these; a new one is read soon."""
-        wanted = tuple(dict.fromkeys(groups))[:MAX_GROUPS]
-        if not set(wanted) <= set(self._wanted):
+        wanted = {group.path: group for group in islice(groups, MAX_GROUPS)}
+        if not wanted.keys() <= self._wanted.keys():
             self.found.due = 0.0
         self._wanted = wanted
 
     def rows(self, now: float) -> tuple[GroupSample, ...]:
         """One row a group."""
         why, known = self.found.why_not(now), self.found.value or {}
-        return tuple(_empty(group, why) if why else known.get(group) or _empty(group, UNREAD) for group in self._wanted)
+        rows = []
+        for group in self._wanted.values():
+            row = known.get(group.path)
+            rows.append(_empty(group, why or UNREAD) if why or row is None else replace(row, job=group.job))
+        return tuple(rows)
 
-    def _read(self) -> dict[Group, GroupSample]:
+    def _read(self) -> dict[str, GroupSample]:
         before, self._seen = self._seen, {}
-        return {group: self._row(group, before) for group in self._wanted}
+        return {path: self._row(group, before) for path, group in self._wanted.items()}
 
     def _row(self, group: Group, before: dict[str, _Periods]) -> GroupSample:
         cells: dict[str, Cell] = {}

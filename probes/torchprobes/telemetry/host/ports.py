@@ -96,23 +96,18 @@ class Ports:
         self._roots = roots
         self._errands = errands
         self._cards: dict[str, Card] = {}
-        self._there: Reading[list[str]] = errands.add(
-            Reading(lambda: names(f"{roots.sys}/class/infiniband")[:MAX_CARDS], LIST_PACE_S)
-        )
+        self.there: Reading[None] = errands.add(Reading(self._look, LIST_PACE_S))
 
     def rows(self, now: float) -> tuple[PortSample, ...]:
         """The ports of all cards."""
-        there = self._there.value
-        if there is not None and there != list(self._cards):
-            self._change(there)
         return tuple(row for card in self._cards.values() for row in card.rows(now))
 
-    def _change(self, there: list[str]) -> None:
+    def _look(self) -> None:
+        """Which cards there are. They are read next, so that a single look waits for them too."""
         before = self._cards
-        self._cards = {name: before.get(name) or Card(self._roots, name) for name in there}
-        for name, card in self._cards.items():
-            if name not in before:
-                self._errands.add(card.ports)
-        for name, card in before.items():
-            if name not in self._cards:
-                self._errands.drop(card.ports)
+        there = names(f"{self._roots.sys}/class/infiniband")[:MAX_CARDS]
+        self._cards = now = {name: before.get(name) or Card(self._roots, name) for name in there}
+        for name in now.keys() - before.keys():
+            self._errands.add(now[name].ports)
+        for name in before.keys() - now.keys():
+            self._errands.drop(before[name].ports)

@@ -19,6 +19,9 @@ from .ports import Ports
 
 _NEVER_ASKED: Final = Absent(state=CellState.NOT_SUPPORTED, why="this system does not say it")
 
+FIRST_USE_S: Final = 0.1
+"""So soon after the start the use of the CPU is read again: a single look wants it too."""
+
 
 class Source(NamedTuple):
     """Where some cells come from: which, how often in seconds, and whether a read of it can wait for a device."""
@@ -30,7 +33,7 @@ class Source(NamedTuple):
 
 
 def sources(roots: Roots, environ: Mapping[str, str], use: Callable[[], Cells]) -> tuple[Source, ...]:
-    """Every cell of the host and its source; those that block come in the order in which they are first read."""
+    """Every cell of the host and its source, use of the CPU first; those that block are first read in this order."""
     pressures = tuple(name for lines in cpu.PRESSURES.values() for name in lines)
     memory_cells = ("memory_used_bytes", "memory_total_bytes", "swap_used_bytes", "swap_total_bytes")
     with_roots = functools.partial
@@ -69,6 +72,7 @@ class HostReader:
         use = cpu.CpuUse(roots, lambda: self._cores.value or frozenset(), os.cpu_count() or 1)
         self._errands = Errands()
         self._readings = [(source, self._reading(source)) for source in sources(roots, environ, use.read)]
+        self._use = self._readings[0][1]
         quick = [one for source, one in self._readings if not source.blocks]
         self._quick: tuple[Reading[Any], ...] = (self._cores, *quick)
         self._disks = places(environ)
@@ -83,11 +87,14 @@ class HostReader:
 
     def start(self) -> None:
         """Take the first readings: rates and CPU use are of the time since."""
-        self._take_quick(time.monotonic())
+        now = time.monotonic()
+        self._take_quick(now)
+        self._use.due = now + FIRST_USE_S
         self._errands.turn()
 
-    def wait(self, seconds: float) -> bool:
+    def wait(self, seconds: float, groups: Iterable[Group] = ()) -> bool:
         """Wait until everything was read once or hangs, at most so long; whether that is so. Only for a single look."""
+        self._groups.want(groups)
         return self._errands.wait(seconds)
 
     def read(self, groups: Iterable[Group] = ()) -> HostSample:
