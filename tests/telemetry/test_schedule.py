@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import mean
 
 import pytest
@@ -64,7 +65,7 @@ def test_all_is_read_at_the_start_and_a_slow_row_keeps_its_pace_without_drift() 
     played.run(0.1)
     assert sum(played.asked[0].values()) == 20
     played.run(730)
-    gaps = [b - a for times in played.times.values() for a, b in zip(times[1:], times[2:], strict=False)]
+    gaps = [b - a for times in played.times.values() for a, b in pairwise(times[1:])]
     assert mean(gaps) == pytest.approx(7.3, rel=0.01)
 
 

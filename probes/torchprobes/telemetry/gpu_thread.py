@@ -99,14 +99,13 @@ class GpuThread:
 
     def take_tick(self, now: float) -> None:
         """Find the GPU if it was not found yet, and read what is due. For its thread, or for a clock of a test."""
-        if self._open():
+        if self._open(now):
             self.looked = self._tick(now)
 
-    def _open(self) -> bool:
+    def _open(self, now: float) -> bool:
         """Whether there is a handle; without one every cell says why."""
         if self.device is not None:
             return True
-        now = time.monotonic()
         if self.looked is not None and now - self.looked.at < IDENTIFY_S:
             return False
         answer, _ = self._ask("opening it", (lambda _: self.vendor.identify(self.index),), None)
@@ -118,26 +117,29 @@ class GpuThread:
         return True
 
     def _tick(self, now: float) -> Looked:
-        was_gone, cost_ms, answered = self._gone, 0.0, 0
-        self._gone = None
+        was_gone, self._gone = self._gone, None
+        cost_ms, fast_ms, answered = 0.0, 0.0, 0
         for row in self._schedule.tick(now):
-            if row.every_s and not answered:
-                self._gone = next((cell for cell in self._failed.values() if cell.state is CellState.LOST), None)
-                if self._gone is not None:
-                    break  # a GPU off the bus answers nothing: it is asked for its fast readings only
+            if row.every_s and not answered and self._lost() is not None:
+                break  # a GPU off the bus answers nothing: it is asked for its fast readings only
             if self._is_idle(row.name):
                 self._schedule.done(row, now, 0.0)
                 continue
             failure, ms = self._take(row.name, now)
-            cost_ms += ms
-            answered += failure is None
+            cost_ms, fast_ms, answered = cost_ms + ms, fast_ms + ms * (not row.every_s), answered + (failure is None)
             self._settle(row.name, failure, now, ms)
-        self._back_off.add(cost_ms)
-        if was_gone is not None and self._gone is None:
-            self._schedule.all_due()
+            if was_gone is not None and answered:
+                was_gone = None
+                self._schedule.all_due()
+        self._back_off.add(fast_ms)
         if not answered:
+            self._gone = self._lost()
             self.reopen = next((c.why for c in self._failed.values() if self.vendor.wants_reopening(c)), "")
         return self._publish(time.monotonic(), cost_ms)
+
+    def _lost(self) -> Absent | None:
+        """What the driver says of a GPU that it lost."""
+        return next((cell for cell in self._failed.values() if cell.state is CellState.LOST), None)
 
     def _take(self, name: str, now: float) -> tuple[Absent | None, float]:
         """Ask one row and keep what it says: why it said nothing, and its milliseconds."""

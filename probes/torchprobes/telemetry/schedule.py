@@ -52,7 +52,7 @@ class Schedule:
         self._slow = _rotated([row for row in rows if row.every_s > 0], seat, seats)
         self._order = {row.name: place for place, row in enumerate(self._slow)}
         self._seat, self._seats = seat, max(1, seats)
-        self._share_ms = tick_ms / self._seats
+        self._tick_ms = tick_ms
         self._due = {row.name: _NOW for row in self._slow}
         self._cost_ms: dict[str, float] = {}
         self._spent_ms = 0.0
@@ -61,18 +61,20 @@ class Schedule:
     def tick(self, now_s: float) -> Iterator[Row]:
         """The rows of the next tick, one by one; tell `done` of each before asking for the next.
 
-        Slow rows come as long as the GPU's share of the tick lasts, the most overdue first. One that costs more than
-        what is left of it has its turn in every `seats`-th tick, so that no two GPUs have an expensive one at once.
+        Slow rows come as long as the GPU's share of the tick lasts, or what fast ones left of it, the most overdue
+        first. One that costs more than what is left has its turn in every `seats`-th tick, so that no two GPUs have an expensive one at once.
         """
+        self._spent_ms = 0.0
         yield from tuple(self._fast)
+        share_ms = max(0.0, min(self._tick_ms / self._seats, self._tick_ms - self._spent_ms))
         turn = self._ticks % self._seats == self._seat
         self._ticks += 1
         self._spent_ms = 0.0
         for row in self._overdue(now_s):
-            cost = self._cost_ms.get(row.name, min(GUESS_MS, self._share_ms))
-            if self._spent_ms > self._share_ms:
+            cost = self._cost_ms.get(row.name, min(GUESS_MS, share_ms))
+            if self._spent_ms > share_ms:
                 return
-            if turn or self._spent_ms + cost <= self._share_ms:
+            if turn or self._spent_ms + cost <= share_ms:
                 yield row
 
     def done(self, row: Row, now_s: float, cost_ms: float, *, failed: bool = False) -> None:
@@ -117,9 +119,10 @@ def _rotated(rows: list[Row], seat: int, seats: int) -> list[Row]:
 
 
 class BackOff:
-    """How often a driver is asked that is slow: the tick whose calls cost more than TICK_MS is taken less often.
+    """How often a slow driver is asked: when the fast readings of a tick cost more than TICK_MS, less often.
 
-    It goes by the median of three ticks, so that one hiccup changes nothing and two quick ticks end it.
+    Slow readings have a limit of their own. It goes by the median of three ticks, so that one hiccup changes nothing
+    and two quick ticks end it.
     """
 
     def __init__(self, limit_ms: float = TICK_MS) -> None:
@@ -129,7 +132,7 @@ class BackOff:
         """Every so many ticks it is asked; 1 when it is quick."""
 
     def add(self, cost_ms: float) -> None:
-        """What the calls of one tick cost."""
+        """What the fast calls of one tick cost."""
         self._costs = [*self._costs[-2:], cost_ms]
         usual = sorted(self._costs)[(len(self._costs) - 1) // 2] if len(self._costs) > 1 else 0.0
         self.times = max(1, math.ceil(min(MOST_TIMES, usual / self._limit_ms)))
