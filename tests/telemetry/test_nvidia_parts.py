@@ -173,13 +173,13 @@ def test_parts_of_a_partitioned_gpu_are_told(nvml: Nvml) -> None:
     ],
 )
 def test_a_rate_of_bytes_survives_one_wrap(earlier: int, later: int, seconds: float, expected: int) -> None:
-    assert pcie.rate(earlier, later, seconds) == expected
+    assert pcie.rate(earlier, later, seconds, 2 * seconds) == expected
 
 
 def test_a_rate_that_may_have_wrapped_twice_is_not_told() -> None:
-    assert "may have wrapped" in absent(pcie.rate(0, 10, 0.5)).why
+    assert "may have wrapped" in absent(pcie.rate(0, 10, 0.005, 0.04)).why
     refused = Absent(state=CellState.NOT_SUPPORTED, why="x", code=3)
-    assert pcie.rate(refused, 10, 0.005) is refused
+    assert pcie.rate(refused, 10, 0.005, 0.005) is pcie.rate(10, refused, 0.005, 0.005) is refused
 
 
 def test_bytes_a_second_come_from_two_readings_in_one_row(nvml: Nvml) -> None:

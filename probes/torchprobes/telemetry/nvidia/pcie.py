@@ -1,8 +1,8 @@
 """Rows of the PCIe link: its state, its errors as the GPU and as the kernel count them, and bytes a second.
 
 The GPU's byte counters have 32 bits: at the rate of PCIe 5 x16 they wrap after 67 ms, and two readings some seconds
-apart say nothing. So they are read twice within some milliseconds, now and then: a rate over that short time, or
-none when the second reading came too late to be sure. nvmlDeviceGetPcieThroughput would block for 20 ms instead.
+apart say nothing. So they are read twice within 5 ms, now and then: a rate over that short time, a sample and no mean,
+or none when the second reading came too late to be sure. nvmlDeviceGetPcieThroughput would block for 20 ms instead.
 """
 
 from __future__ import annotations
@@ -56,29 +56,31 @@ def read(path: Path) -> str:
 # --- bytes a second -------------------------------------------------------------------------------------------
 
 
-def _bytes_twice(device: Device) -> tuple[tuple[Cell, ...], tuple[Cell, ...], float]:
-    """Both counters, both again, and the seconds within which all of it happened."""
-    before = time.monotonic()
+def _bytes_twice(device: Device) -> tuple[tuple[Cell, ...], tuple[Cell, ...], float, float]:
+    """Both counters, both again, the seconds between the middles of the two calls, and those that all of it took."""
+    times = [time.monotonic()]
     earlier = ask(device, _BYTES)
+    times.append(time.monotonic())
     device.pause(WINDOW_S)
+    times.append(time.monotonic())
     later = ask(device, _BYTES)
-    return earlier, later, time.monotonic() - before
+    times.append(time.monotonic())
+    return earlier, later, (times[2] + times[3] - times[0] - times[1]) / 2, times[3] - times[0]
 
 
-def rate(earlier: Cell, later: Cell, seconds: float) -> Cell:
-    """Bytes a second between two readings of a counter of 32 bits, if it cannot have wrapped more than once."""
-    for cell in (earlier, later):
-        if not isinstance(cell, int):
-            return cell
-    if seconds <= 0 or seconds * FASTEST_BYTES_PER_S >= _WRAPS:
+def rate(earlier: Cell, later: Cell, seconds: float, at_most_s: float) -> Cell:
+    """Bytes a second of a counter of 32 bits over `seconds`, if it cannot have wrapped twice within `at_most_s`."""
+    if not isinstance(earlier, int) or not isinstance(later, int):
+        return later if isinstance(earlier, int) else earlier
+    if seconds <= 0 or at_most_s * FASTEST_BYTES_PER_S >= _WRAPS:
         return _TOO_LATE
-    return round((int(str(later)) - int(str(earlier))) % _WRAPS / seconds)
+    return round((later - earlier) % _WRAPS / seconds)
 
 
 def _rates(answer: Any, _memory: Memory, _now_s: float) -> Mapping[str, Cell]:
-    earlier, later, seconds = answer
+    earlier, later, seconds, at_most_s = answer
     cells = ("pcie_rx_bytes_per_s", "pcie_tx_bytes_per_s")
-    return {cell: rate(a, b, seconds) for cell, a, b in zip(cells, earlier, later, strict=True)}
+    return {cell: rate(a, b, seconds, at_most_s) for cell, a, b in zip(cells, earlier, later, strict=True)}
 
 
 # --- errors as the kernel counts them -------------------------------------------------------------------------
