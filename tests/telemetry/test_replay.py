@@ -13,7 +13,7 @@ from fake_driver import until
 from recording_material import at, encoded, moving, seconds, write, xid
 
 from torchprobes.samples import Sample
-from torchprobes.telemetry.health import judge
+from torchprobes.telemetry.health import Health, Judge
 from torchprobes.telemetry.past import Past
 from torchprobes.telemetry.replay import PACES, Replay
 
@@ -54,11 +54,13 @@ def recording(tmp_path_factory: pytest.TempPathFactory, said: list[Sample]) -> P
     return write(tmp_path_factory.mktemp("replay") / "r.jsonl.gz", said, chunk=130)
 
 
-def linear(said: list[Sample], number: int) -> Past:
-    past = Past()
+def linear(said: list[Sample], number: int) -> tuple[Past, Health]:
+    """What reading on from the beginning comes to."""
+    judge = Judge()
+    past = judge.new_past()
     for sample in said[: number + 1]:
         past.add(sample)
-    return past
+    return past, judge.judge(said[number], past)
 
 
 def test_it_begins_with_the_first_sample_and_knows_its_length(recording: Path) -> None:
@@ -73,11 +75,11 @@ def test_a_place_that_was_sought_is_that_of_playing_on(recording: Path, said: li
         for second in (500, 100, 999, 501, 510, 0, 129, 130):
             replay.seek(second + 0.4)
             sample = shown(replay, second)
-            past = linear(said, second)
+            past, health = linear(said, second)
             assert sample.gpus == said[second].gpus
             assert [event.code for event in replay.past.events] == [event.code for event in past.events]
             assert replay.past.last_minute("GPU-0", "pcie_replays") == past.last_minute("GPU-0", "pcie_replays")
-            assert replay.judged()[2] == judge(said[second], past)
+            assert replay.judged()[2] == health
             assert replay.position_s == second
 
 

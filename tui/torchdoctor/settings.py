@@ -108,9 +108,15 @@ def _keys(value: object) -> dict[str, str]:
 
 
 def _thresholds(value: object) -> dict[str, float]:
-    if not isinstance(value, dict) or not all(_is_number(v) for v in value.values()):
-        raise ValueError("a table of name = number")
-    return {str(k): float(v) for k, v in value.items()}
+    """`TD-GPU-030 = 85`; `TD-GPU-031.seconds = 120`, which TOML reads as a table in a table."""
+    flat: dict[str, object] = {}
+    for name, given in value.items() if isinstance(value, dict) else [("", None)]:
+        flat |= (
+            {f"{name}.{part}": number for part, number in given.items()} if isinstance(given, dict) else {name: given}
+        )
+    if not all(_is_number(number) for number in flat.values()):
+        raise ValueError("a table of check = number, or check.limit = number")
+    return {name: float(str(number)) for name, number in flat.items()}
 
 
 def _is_number(value: object) -> bool:

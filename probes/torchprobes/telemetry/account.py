@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -48,7 +48,7 @@ class Account(Frozen, frozen=True, kw_only=True):
     broken: int
 
 
-def give_account(path: Path, at_ns: int, window_s: float) -> Account:
+def give_account(path: Path, at_ns: int, window_s: float, thresholds: Mapping[str, float] | None = None) -> Account:
     """Read the recording around a moment.
 
     Raises:
@@ -56,13 +56,15 @@ def give_account(path: Path, at_ns: int, window_s: float) -> Account:
     """
     window = int(window_s * 1e9)
     before = max(window, int(WARM_S * 1e9))
-    return account_of(open_timeline(path, at_ns - before, at_ns + window), str(path), at_ns, window_s)
+    return account_of(open_timeline(path, at_ns - before, at_ns + window), str(path), at_ns, window_s, thresholds)
 
 
-def account_of(timeline: Timeline, name: str, at_ns: int, window_s: float) -> Account:
+def account_of(
+    timeline: Timeline, name: str, at_ns: int, window_s: float, thresholds: Mapping[str, float] | None = None
+) -> Account:
     """The same of a recording that was opened."""
     window = int(window_s * 1e9)
-    seen = _Seen(timeline, at_ns, window)
+    seen = _Seen(timeline, at_ns, window, Judge(thresholds))
     return Account(
         recording=name,
         host=timeline.header.host,
@@ -83,9 +85,8 @@ def account_of(timeline: Timeline, name: str, at_ns: int, window_s: float) -> Ac
 class _Seen:
     """The samples up to a moment: the last, the first inside the window before it, and what came before."""
 
-    def __init__(self, timeline: Timeline, at_ns: int, window: int) -> None:
-        self.judge = Judge()
-        self.past = self.judge.new_past()
+    def __init__(self, timeline: Timeline, at_ns: int, window: int, judge: Judge) -> None:
+        self.judge, self.past = judge, judge.new_past()
         self.first: Sample | None = None
         self.last: Sample | None = None
         if at_ns < timeline.began_ns:

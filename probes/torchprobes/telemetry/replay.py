@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -40,8 +41,8 @@ PACES: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 class _Tape:
     """The samples from one on, and what came before the newest that was taken."""
 
-    def __init__(self, timeline: Timeline, first: int) -> None:
-        self.history, self.judge = History(timeline.header.rate_hz), Judge()
+    def __init__(self, timeline: Timeline, first: int, thresholds: Mapping[str, float] | None) -> None:
+        self.history, self.judge = History(timeline.header.rate_hz), Judge(thresholds)
         self.past = self.judge.new_past()
         self.number = first
         self.newest: Sample | None = None
@@ -65,14 +66,15 @@ class _Tape:
 
 
 class Replay:
-    """Plays the recording at `path`."""
+    """Plays the recording at `path`. `thresholds` are the person's own limits of the health rules."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, thresholds: Mapping[str, float] | None = None) -> None:
         self._path = path
+        self._thresholds = thresholds
         self._timeline: Timeline | None = None
         self._events: list[int] = []
         self._latest: tuple[int, Sample | None, Health] = (0, None, Health())
-        self._tape = _Tape(Timeline([]), 0)
+        self._tape = _Tape(Timeline([]), 0, self._thresholds)
         self._shown_at = 0.0
         self._words = "reading the recording"
         self._pace, self._paused, self._stopped = 1.0, False, False
@@ -256,9 +258,9 @@ class Replay:
         """Go anywhere: the sample is shown at once, what came before it as soon as it was read."""
         first = timeline.number_at(timeline.time_ns(number) - int(WARM_S * 1e9))
         if number - first > NEAR:
-            self._tape = _Tape(timeline, number)
+            self._tape = _Tape(timeline, number, self._thresholds)
             self._play_to(number)
-        tape = _Tape(timeline, first)
+        tape = _Tape(timeline, first, self._thresholds)
         while tape.is_before(number):
             tape.take()
             if self._wanted is not None or self._stopped:

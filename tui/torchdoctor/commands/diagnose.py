@@ -49,8 +49,9 @@ def diagnose_(
         raise click.UsageError(f"say when with --at: {TIME_HELP}")
     at_ns = moment_ns(at)
     try:
-        path = Path(ring).absolute() if ring is not None else find_folder(settings_of(ctx), at_ns)
-        account = give_account(path, at_ns, window)
+        settings = settings_of(ctx)
+        path = Path(ring).absolute() if ring is not None else find_folder(settings, at_ns)
+        account = give_account(path, at_ns, window, settings.thresholds)
     except RecordingError as error:
         raise click.UsageError(str(error)) from None
     if as_json:

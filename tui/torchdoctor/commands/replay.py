@@ -50,7 +50,11 @@ def replay_(ctx: click.Context, path: str | None, demo: bool, at: str | None, as
         if at is None and not as_json and has_screen():
             return open_console(ctx, replay=str(chosen))
         timeline = open_timeline(chosen)
-        return _summary(timeline, chosen, as_json) if at is None else _sample(timeline, chosen, at, as_json)
+        if at is None:
+            return _summary(timeline, chosen, as_json)
+        at_ns = moment_ns(at, timeline.began_ns, timeline.ended_ns)
+        account = account_of(timeline, str(chosen), at_ns, WINDOW_S, settings_of(ctx).thresholds)
+        return _sample(account, as_json)
     except RecordingError as error:
         raise click.UsageError(str(error)) from None
 
@@ -58,11 +62,9 @@ def replay_(ctx: click.Context, path: str | None, demo: bool, at: str | None, as
 # --- one sample --------------------------------------------------------------------------------------------------
 
 
-def _sample(timeline: Timeline, path: Path, at: str, as_json: bool) -> int:
-    at_ns = moment_ns(at, timeline.began_ns, timeline.ended_ns)
-    account = account_of(timeline, str(path), at_ns, WINDOW_S)
+def _sample(account: Account, as_json: bool) -> int:
     if account.sample is None:
-        raise click.UsageError(f"{account.gap}: it is from {local(timeline.began_ns)} to {local(timeline.ended_ns)}")
+        raise click.UsageError(f"{account.gap}: it is from {local(account.began_ns)} to {local(account.ended_ns)}")
     if as_json:
         say_document(_document(account))
     else:
