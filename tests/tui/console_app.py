@@ -38,7 +38,7 @@ async def until(pilot: Pilot[Any], test: Callable[[], object]) -> None:
 def settled(app: TorchDoctor) -> bool:
     """Whether all sources have answered, and the screen has shown it."""
     snapshot = app.sources.snapshot()
-    target = snapshot.target is not None or "no Python" in snapshot.target_note
+    target = snapshot.target is not None or snapshot.replay or "no Python" in snapshot.target_note
     report = snapshot.report is not None or app.sources._engines is not None
     return bool(snapshot.sample and target and report)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from torchdoctor.interfaces import Engines, History
+from torchdoctor.interfaces import Engines
 from torchprobes.catalogue import PROBES, Probe
+from torchprobes.child import Part
 from torchprobes.jobs.ranks import RankRow
 from torchprobes.model import (
     Evidence,
@@ -26,7 +27,7 @@ from torchprobes.model import (
     worst,
 )
 from torchprobes.runner.snapshot import CheckView, ProbeState, ProbeView
-from torchprobes.samples import Absent, CellState, GpuSample, HostSample, ProcessSample, Sample
+from torchprobes.samples import Absent, CellState, GpuSample, HostSample, KernelEvent, ProcessSample, Sample
 from torchprobes.target import TargetChoice
 from torchprobes.telemetry.health import Health
 
@@ -53,7 +54,12 @@ def gpu(index: int, **changes: Any) -> GpuSample:
         "name": "NVIDIA H200", "utilization_percent": (index * 37 + 11) % 101, "memory_utilization_percent": 12,
         "memory_used_bytes": (index * 17 + 9) * GIB, "memory_total_bytes": 140 * GIB, "power_w": 120.0 + index * 60,
         "power_limit_w": 700.0, "temperature_c": 38 + index * 4, "sm_clock_mhz": 1980, "memory_clock_mhz": 3201,
-        "throttle_reasons": "none", "performance_state": "P0", "ecc_uncorrected_volatile": 0,
+        "throttle_reasons": 0, "performance_state": 0, "ecc_uncorrected_volatile": 0,
+        "memory_temperature_c": 44 + index * 3, "sm_clock_max_mhz": 1980, "recovery_action": 0, "remap_failure": 0,
+        "pcie_rx_bytes_per_s": 1.2e9, "pcie_tx_bytes_per_s": 3.4e7 * index, "pcie_width": 16, "pcie_width_max": 16,
+        "pcie_generation": 5, "pcie_generation_max": 5, "nvlink_rx_bytes_per_s": 2.1e11, "nvlink_tx_bytes_per_s": 2e11,
+        "nvlinks": 18, "nvlinks_active": 18, "numa_node": index // 4, "temperature_slowdown_c": 87,
+        "ages_s": {"counters": 1.2, "health": 14.0, "static": 600.0},
     }  # fmt: skip
     return GpuSample(**{**fields, **changes})
 
@@ -70,11 +76,25 @@ def hung(index: int) -> GpuSample:
                power_limit_w=Absent(state=CellState.NOT_SUPPORTED, why="not supported", code=3))  # fmt: skip
 
 
+NO_JOB = Absent(state=CellState.NOT_SUPPORTED, why="it belongs to no job")
+ELSEWHERE = Absent(state=CellState.ERROR, why="pid 4711, another namespace")
+
+
+def process(pid: int, index: int, **changes: Any) -> ProcessSample:
+    fields: dict[str, Any] = {
+        "user": "mara", "command": f"python train.py --rank {index}", "gpu_memory_bytes": (9 + index) * GIB,
+        "sm_percent": 90 - index, "cpu_percent": 101.0 + index, "host_memory_bytes": (30 - index) * GIB,
+        "job": "4711.0", "container": NO_JOB, "state": "R", "started": 1000 + pid,
+    }  # fmt: skip
+    return ProcessSample(pid=pid, gpu_uuid=gpu(index).uuid, **{**fields, **changes})
+
+
 PROCESSES = (
-    ProcessSample(pid=41207, gpu_uuid=gpu(0).uuid, gpu_memory_bytes=9 * GIB, user="mara",
-                  command="python train.py --fsdp"),
-    ProcessSample(pid=1871, gpu_uuid=gpu(1).uuid, gpu_memory_bytes=26 * GIB, user=HOSTILE, command=HOSTILE),
-)  # fmt: skip
+    process(41207, 0),
+    process(1871, 1, user=HOSTILE, command=HOSTILE, gpu_memory_bytes=26 * GIB, job=NO_JOB),
+    process(4711, 2, user=ELSEWHERE, command=ELSEWHERE, job=ELSEWHERE, started=ELSEWHERE),
+    *(process(41207 + index, index) for index in range(3, 8)),
+)
 
 FINDINGS = (
     Finding(
@@ -88,11 +108,17 @@ FINDINGS = (
 )  # fmt: skip
 
 
+def _between(one: int, other: int) -> str:
+    return "X" if one == other else "NV18" if one // 4 == other // 4 else "SYS"
+
+
 def sample(count: int = 8, **changes: Any) -> Sample:
     gpus = tuple({5: lost, 6: hung}.get(i, gpu)(i) for i in range(count))
     fields: dict[str, Any] = {
         "t_ns": 0, "m_ns": 0, "driver": "580.159.04", "cuda": "13.0", "driver_state": "ok", "gpus": gpus,
-        "processes": PROCESSES if count else (), "host": host(),
+        "processes": tuple(p for p in PROCESSES if p.gpu_uuid in {gpu.uuid for gpu in gpus}), "host": host(),
+        "kernel_log": "kmsg", "cost_ms": 1.9, "self_percent": 0.2,
+        "topology": tuple(tuple(_between(i, j) for j in range(count)) for i in range(count)),
     }  # fmt: skip
     return Sample(**{**fields, **changes})
 
@@ -154,6 +180,62 @@ VIEWS = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Window:
+    """A window of a history: the same three series that the real one gives."""
+
+    low: tuple[float | None, ...]
+    mean: tuple[float | None, ...]
+    high: tuple[float | None, ...]
+
+
+class FakeHistory:
+    """A curve for every metric of the first five GPUs and of the host; the GPUs after them were never read."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, float, int]] = []
+
+    def window(self, subject: str, metric: str, seconds: float, columns: int) -> Window | None:
+        self.asked.append((subject, metric, seconds, columns))
+        if subject not in ("host", *(gpu(i).uuid for i in range(5))):
+            return None
+        scale = {"memory_used_bytes": GIB, "power_w": 6.0}.get(metric, 1.0)
+        mean = tuple(None if 20 <= i < 23 else value * scale for i, value in enumerate(CURVE[-columns:]))
+        spread = 8.0 * scale if seconds > 600 else 0.0
+        low = tuple(None if v is None else max(0.0, v - spread) for v in mean)
+        return Window(low, mean, tuple(None if v is None else v + spread for v in mean))
+
+
+EVENTS = (
+    KernelEvent(t_ns=1_790_000_000 * 10**9, kind="xid", source="nvml+kmsg", code=79, bus_id="0000:68:00",
+                gpu_uuid="GPU-00056f8a-0b1c", pid=41207, process="python", job="4711.0",
+                text="NVRM: Xid (PCI:0000:68:00): 79, GPU has fallen off the bus."),
+    KernelEvent(t_ns=1_790_000_007 * 10**9, kind="oom", source="kmsg", pid=991, process=HOSTILE, text=HOSTILE),
+    KernelEvent(t_ns=1_790_000_009 * 10**9, kind="exit", source="sampler", gpu_uuid="GPU-00016f8a-0b1c", pid=1700,
+                process="python", job="4711.0"),
+)  # fmt: skip
+
+
+class FakePast:
+    """Three counters that moved, and some events."""
+
+    seconds = 600.0
+    events_dropped = 0
+
+    def __init__(self, events: tuple[KernelEvent, ...] = EVENTS) -> None:
+        self.events = list(events)
+
+    def since_start(self, subject: str, cell: str) -> float | None:
+        counters = {"ecc_uncorrected_volatile": 2.0, "pcie_replays": 7.0, "ecc_corrected_volatile": 0.0}
+        return counters.get(cell)
+
+    def last_minute(self, subject: str, cell: str) -> float | None:
+        return 1.0 if cell == "pcie_replays" else None
+
+    def events_of(self, gpu: GpuSample) -> list[KernelEvent]:
+        return [event for event in self.events if event.gpu_uuid == gpu.uuid]
+
+
 class FakeSampler:
     """Its one sample is always the newest."""
 
@@ -161,6 +243,7 @@ class FakeSampler:
 
     def __init__(self, one: Sample | None, health: Health) -> None:
         self.one, self.health, self.started, self.stopped = one, health, False, False
+        self.history, self.past = FakeHistory(), FakePast()
 
     def start(self) -> None:
         self.started = True
@@ -170,6 +253,49 @@ class FakeSampler:
 
     def stop(self) -> None:
         self.stopped = True
+
+
+class FakeReplay(FakeSampler):
+    """A recording that stands where it was put."""
+
+    began_ns, length_s = 1_790_000_000 * 10**9, 2400.0
+
+    def __init__(self, one: Sample | None, health: Health) -> None:
+        super().__init__(one, health)
+        self.pace, self.paused, self.position_s = 1.0, False, 754.0
+
+    def seek(self, seconds: float) -> None:
+        self.position_s = seconds
+
+
+class FakeAnswer:
+    """What a child says of a process: all of it, but for what it was denied."""
+
+    cause = ""
+
+    def __init__(self, items: Mapping[str, Part], state: str = "done") -> None:
+        self.items, self.state = items, state
+
+    def poll(self) -> str:
+        return self.state
+
+    def parts(self) -> Mapping[str, Part]:
+        return self.items
+
+
+ANSWER = FakeAnswer({
+    "command": Part("done", "python train.py --fsdp --token ***"),
+    "family": Part("done", [
+        {"pid": 1, "name": "systemd", "state": "S", "depth": 0},
+        {"pid": 41000, "name": "torchrun", "state": "S", "depth": 1},
+        {"pid": 41207, "name": "python", "state": "R", "depth": 2},
+        {"pid": 41300, "name": HOSTILE, "state": "Z", "depth": 3},
+    ]),
+    "status": Part("done", {"name": "python", "user": "mara (uid 1000)", "threads": "48", "resident": "9 kB"}),
+    "cgroup": Part("done", ["0::/system.slice/slurmstepd.scope/job_4711/step_0"]),
+    "limits": Part("done", {"Max open files": ["1024", "1048576", "files"]}),
+    "environment": Part("failed", cause="permission denied: it belongs to another user, and only root may read it"),
+})  # fmt: skip
 
 
 @dataclass
@@ -239,23 +365,36 @@ class World:
     asked: list[tuple[str, ...]] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
     sampler: FakeSampler | None = None
+    replays: bool = False
+    answer: FakeAnswer = field(default_factory=lambda: ANSWER)
+    inspected: list[tuple[int, int | None]] = field(default_factory=list)
+    signals: list[tuple[int, int | None, int]] = field(default_factory=list)
+    refused: str = ""
 
     def engines(self) -> Engines:
         return Engines(
             sampler=self._sampler,
-            history=lambda *_: {"host": History(CURVE, 2.0), **{gpu(i).uuid: History(CURVE, 2.0) for i in range(5)}},
             find_target=lambda _: self._choice(), make_check=self._check,
             finish=lambda *_: None, last_report=lambda _: ("/runs/1", self.report) if self.report else None,
             export=lambda report, run: self._wrote(f"{run}/export.md"), copy=lambda _, text: self._wrote(text),
-            ranks=lambda *_: lambda: self.ranks,
+            ranks=lambda *_: lambda: self.ranks, inspect=self._inspect, signal=self._signal,
         )  # fmt: skip
 
     def _choice(self) -> TargetChoice:
         return TargetChoice(chosen=self.target, candidates=(), why="no python3 on PATH has torch")
 
     def _sampler(self, _: object) -> FakeSampler:
-        self.sampler = FakeSampler(self.sample, Health(findings=self.findings, line=self.verdict))
+        kind = FakeReplay if self.replays else FakeSampler
+        self.sampler = kind(self.sample, Health(findings=self.findings, line=self.verdict))
         return self.sampler
+
+    def _inspect(self, pid: int, started: int | None) -> FakeAnswer:
+        self.inspected.append((pid, started))
+        return self.answer
+
+    def _signal(self, pid: int, started: int | None, number: int) -> str:
+        self.signals.append((pid, started, number))
+        return self.refused
 
     def _check(self, settings: object, target: Target, probes: Sequence[Probe]) -> tuple[object, FakeCheck]:
         self.asked.append(tuple(probe.name for probe in probes))

@@ -10,24 +10,22 @@ import pytest
 from console_app import page_text
 from fakes import (
     COMPILED,
-    CURVE,
     FINDINGS,
     GIB,
     HOSTILE,
-    NO_GPU,
     RANKS,
     REPORT,
     TARGET,
     VIEWS,
+    FakeHistory,
+    FakePast,
     gpu,
     rank,
     sample,
     view,
 )
-from rich.cells import cell_len
 
-from torchdoctor.interfaces import History
-from torchdoctor.panes.gpus import gpus_page
+from torchdoctor.panes.gpus_overview import overview
 from torchdoctor.panes.jobs import jobs_page
 from torchdoctor.panes.probes import list_page, rows_of, summary_page
 from torchdoctor.panes.report import report_page
@@ -37,7 +35,6 @@ from torchdoctor.widgets.result_rows import probe_page, scaled, value_text
 from torchdoctor.widgets.top_rows import tally, top_rows
 from torchprobes.catalogue import PROBES
 from torchprobes.model import Figure, Tier
-from torchprobes.samples import Absent, CellState
 
 
 def changed(snapshot: Snapshot, **changes: Any) -> Snapshot:
@@ -48,63 +45,11 @@ def changed(snapshot: Snapshot, **changes: Any) -> Snapshot:
 PROBE = {probe.name: probe for probe in PROBES}
 SEEN = {one.name: one for one in VIEWS}
 FULL = Snapshot(sample=sample(), findings=FINDINGS, verdict="GPU 5 is lost", target=TARGET, probes=SEEN, report=REPORT,
-                history={gpu(0).uuid: History(CURVE, 2.0), "host": History(CURVE, 2.0)})  # fmt: skip
+                history=FakeHistory(), past=FakePast())  # fmt: skip
 
 
 def _row(text: str, beginning: str) -> str:
     return next(row for row in text.splitlines() if row.strip().startswith(beginning))
-
-
-# --- GPUs --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("state", list(CellState))
-def test_an_absent_cell_says_why_and_never_a_number(state: CellState) -> None:
-    text, role = cell_span(Absent(state=state, why="x", age_s=12.4), " W")
-    assert text == f"{state.value} 12 s"
-    assert role
-
-
-def test_every_gpu_is_a_line_and_keeps_it_when_it_is_lost() -> None:
-    rows = page_text(gpus_page(FULL, 79, 20)).splitlines()
-    lines = [row for row in rows if row[:3].strip().isdigit()]
-    assert [int(row[:3]) for row in lines] == list(range(8))
-    assert lines[5].count("lost") >= 5
-    assert "0 %" not in lines[5]
-    assert lines[6].count("hung") == 3
-    assert "111.0/140.0" in lines[6]
-
-
-@pytest.mark.parametrize("width", [40, 60, 79, 119, 199])
-@pytest.mark.parametrize("count", [0, 1, 2, 8, 16])
-def test_gpus_fit_every_width(width: int, count: int) -> None:
-    one = sample(count) if count else NO_GPU
-    page = gpus_page(changed(FULL, sample=one, findings=()), width, 20)
-    table = [row for row in page_text(page).splitlines() if row[:3].strip().isdigit()]
-    assert len(table) == (count if count > 2 else 0)
-    assert all(cell_len(row.rstrip()) <= width for row in table)
-
-
-def test_without_a_driver_the_reason_and_the_host_are_shown() -> None:
-    text = page_text(gpus_page(changed(FULL, sample=NO_GPU, findings=()), 79, 20))
-    assert "no NVIDIA driver on this machine: libnvidia-ml.so.1 is not there" in " ".join(text.split())
-    assert "23 % of 8 cores" in text
-    assert "412.0 of 1,007.0 GiB" in text
-
-
-def test_a_dead_sampler_is_said_before_the_first_sample_and_after() -> None:
-    early = page_text(gpus_page(Snapshot(sampler="the sampler died three times"), 79, 20))
-    assert "the sampler died three times" in early
-    assert "the sampler died" in page_text(gpus_page(changed(FULL, sampler="the sampler died"), 79, 20))
-
-
-def test_findings_are_marked_where_they_begin() -> None:
-    page = gpus_page(FULL, 79, 20)
-    rows = page_text(page).splitlines()
-    marked = [rows[y] for y in sorted(page.marks)]
-    assert [row.strip()[2:] for row in marked] == [finding.seen for finding in FINDINGS]
-    assert "nvidia-smi drain -p 0000:68:00.0 -m 1" in page_text(page)
-    assert "touches the whole node · needs: drained, root" in page_text(page)
 
 
 # --- probes ------------------------------------------------------------------------------------------------------
@@ -247,7 +192,7 @@ def test_no_page_lets_text_from_outside_act() -> None:
     result = msgspec.structs.replace(COMPILED, reason=HOSTILE, command=HOSTILE, log=HOSTILE, findings=(evil,))
     report = msgspec.structs.replace(REPORT, results=(result,), findings=(evil,), started=HOSTILE, tier=HOSTILE)
     pages = [
-        page_text(gpus_page(bad, 99, 30)), page_text(list_page(bad.probes, Tier.FULL, 99, reasons=True)),
+        page_text(overview(bad, 99, 30)), page_text(list_page(bad.probes, Tier.FULL, 99, reasons=True)),
         page_text(jobs_page(bad, 99)), page_text(report_page(report, HOSTILE, 99)),
         page_text(probe_page(PROBE["compile.default"], view("compile.default", result=result), HOSTILE, 99)),
         "\n".join("".join(text for text, _ in row) for row in top_rows(bad)),

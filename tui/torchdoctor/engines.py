@@ -5,38 +5,43 @@ Importing this module imports the machine half; the console does so in a thread,
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from torchprobes import rundir
+from torchprobes import child, rundir
 from torchprobes.model import Report
 from torchprobes.reports import read
 from torchprobes.samples import Sample
 from torchprobes.target import TargetChoice, find_targets
 from torchprobes.telemetry import Sampler
-from torchprobes.telemetry.history import Ring
 
-from .interfaces import HOST_KEY, Engines, History
+from . import early, signals
+from .interfaces import Engines, SamplerLike
 from .settings import Settings
 
 TARGET_DEADLINE_S: Final = 10.0
 TMUX_S: Final = 2.0
-PLOTTED: Final = 240
-"""Samples of a series that a plot can show; the widest screen has no more columns for them."""
+PROCESS_S: Final = 3.0
+"""How long the files of a process in /proc may take: they wait for its memory lock."""
 
 
 def real() -> Engines:
     """The real ones. A check looks at the same telemetry as the screen: who uses a GPU, and who comes."""
     samplers: list[Sampler] = []
 
-    def sampler(settings: Settings) -> Sampler:
-        samplers.append(Sampler(rate_hz=settings.rate_hz))
+    def sampler(settings: Settings) -> SamplerLike:
+        if settings.replay is not None:
+            played: SamplerLike = import_module("torchprobes.telemetry.replay").Replay(
+                Path(settings.replay), settings.thresholds
+            )
+            return played
+        samplers.append(
+            Sampler(settings.rate_hz, first_child=early.take(settings.rate_hz), thresholds=settings.thresholds)
+        )
         return samplers[-1]
 
     def newest() -> Sample | None:
@@ -44,7 +49,6 @@ def real() -> Engines:
 
     return Engines(
         sampler=sampler,
-        history=_Histories(),
         find_target=_find_target,
         make_check=lambda settings, target, probes: _checks().make(settings, _place(settings), target, probes, newest),
         finish=lambda run, findings, seconds: _checks().finish(run, findings, seconds, newest()),
@@ -52,6 +56,8 @@ def real() -> Engines:
         export=lambda report, run: _checks().export_beside(report, run),
         copy=_copy,
         ranks=lambda folder, local: _checks().ranks(folder, local),
+        inspect=_inspect,
+        signal=signals.send,
     )
 
 
@@ -75,6 +81,10 @@ def _last_report(settings: Settings) -> tuple[str, Report] | None:
     return None
 
 
+def _inspect(pid: int, started: int | None) -> child.Answer:
+    return child.start("process", {"pid": pid, "started": started}, PROCESS_S)
+
+
 def _copy(settings: Settings, text: str) -> str:
     """Into a file beside the runs; and to tmux, which drops what a program sends to the clipboard itself."""
     path = _place(settings).parent / "copied.txt"
@@ -84,22 +94,3 @@ def _copy(settings: Settings, text: str) -> str:
     if tmux:
         subprocess.run([tmux, "load-buffer", "-w", "-"], input=text.encode(), cwd="/", timeout=TMUX_S, check=False)
     return str(path)
-
-
-class _Histories:
-    """What was read before, as the screen plots it; the CPU's series is kept here, the GPUs' by their sampler."""
-
-    def __init__(self) -> None:
-        self._cpu = Ring(PLOTTED)
-
-    def __call__(self, sampler: Sampler, sample: Sample) -> Mapping[str, History]:
-        """All series, by UUID; called once a sample."""
-        cpu = sample.host.cpu_percent
-        self._cpu.push(float(cpu) if isinstance(cpu, (int, float)) else math.nan)
-        past, step_s = sampler.history, 1 / sampler.history.rate_hz
-        found = {HOST_KEY: History(self._cpu.last(PLOTTED), step_s)}
-        for gpu in sample.gpus:
-            series = past.series(gpu.uuid, "utilization_percent")
-            if series is not None:
-                found[gpu.uuid] = History(series.full.last(PLOTTED), step_s)
-        return found

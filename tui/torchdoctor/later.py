@@ -6,11 +6,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from textual.command import Provider
     from textual.screen import ModalScreen, Screen
     from textual.widget import Widget
 
+    from torchprobes.samples import ProcessSample
+
     from .interfaces import Engines
+    from .paint import Page
     from .widgets.lines import Lines
 
 PANES: Final = {
@@ -83,3 +88,26 @@ def search_line(lines: Lines) -> Widget:
     """The line that asks what to search for."""
     made: Widget = _module("widgets.search_line").SearchLine(lines)
     return made
+
+
+def filter_line(text: str, lines: Lines, done: Callable[[str], None]) -> Widget:
+    """The line that asks which processes to show."""
+    made: Widget = _module("widgets.filter_line").FilterLine(text, lines, done)
+    return made
+
+
+def signal_question(process: ProcessSample) -> ModalScreen[int | None]:
+    """Which signal to send to a process, if any."""
+    made: ModalScreen[int | None] = _module("signal_dialog").SignalQuestion(process)
+    return made
+
+
+def gpu_view(*asked: Any) -> Page:
+    """A view of the GPUs pane other than its first."""
+    made: Page = _module("panes.gpus_views").page(*asked)
+    return made
+
+
+def gpu_spans() -> int:
+    """How many times a plot can go back over."""
+    return len(_module("widgets.history_plot").SPANS)

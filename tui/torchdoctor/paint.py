@@ -52,6 +52,31 @@ class Page:
         return [*rows[:at], *self.spots, *rows[at:]]
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Lines of a page with what belongs to them, as in `Page`; line numbers count from its own first line."""
+
+    lines: Sequence[Line]
+    keys: Mapping[int, str] = field(default_factory=dict)
+    marks: frozenset[int] = frozenset()
+    spots: Sequence[Stop] = ()
+
+
+def stack(parts: Iterable[Part]) -> Page:
+    """A page of parts, one below the other."""
+    lines: list[Line] = []
+    keys: dict[int, str] = {}
+    marks: set[int] = set()
+    spots: list[Stop] = []
+    for part in parts:
+        at = len(lines)
+        lines += part.lines
+        keys.update((at + y, key) for y, key in part.keys.items())
+        marks.update(at + y for y in part.marks)
+        spots += [spot._replace(line=at + spot.line) for spot in part.spots]
+    return Page(lines, keys, frozenset(marks), spots)
+
+
 def line(*parts: Span | str) -> Line:
     """A line of spans; a bare text has no role."""
     return tuple(part if isinstance(part, tuple) else (part, "") for part in parts)

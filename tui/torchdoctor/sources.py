@@ -6,23 +6,31 @@ snapshot of all of them. Nothing here waits for a disk, a driver or a child on t
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from torchprobes.model import Finding, Report, Target, Verdict
-from torchprobes.samples import Sample
+from torchprobes.samples import KernelEvent, ProcessSample, Sample
+
+from . import early
+from .events import NewestXids
 
 if TYPE_CHECKING:
     from torchprobes.catalogue import Probe
     from torchprobes.jobs.ranks import RankRow
     from torchprobes.runner.snapshot import ProbeView
 
-    from .interfaces import CheckLike, Engines, History, SamplerLike
+    from .interfaces import AnswerLike, CheckLike, Engines, HistoryLike, PastLike, ReplayLike, SamplerLike
     from .settings import Settings
 
 _log = logging.getLogger("torchdoctor.sources")
@@ -34,6 +42,9 @@ JOB: Final = "ddp.allreduce"
 SLOW_SAMPLES_S: Final = 2.0
 """Over a slow line new numbers come this far apart; every sample still goes into the history."""
 
+PACE_SAMPLES: Final = 20
+"""The real rate is told over so many samples that the screen took."""
+
 JOBS_S: Final = 1.0
 """How often rank files are read, by a thread, while somebody looks at them."""
 
@@ -43,7 +54,9 @@ class Snapshot:
     """All that the screen knows at one instant. `revision` differs whenever anything else does.
 
     `sampler` says in words what is wrong with the sampler, "" if nothing is; `target_note` why there is no target
-    yet; `report_note` why there is no report. `run` is the newest check's folder.
+    yet; `report_note` why there is no report. `run` is the newest check's folder. `history` and `past` are asked by
+    views for what they draw, and go on by themselves; `xids` has the newest XID of each GPU, `rate_hz` how many
+    samples a second really came.
     """
 
     revision: object = 0
@@ -51,7 +64,10 @@ class Snapshot:
     sampler: str = ""
     findings: tuple[Finding, ...] = ()
     verdict: str = ""
-    history: Mapping[str, History] = field(default_factory=dict)
+    history: HistoryLike | None = None
+    past: PastLike | None = None
+    xids: Mapping[str, KernelEvent] = field(default_factory=dict)
+    rate_hz: float = 0.0
     target: Target | None = None
     target_why: str = ""
     target_note: str = "looking for a Python with torch"
@@ -61,6 +77,7 @@ class Snapshot:
     report: Report | None = None
     report_run: str = ""
     report_note: str = "no check has been run here yet"
+    replay: bool = False
     ranks: tuple[RankRow, ...] = ()
     ranks_run: str = ""
 
@@ -73,13 +90,15 @@ class Sources:
         self.notices = [settings.note] if settings.note else []
         """Lines for the person that came up in a thread; the app takes and shows them."""
         self._load = load
-        self._state = Snapshot()
+        self._state = Snapshot(replay=settings.replay is not None)
         self._changes = 0
         self._lock = threading.Lock()
         self._engines: Engines | None = None
         self._sampler: SamplerLike | None = None
         self._check: CheckLike | None = None
         self._sampled, self._sampled_s = -1, -SLOW_SAMPLES_S
+        self._xids = NewestXids()
+        self._pace: deque[tuple[int, int]] = deque(maxlen=PACE_SAMPLES)
         self._noted = ""
         self._stopped = threading.Event()
         self._watched = threading.Event()
@@ -114,6 +133,10 @@ class Sources:
         _thread("report", self._read_report)
 
     def _find_target(self) -> None:
+        if self.settings.replay is not None:
+            self._set(target_note="a recording is shown")
+            self._looked.set()
+            return
         try:
             found = self._need().find_target(self.settings)
         except Exception as error:  # noqa: BLE001 - whatever a file system or an interpreter did: it is shown
@@ -152,8 +175,10 @@ class Sources:
         return replace(self._state, revision=revision, probes=probes, run=view.run, busy=busy)
 
     def _take_sample(self) -> None:
-        sampler, engines = self._sampler, self._engines
-        if sampler is None or engines is None:
+        sampler = self._sampler
+        if self._sampled < 0:
+            self._take_first()
+        if sampler is None:
             return
         revision, sample, health = sampler.judged()
         if self.settings.slow and time.monotonic() - self._sampled_s < SLOW_SAMPLES_S:
@@ -163,8 +188,52 @@ class Sources:
                 self._set(sampler=sampler.state)
             return
         self._sampled, self._sampled_s = revision, time.monotonic()
-        history = engines.history(sampler, sample)
-        self._set(sample=sample, sampler=sampler.state, findings=health.findings, verdict=health.line, history=history)
+        self._set(
+            sample=sample, sampler=sampler.state, findings=health.findings, verdict=health.line,
+            history=sampler.history, past=sampler.past, xids=self._xids.read(sampler.past, sample.gpus),
+            rate_hz=self._rate(revision, sample.m_ns),
+        )  # fmt: skip
+
+    def _take_first(self) -> None:
+        """The first sample as the child said it, before there is anybody to judge it: readings without a verdict."""
+        line = early.first_line()
+        if line and self._state.sample is None:
+            with contextlib.suppress(msgspec.MsgspecError):
+                self._set(sample=msgspec.json.decode(line, type=Sample))
+
+    def _rate(self, number: int, m_ns: int) -> float:
+        """Samples a second over the newest of them; 0 while there are too few."""
+        if self._pace and m_ns <= self._pace[-1][1]:  # a recording was wound back
+            self._pace.clear()
+        self._pace.append((number, m_ns))
+        (first, began), (last, ended) = self._pace[0], self._pace[-1]
+        return (last - first) * 1e9 / (ended - began) if last > first else 0.0
+
+    @property
+    def replay(self) -> ReplayLike | None:
+        """The recording that is played instead of live telemetry."""
+        sampler = self._sampler
+        return sampler if sampler is not None and hasattr(sampler, "seek") else None  # type: ignore[return-value]
+
+    # --- processes -----------------------------------------------------------------------------------------------
+
+    def inspect(self, process: ProcessSample) -> AnswerLike | None:
+        """Ask a killable child about a process; its answer is polled. None before the console has started."""
+        engines = self._engines
+        return None if engines is None else engines.inspect(process.pid, _started(process))
+
+    def signal(self, process: ProcessSample, number: int) -> None:
+        """Send a signal to a process on a GPU, if it is still that one and ours; a notice says what came of it."""
+
+        def send() -> str:
+            refused = self._need().signal(process.pid, _started(process), number)
+            name = signal.Signals(number).name
+            return f"{name} not sent: {refused}" if refused else f"{name} sent to {process.pid}"
+
+        if self.settings.read_only:
+            self.notices.append("--read-only: no signal is sent")
+        else:
+            self._tell("no signal sent", send)
 
     # --- the check ---------------------------------------------------------------------------------------------
 
@@ -172,17 +241,23 @@ class Sources:
         """Run these probes as a new check, as soon as the target is known; why that cannot be done, or ""."""
         if self.snapshot().busy:
             return "a check is running: c cancels it"
-        cause = self._why_not() if self._looked.is_set() or self.settings.read_only else ""
+        cause = self._why_not() if self._looked.is_set() or self._is_barred() else ""
         if not cause:
             self._keep_results()
             self._set(busy=True)
             _thread("check", lambda: self._run(tuple(probes)))
         return cause
 
+    def _is_barred(self) -> bool:
+        """Whether nothing is ever run here, whatever the target."""
+        return self.settings.read_only or self.settings.replay is not None
+
     def _why_not(self) -> str:
         target = self._state.target
         if self.settings.read_only:
             return "--read-only: nothing is run"
+        if self.settings.replay is not None:
+            return "a recording is shown: nothing is run on its GPUs"
         if target is None:
             return self._state.target_note
         return target.refusal if target.refusal and not self.settings.as_root else ""
@@ -303,6 +378,11 @@ def verdicts(snapshot: Snapshot) -> dict[Verdict, int]:
     """How many probes of this session came to what."""
     found = [view.result.verdict for view in snapshot.probes.values() if view.result is not None]
     return {verdict: found.count(verdict) for verdict in Verdict if verdict in found}
+
+
+def _started(process: ProcessSample) -> int | None:
+    """When it was started, in the kernel's ticks after boot; None where that is not known."""
+    return process.started if isinstance(process.started, int) else None
 
 
 def _thread(name: str, work: Callable[[], None]) -> threading.Thread:

@@ -67,3 +67,15 @@ def size_text(count: int) -> str:
         if value < 999.5:
             break
     return f"{value:.1f} {unit}B" if value < 9.95 else f"{value:.0f} {unit}B"
+
+
+def rate_text(per_second: float) -> str:
+    """Bytes a second without the "/s", in at most five cells: `0`, `812`, `33k`, `1.2M`, `450G`; decimal units."""
+    if per_second < 1000:
+        return f"{per_second:.0f}"
+    value, unit = per_second, ""
+    for unit in "kMGTP":  # noqa: B007 - the unit reached is used
+        value /= 1000
+        if value < 999.5:
+            break
+    return f"{value:.1f}{unit}" if value < 9.95 else f"{value:.0f}{unit}"

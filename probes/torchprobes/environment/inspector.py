@@ -26,6 +26,7 @@ QUESTIONS: dict[str, str] = {
     "identify": "interpreters",
     "find-torch": "interpreters",
     "which": "interpreters",
+    "process": "process",
 }
 """Question -> the module in `torchprobes.environment` whose ANSWERS has it."""
 

@@ -75,7 +75,9 @@ class SnapshotPane(Widget):
         return self.paused or console(self).sources.snapshot()
 
     def refresh_data(self) -> None:
-        """Show the newest snapshot."""
+        """Show the newest snapshot; a hidden pane builds nothing."""
+        if not self.display:
+            return
         snapshot = self.snapshot
         stamp = (snapshot.revision, self.size, self.state())
         if stamp != self._shown and self.size.width:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from torchdoctor.paint import Line, join, labelled, line, wrap
+from torchdoctor.paint import BLANK, Line, Part, heading, join, labelled, line, wrap
 from torchdoctor.signs import SEVERITIES
 from torchdoctor.text import safe
 from torchprobes.model import Finding, Fix, Severity
@@ -32,6 +32,18 @@ def finding_rows(finding: Finding, width: int, *, indent: int = 2, seen: Sequenc
         rows += [line((" " * (inner + 6) + scope_text(finding.fix), "dim"))]
     rows += [line((" " * (inner + 6) + join((safe(finding.id), safe(finding.source))), "dim"))]
     return rows
+
+
+def findings_part(findings: Sequence[Finding], width: int) -> Part:
+    """All findings, worst first, each with a key, so that the cursor can go to it."""
+    if not findings:
+        return Part([])
+    rows: list[Line] = [BLANK, heading("findings", str(len(findings)))]
+    keys: dict[int, str] = {}
+    for place, finding in enumerate(by_weight(findings)):
+        keys[len(rows)] = f"finding:{place}"
+        rows += finding_rows(finding, width)
+    return Part(rows, keys, frozenset(keys))
 
 
 def scope_text(fix: Fix) -> str:

@@ -1,183 +1,188 @@
-"""GPUs as lines: one a GPU from three on, cards below that."""
+"""GPUs as lines: one line each from three on, two in a line where there are too many for the screen, cards below."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import Final
 
-from torchdoctor.interfaces import History
-from torchdoctor.paint import BLANK, Align, Line, Span, bar, fit, heading, line, plot
-from torchdoctor.text import safe
-from torchdoctor.widgets.cells import GIB, cell_span, fraction, load_role, pair_span
-from torchprobes.samples import Absent, Cell, GpuSample, throttle_words
+from torchdoctor.paint import Line, Part, Span, Stop, bar, fit, heading, plot
+from torchdoctor.text import rate_text
+from torchdoctor.widgets.cells import GIB, cell_span, fraction, load_role, number, pair_span
+from torchdoctor.widgets.gpu_words import GpuRow, faults, mark, throttle_cell
+from torchdoctor.widgets.table_rows import GAP, Column, fit_columns, head_line, table_row
+from torchprobes.samples import Absent, Cell, GpuSample
 
-CARDS = 2
-"""Up to this many GPUs are shown as cards."""
+RECENT_S: Final = 120.0
+"""What the plot at the end of a row shows."""
 
-_LABEL = 17
-_VALUE = 24
-_MEMORY_WARN = 0.95
-_CARD_WIDTH = 108
+MEMORY_WARN: Final = 0.95
+PAIRS_FROM: Final = 9
+"""From so many GPUs on they may stand two in a line."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Column:
-    """A column of the table: `rank` says how early it gives way on a narrow screen (0: never)."""
-
-    title: str
-    width: int
-    rank: int
-    show: Callable[[GpuSample, int], Sequence[Span]]
-    left: bool = False
+BELOW: Final = 11
+"""Lines that a screen needs beside the GPUs: two headings, two rows of titles, a blank, six processes."""
 
 
-def _name(gpu: GpuSample) -> Span:
+def gpu_key(gpu: GpuSample) -> str:
+    """What the cursor calls a GPU."""
+    return f"gpu:{gpu.uuid}"
+
+
+def name_span(gpu: GpuSample) -> Span:
+    """Its model, without the maker's name."""
     text, role = cell_span(gpu.name)
     return text.removeprefix("NVIDIA "), role
 
 
-def throttle(cell: Cell) -> Span:
-    """What holds the clocks down, in words."""
-    if isinstance(cell, Absent):
-        return cell_span(cell)
-    text = throttle_words(cell) if isinstance(cell, int) else safe(str(cell), limit=80)
-    return ("none", "dim") if text in ("", "none", "0") else (text, "dim" if text == "idle" else "warn")
+# --- cells -------------------------------------------------------------------------------------------------------
 
 
-def _util(gpu: GpuSample, width: int) -> list[Span]:
-    share = fraction(gpu.utilization_percent)
-    text, role = cell_span(gpu.utilization_percent, " %")
-    return [*bar(share, width - 7), (_fit((text, role), 7, "right"), role)]
+def _number(row: GpuRow, width: int) -> list[Span]:
+    sign, role = mark(row)
+    return [(fit(sign, width - 2), role), (f"{row.gpu.index:>2}", "title")]
 
 
-def _fit(span: Span, width: int, align: Align) -> str:
-    """As wide as the column; a state gives up its age before it is cut."""
-    text, role = span
-    return fit(text.split(" ")[0] if role and len(text) > width else text, width, align)
+def _util(row: GpuRow, width: int) -> list[Span]:
+    cell = row.gpu.utilization_percent
+    share = fraction(cell)
+    if share is None:
+        return [cell_span(cell)]
+    return [*bar(share, width - 6), (f"{cell:>4.0f} %", "")]
 
 
-_COLUMNS = (
-    _Column("#", 3, 0, lambda g, w: [(str(g.index), "title")]),
-    _Column("utilisation", 16, 0, _util, left=True),
-    _Column("memory GiB", 12, 0, lambda g, w: [pair_span(
-        g.memory_used_bytes, g.memory_total_bytes, "", scale=GIB, digits=1)]),
-    _Column("power W", 8, 3, lambda g, w: [pair_span(g.power_w, g.power_limit_w, "")]),
-    _Column("temp", 6, 1, lambda g, w: [cell_span(g.temperature_c, " °C")]),
-    _Column("MHz", 6, 4, lambda g, w: [cell_span(g.sm_clock_mhz)]),
-    _Column("throttle", 8, 2, lambda g, w: [throttle(g.throttle_reasons)], left=True),
+def _memory(row: GpuRow, width: int) -> list[Span]:
+    gpu = row.gpu
+    text, role = pair_span(gpu.memory_used_bytes, gpu.memory_total_bytes, "", scale=GIB, digits=1)
+    if len(text) > width:
+        text, role = pair_span(gpu.memory_used_bytes, gpu.memory_total_bytes, "", scale=GIB)
+    share = fraction(gpu.memory_used_bytes, gpu.memory_total_bytes)
+    return [(text, role or ("warn" if load_role(share, MEMORY_WARN) == "warn" else ""))]
+
+
+def _power(row: GpuRow, width: int) -> list[Span]:
+    return [pair_span(row.gpu.power_w, row.gpu.power_limit_w, "")]
+
+
+def _heat(row: GpuRow, width: int) -> list[Span]:
+    """Core and HBM, the latter only where it is read."""
+    gpu = row.gpu
+    limit = number(gpu.temperature_slowdown_c)
+    core, role = cell_span(gpu.temperature_c)
+    hot = limit is not None and (number(gpu.temperature_c) or 0.0) >= limit
+    hbm = number(gpu.memory_temperature_c)
+    text = core if hbm is None or isinstance(gpu.temperature_c, Absent) else f"{core}/{hbm:.0f}"
+    return [(text, "fail" if hot else role)]
+
+
+def _clock(row: GpuRow, width: int) -> list[Span]:
+    gpu = row.gpu
+    now, most = number(gpu.sm_clock_mhz), number(gpu.sm_clock_max_mhz)
+    if now is not None and most is not None and width >= 9:
+        return [(f"{now:.0f}/{most:.0f}", "")]
+    return [(f"{now:.0f}", "") if now is not None else cell_span(gpu.sm_clock_mhz)]
+
+
+def _rates(received: Cell, sent: Cell) -> Span:
+    """Both ways, or why not; a rate that has nothing yet to be compared with says so as any other cell."""
+    one, other = number(received), number(sent)
+    if one is None or other is None:
+        return cell_span(received if isinstance(received, Absent) else sent)
+    return f"{rate_text(one)} {rate_text(other)}", ""
+
+
+def _pcie(row: GpuRow, width: int) -> list[Span]:
+    return [_rates(row.gpu.pcie_rx_bytes_per_s, row.gpu.pcie_tx_bytes_per_s)]
+
+
+def _nvlink(row: GpuRow, width: int) -> list[Span]:
+    return [_rates(row.gpu.nvlink_rx_bytes_per_s, row.gpu.nvlink_tx_bytes_per_s)]
+
+
+def _recent(row: GpuRow, width: int) -> list[Span]:
+    return [(recent(row, width), "accent")]
+
+
+def recent(row: GpuRow, columns: int) -> str:
+    """Utilisation of the last two minutes as one line of a plot."""
+    window = row.history.window(row.gpu.uuid, "utilization_percent", RECENT_S, columns) if row.history else None
+    return plot(window.mean if window else (), columns, 1)[0]
+
+
+_COLUMNS: Final[tuple[Column[GpuRow], ...]] = (
+    Column("#", 4, 0, _number),
+    Column("utilisation", 13, 0, _util, left=True, most=24),
+    Column("memory GiB", 11, 0, _memory),
+    Column("power W", 7, 3, _power, most=9),
+    Column("°C", 5, 1, _heat, most=7),
+    Column("MHz", 5, 4, _clock, most=9),
+    Column("throttle", 8, 2, lambda row, width: [throttle_cell(row.gpu, width)], left=True, most=22),
+    Column("faults", 9, 1, lambda row, width: [faults(row)], left=True, most=14),
+    Column("PCIe rx tx /s", 13, 7, _pcie),
+    Column("NVLink rx tx /s", 15, 8, _nvlink),
+    Column("last 2 minutes", 14, 6, _recent, left=True, most=40),
 )  # fmt: skip
-_PAST = _Column("last minutes", 12, 0, lambda g, w: [], left=True)
 
 
-def gpu_rows(gpus: Sequence[GpuSample], past: Mapping[str, History], width: int, height: int) -> list[Line]:
-    """All GPUs, in as few lines as their number asks for."""
-    if len(gpus) > CARDS:
-        return _table(gpus, past, width)
-    rows: list[Line] = []
-    for gpu in gpus:
-        rows += [*_card(gpu, past, min(width, _CARD_WIDTH), 4 if height >= 36 and len(gpus) == 1 else 2), BLANK]
-    return rows[:-1]
+# --- the table ---------------------------------------------------------------------------------------------------
 
 
-# --- the table -------------------------------------------------------------------------------------------------
-
-
-def _columns(width: int) -> list[tuple[_Column, int]]:
-    """The columns that fit and their widths; what is left goes to the bar, then to the history."""
-    chosen = list(_COLUMNS)
-    while sum(c.width + 2 for c in chosen) > width and any(c.rank for c in chosen):
-        chosen.remove(max(chosen, key=lambda c: c.rank))
-    left = width - sum(c.width + 2 for c in chosen)
-    grown = {c: c.width for c in chosen}
-    for title, most in (("utilisation", 14), ("throttle", 12)):
-        column = next((c for c in chosen if c.title == title), None)
-        if column is not None:
-            more = min(most, max(0, left))
-            grown[column] += more
-            left -= more
-    return [*grown.items(), *([(_PAST, min(60, left - 2))] if left >= 16 else [])]
-
-
-def _table(gpus: Sequence[GpuSample], past: Mapping[str, History], width: int) -> list[Line]:
-    columns = _columns(width)
-    head = "".join(fit(c.title, w, "left" if c.left else "right") + "  " for c, w in columns)
-    return [heading("GPUs", _models(gpus)), line((head, "dim")), *(_row(gpu, past, columns) for gpu in gpus)]
+def gpu_table(rows: Sequence[GpuRow], width: int, height: int) -> Part:
+    """All GPUs in as few lines as their number and the screen ask for."""
+    title = heading("GPUs", _models([row.gpu for row in rows]))
+    if len(rows) >= PAIRS_FROM and len(rows) + BELOW > height:
+        return _pairs(rows, width, title)
+    columns = fit_columns(_COLUMNS, width)
+    lines = [title, head_line(columns), *(table_row(row, columns) for row in rows)]
+    return Part(lines, {2 + place: gpu_key(row.gpu) for place, row in enumerate(rows)})
 
 
 def _models(gpus: Sequence[GpuSample]) -> str:
     """How many of which."""
-    names = [_name(gpu)[0] for gpu in gpus]
+    names = [name_span(gpu)[0] for gpu in gpus]
     return ", ".join(f"{names.count(name)} × {name}" for name in dict.fromkeys(names))
 
 
-def _row(gpu: GpuSample, past: Mapping[str, History], columns: Sequence[tuple[_Column, int]]) -> Line:
-    spans: list[Span] = []
-    for column, width in columns:
-        if column is _PAST:
-            spans.append((plot(past.get(gpu.uuid, History()).values, width, 1)[0], "accent"))
-            continue
-        parts = column.show(gpu, width)
-        if len(parts) == 1:
-            parts = [(_fit(parts[0], width, "left" if column.left else "right"), parts[0][1])]
-        spans += [*parts, ("  ", "")]
-    return tuple(spans)
+# --- two in a line -----------------------------------------------------------------------------------------------
 
 
-# --- cards -----------------------------------------------------------------------------------------------------
+def _short_util(row: GpuRow, width: int) -> list[Span]:
+    cell = row.gpu.utilization_percent
+    share = fraction(cell)
+    return [cell_span(cell)] if share is None else [*bar(share, width - 5), (f"{cell:>4.0f}%", "")]
 
 
-def _card(gpu: GpuSample, past: Mapping[str, History], width: int, height: int) -> list[Line]:
-    name, role = _name(gpu)
-    state = [] if gpu.state == "ok" else [("  " + safe(gpu.state), "fail")]
-    where = f"  {safe(gpu.bus_id)}  {safe(gpu.uuid[:16])}"
-    memory = fraction(gpu.memory_used_bytes, gpu.memory_total_bytes)
-    return [
-        line((f"  GPU {gpu.index}  ", "title"), (name, role or "title"), (where, "dim"), *state),
-        meter("utilisation", cell_span(gpu.utilization_percent, " %"), fraction(gpu.utilization_percent), width),
-        meter("memory", pair_span(gpu.memory_used_bytes, gpu.memory_total_bytes, " GiB", scale=GIB, digits=1,
-                                  word=" of "), memory, width, load_role(memory, _MEMORY_WARN)),
-        meter("power", pair_span(gpu.power_w, gpu.power_limit_w, " W", word=" of "),
-              fraction(gpu.power_w, gpu.power_limit_w), width),
-        _facts(gpu),
-        *history_rows(past.get(gpu.uuid), "utilisation", width, height),
-    ]  # fmt: skip
+def _short_memory(row: GpuRow, width: int) -> list[Span]:
+    gpu = row.gpu
+    return [pair_span(gpu.memory_used_bytes, gpu.memory_total_bytes, "", scale=GIB)]
 
 
-def _facts(gpu: GpuSample) -> Line:
-    parts = (
-        ("temperature", cell_span(gpu.temperature_c, " °C")),
-        ("SM clock", cell_span(gpu.sm_clock_mhz, " MHz")),
-        ("memory clock", cell_span(gpu.memory_clock_mhz, " MHz")),
-        ("throttle", throttle(gpu.throttle_reasons)),
-    )
-    label, (text, role) = parts[0]
-    spans: list[Span] = [(fit("    " + label, _LABEL), "dim"), (text, role)]
-    for label, (text, role) in parts[1:]:
-        spans += [(f"   {label} ", "dim"), (text, role)]
-    return tuple(spans)
+def _word(row: GpuRow, width: int) -> list[Span]:
+    """The worst fault, else what holds the clocks down."""
+    fault, role = faults(row)
+    return [(fault, role) if role != "dim" else throttle_cell(row.gpu, width)]
 
 
-def meter(label: str, value: Span, share: float | None, width: int, role: str = "accent") -> Line:
-    """A label, a bar of fixed scale, and the number."""
-    text, text_role = value
-    return line(
-        (fit("    " + label, _LABEL), "dim"), *bar(share, max(6, width - _LABEL - _VALUE - 2), role), "  ",
-        (fit(text, _VALUE), text_role),
-    )  # fmt: skip
+_SHORT: Final[tuple[Column[GpuRow], ...]] = (
+    Column("#", 4, 0, _number),
+    Column("util", 5, 0, _short_util, left=True, most=8),
+    Column("GiB", 7, 0, _short_memory),
+    Column("state", 6, 1, _word, left=True, most=14),
+    Column("°C", 4, 2, lambda row, width: [cell_span(row.gpu.temperature_c)]),
+    Column("power W", 7, 3, _power),
+)  # fmt: skip
 
 
-def history_rows(history: History | None, what: str, width: int, height: int) -> list[Line]:
-    """A plot of fixed scale, 0 to 100 %, newest at the right."""
-    if history is None or not any(value is not None for value in history.values):
-        return []
-    columns = max(6, width - _LABEL - _VALUE - 2)
-    rows = plot(history.values, columns, height)
-    ago = f"  {what}, last {_ago(columns * history.step_s)}"
-    labels = ["    100 %", *[""] * (height - 2), "      0 %"] if height > 1 else ["    0-100 %"]
-    ends = [""] * (height - 1) + [ago]
-    return [line((fit(label, _LABEL), "dim"), (row, "accent"), (end, "dim")) for label, row, end in
-            zip(labels, rows, ends, strict=True)]  # fmt: skip
-
-
-def _ago(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
+def _pairs(rows: Sequence[GpuRow], width: int, title: Line) -> Part:
+    half, cell = (len(rows) + 1) // 2, (width - GAP) // 2
+    columns = fit_columns(_SHORT, cell)
+    used = sum(each for _, each in columns) + GAP * (len(columns) - 1)
+    gap: Span = (" " * (width - 2 * used if width - 2 * used < 2 * GAP else GAP), "")
+    lines = [title, (*head_line(columns), gap, *head_line(columns))]
+    spots = []
+    for y in range(half):
+        parts = [table_row(row, columns) for row in rows[y::half]]
+        lines.append((*parts[0], gap, *parts[1]) if len(parts) > 1 else parts[0])
+    for place, row in enumerate(rows):
+        begin = (place // half) * (used + len(gap[0]))
+        spots.append(Stop(gpu_key(row.gpu), 2 + place % half, begin, begin + used))
+    return Part(lines, spots=tuple(spots))
