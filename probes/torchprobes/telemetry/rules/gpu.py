@@ -51,7 +51,7 @@ def _not_persistent(gpu: GpuSample, look: Look) -> str | None:
     up = number(look.sample.host.uptime_s)
     if number(gpu.persistence_mode) != 0 or (up is not None and up < look.limits["uptime_s"]):
         return None
-    return "persistence mode is off" + (f", {duration(up)} after boot" if up is not None else "")
+    return f"off {duration(up)} after boot" if up is not None else "off"
 
 
 def _mute_power(gpu: GpuSample, _: Look) -> str | None:
