@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from ..samples import LANES, UNREAD, Absent, CellState, GpuSample, Sample
-from .past import Past
+from .past import Past, getter
 from .rules import Check, Limits, Look, On
 
 KERNEL_LOG: Final = "kernel log"
@@ -106,8 +105,8 @@ class GpuRules:
         self._needs = sorted({rule.check.needs_s for rule in self._rules})
         cells = {cell for rule in self._rules for cell in _cells(rule.check)}
         self._fast = {cell for cell in cells if LANES.get(cell) == "fast"}
-        self._slow_cells = attrgetter("state", "vendor", *sorted(cells - self._fast - {"state"}))
-        self._fast_cells = attrgetter(*sorted(self._fast))
+        self._slow_cells = getter(("state", "vendor", *sorted(cells - self._fast - {"state"})))
+        self._fast_cells = getter(sorted(self._fast))
         self._told = tuple(rule.place for rule in self._rules if rule.check.on is On.TOLD)
         self._known: dict[str, _Known] = {}
 
@@ -172,9 +171,7 @@ class GpuRules:
         for rule in on[On.CELLS]:
             by_cells.setdefault(tuple(sorted(_cells(rule.check))), []).append(rule)
         slow = [rule for cells, rules in by_cells.items() if self._fast.isdisjoint(cells) for rule in rules]
-        fast = [
-            (attrgetter(*cells), tuple(rules)) for cells, rules in by_cells.items() if not self._fast.isdisjoint(cells)
-        ]
+        fast = [(getter(cells), tuple(rules)) for cells, rules in by_cells.items() if not self._fast.isdisjoint(cells)]
         return _Plan(tuple(gaps.items()), tuple(slow), tuple(fast), on)
 
 
@@ -215,7 +212,7 @@ class _Asked:
     def __init__(self, question: Question) -> None:
         self.question = question
         reads = question.check.reads
-        self.cells = attrgetter(*reads) if reads else None
+        self.cells = getter(reads) if reads else None
         self.values: object = None
         self.gap: Gap | None = None
         self.seen: str | None = None
@@ -251,7 +248,7 @@ class NodeRules:
                     return rule.gap
             else:
                 rule.values = values
-                rule.gap = _gap(check.reads, values if isinstance(values, tuple) else (values,))
+                rule.gap = _gap(check.reads, values)
         rule.seen = check.node(look.sample, look) if rule.gap is None and check.node is not None else None
         return rule.gap
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Final
 
-from ..samples import Cell, GpuSample, KernelEvent, PortSample, ProcessSample, Sample
+from ..samples import GpuSample, KernelEvent, PortSample, ProcessSample, Sample
 from .told import Told, same, together
 
 HOST: Final = "host"
@@ -40,6 +40,14 @@ Condition = Callable[[GpuSample, Sequence[ProcessSample]], bool]
 """Whether something holds of a GPU now, given the processes on it."""
 
 NodeCondition = Callable[[Sample], bool]
+
+
+def getter(names: Sequence[str]) -> Callable[[object], tuple[object, ...]]:
+    """What reads these attributes, dotted ones too, as one tuple: at a tenth of the cost of asking for each."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    one = attrgetter(*names) if names else None
+    return lambda subject: () if one is None else (one(subject),)
 
 
 class _Counter:
@@ -69,7 +77,7 @@ class _Row:
     __slots__ = ("_cells", "_names", "_seen", "moved", "of")
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        self._names, self._cells = names, attrgetter(*names)
+        self._names, self._cells = names, getter(names)
         self._seen: object = None
         self.moved = False
         self.of: dict[str, _Counter] = {}
@@ -79,10 +87,10 @@ class _Row:
         if values == self._seen:
             return
         self._seen = values
-        for name, value in zip(self._names, values if isinstance(values, tuple) else (values,), strict=True):
+        for name, value in zip(self._names, values, strict=True):
             self._count(name, value, now_ns)
 
-    def _count(self, name: str, value: Cell, now_ns: int) -> None:
+    def _count(self, name: str, value: object, now_ns: int) -> None:
         if not isinstance(value, (int, float)):
             return
         counter = self.of.get(name)
