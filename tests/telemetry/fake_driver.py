@@ -52,6 +52,10 @@ class FakeDriver:
 
     # --- the library --------------------------------------------------------------------------------------------
 
+    def use_library(self, folder: Path) -> None:
+        self.folder = folder
+        self._set("LD_LIBRARY_PATH", str(folder))
+
     def gpus(self, count: int) -> None:
         self._set("FAKE_NVML_GPUS", str(count))
 

@@ -28,7 +28,9 @@ def _rows(driver: Driver, inventory: Inventory, now: float) -> list[GpuSample]:
     named = [(gpu.device.uuid, gpu.device.bus_id) for gpu in driver.gpus if gpu.device is not None]
     gone = inventory.missing(named)
     claims = claim([gpu.index for gpu in driver.gpus if gpu.device is None], gone)
-    rows = _read_rows(driver.gpus, claims, now)
+    by_uuid = {known.uuid: known for known in inventory.known if known.uuid}
+    seen = {gpu.index: by_uuid[gpu.device.uuid] for gpu in driver.gpus if gpu.device and gpu.device.uuid in by_uuid}
+    rows = _read_rows(driver.gpus, {**seen, **claims}, now)
     rest = [known for known in gone if known not in claims.values()]
     if rest:
         taken = {gpu.index for gpu in driver.gpus}
@@ -75,8 +77,8 @@ def standin(index: int, known: Known, state: str, cell: Cell) -> GpuSample:
     return GpuSample(index=index, uuid=_uuid(index, known), bus_id=_long(known.bus_id), state=state, age_s=age, **cells)
 
 
-def _read_rows(gpus: Sequence[GpuThread], claims: Mapping[int, Known], now: float) -> list[GpuSample]:
-    rows = [_row(gpu, claims.get(gpu.index), now) for gpu in gpus]
+def _read_rows(gpus: Sequence[GpuThread], known: Mapping[int, Known], now: float) -> list[GpuSample]:
+    rows = [_row(gpu, known.get(gpu.index), now) for gpu in gpus]
     return [row for row in rows if row is not None]
 
 
@@ -92,8 +94,8 @@ def _row(gpu: GpuThread, known: Known | None, now: float) -> GpuSample | None:
     if why:
         state, hung = "hung", Absent(state=CellState.HUNG, why=why, age_s=round(age, 1))
         cells = {name: hung if LANES[name] != "static" or _is_unknown(cells, name) else cells[name] for name in _CELLS}
-    if device is None and known is not None:
-        cells.update(_static(known))
+    if known is not None:
+        cells.update((name, cell) for name, cell in _static(known).items() if _is_unknown(cells, name))
     return GpuSample(
         index=gpu.index,
         uuid=device.uuid if device is not None else _uuid(gpu.index, known),

@@ -62,7 +62,8 @@ class Schedule:
         """The rows of the next tick, one by one; tell `done` of each before asking for the next.
 
         Slow rows come as long as the GPU's share of the tick lasts, or what fast ones left of it, the most overdue
-        first. One that costs more than what is left has its turn in every `seats`-th tick, so that no two GPUs have an expensive one at once.
+        first. One that costs more than what is left has its turn in every `seats`-th tick, so that no two GPUs have an
+        expensive one at once.
         """
         self._spent_ms = 0.0
         yield from tuple(self._fast)
@@ -113,9 +114,10 @@ class Schedule:
 
 
 def _rotated(rows: list[Row], seat: int, seats: int) -> list[Row]:
-    """The same rows in another order for each seat, so that GPUs do not begin with the same one."""
-    start = len(rows) * seat // max(1, seats)
-    return rows[start:] + rows[:start]
+    """The same rows, static ones first, the others in another order for each seat: GPUs begin with different ones."""
+    once, often = [row for row in rows if row.every_s == ONCE], [row for row in rows if row.every_s != ONCE]
+    start = len(often) * seat // max(1, seats)
+    return once + often[start:] + often[:start]
 
 
 class BackOff:
