@@ -34,7 +34,7 @@ class Early:
         self.line = b""
         """The first line that it said; it is still in the pipe, for whoever reads the child."""
         self._process: subprocess.Popen[bytes] | None = None
-        self._started = threading.Event()
+        self._looked = threading.Event()
         threading.Thread(target=self._run, name="torchdoctor-early", daemon=True).start()
 
     def _run(self) -> None:
@@ -42,21 +42,21 @@ class Early:
             from torchprobes import child
 
             self._process = child.Piped(list(child.sampler_command(self.rate_hz)), roomy=True)
+            self._look(self._process.stdout)
         except OSError:
-            return  # whoever wanted it starts one, and says what comes of that
+            pass  # whoever wanted it starts one, and says what comes of that
         finally:
-            self._started.set()
-        self._look(self._process.stdout)
+            self._looked.set()
 
     def _look(self, pipe: Any) -> None:
-        """Look at the first line without taking it."""
-        with contextlib.suppress(OSError, ValueError):  # it was closed meanwhile
+        """Look at the first line without taking it. Nobody else may read meanwhile: CPython would lose what we saw."""
+        with contextlib.suppress(ValueError):  # it was closed meanwhile
             line, end, _ = pipe.peek(1).partition(b"\n")
             self.line = line if end else b""
 
     def wait(self) -> subprocess.Popen[bytes] | None:
-        """The child, None if it could not be started; waits until that is known."""
-        self._started.wait()
+        """The child, None if it could not be started; waits until it said something, as its reader would."""
+        self._looked.wait()
         return self._process
 
     def drop(self) -> None:

@@ -11,6 +11,9 @@ from torchprobes.samples import Absent, CellState, GpuSample, Sample
 from torchprobes.telemetry import take_sample
 from torchprobes.telemetry.health import Judge
 from torchprobes.telemetry.past import Past
+from torchprobes.telemetry.rules import unknown_thresholds
+
+from ._output import note
 
 DEADLINE_S = 8.0
 """For a sampler that does not even start; a driver that hangs is told by the sampler after 2.5 s."""
@@ -37,6 +40,8 @@ def look(thresholds: Mapping[str, float]) -> Look:
     sample, past = take_sample(DEADLINE_S, first_child=early.take(None)), judge.new_past()
     past.add(sample)
     judged = judge.judge(sample, past)
+    for name in unknown_thresholds(thresholds):
+        note(f"torchdoctor: thresholds: {name[:60]!r} is no limit of a check")
     return Look(sample, past, judged.findings, judged.line)
 
 
