@@ -88,9 +88,9 @@ def test_the_plot_of_a_place_that_was_sought_is_filled(recording: Path, said: li
         shown(replay, 0)
         replay.seek(800)
         shown(replay, 800)
-        series = replay.history.series("GPU-0", "utilization_percent")
-        assert series is not None
-        assert list(series.full.last(300)) == [one.gpus[0].utilization_percent for one in said[501:801]]
+        window = replay.history.window("GPU-0", "utilization_percent", 300, 300)
+        assert window is not None
+        assert list(window.mean) == [one.gpus[0].utilization_percent for one in said[501:801]]
 
 
 def test_outside_are_its_beginning_and_its_end(recording: Path) -> None:

@@ -1,16 +1,24 @@
-"""What was read before: rings of fixed size, so that a console that stays open for a week is as small as at first."""
+"""What was read before: rings of fixed size, so that a console that stays open for a week is as small as at first.
+
+Every sample is kept for ten minutes, then low, mean and high of each five seconds for an hour. A window goes by the
+time of the samples, not by their number: a sampler that backs off or is started anew shows as what it is.
+
+One thread appends; any thread may look. A look takes the count of samples first and nothing that is about to be
+overwritten, so that it needs no lock.
+"""
 
 from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Final
+from statistics import median
+from typing import Final, NamedTuple, TypeVar
 
-from ..samples import Cell, GpuSample, HostSample, Sample
-from .past import HOST
+from ..samples import HostSample, Sample
+from .past import HOST, getter
 
 FULL_S: Final = 600.0
 """So long every sample is kept."""
@@ -20,33 +28,33 @@ STEP_S: Final = 5.0
 """After that, so long, the smallest, mean and largest of each step."""
 
 METRICS: Final = (
-    "utilization_percent",
-    "memory_used_bytes",
-    "memory_utilization_percent",
-    "power_w",
-    "temperature_c",
-    "memory_temperature_c",
-    "sm_clock_mhz",
-    "memory_clock_mhz",
-    "power_capped_percent_1m",
-    "thermal_percent_1m",
-    "pcie_rx_bytes_per_s",
-    "pcie_tx_bytes_per_s",
-    "nvlink_rx_bytes_per_s",
-    "nvlink_tx_bytes_per_s",
-)
+    "utilization_percent", "memory_used_bytes", "memory_utilization_percent", "power_w", "temperature_c",
+    "memory_temperature_c", "sm_clock_mhz", "memory_clock_mhz", "power_capped_percent_1m", "thermal_percent_1m",
+    "pcie_rx_bytes_per_s", "pcie_tx_bytes_per_s", "nvlink_rx_bytes_per_s", "nvlink_tx_bytes_per_s",
+)  # fmt: skip
 """Cells of a GPU whose past is kept."""
 
-HOST_METRICS: Final = ("cpu_percent", "memory_used_bytes")
-"""Cells of the host whose past is kept, under the subject HOST."""
+HOST_CELLS: Final = ("cpu_percent", "memory_used_bytes", "load_1m", "shm_used_bytes", "swap_used_bytes")
+HOST_METRICS: Final = (*HOST_CELLS, "network_rx_bytes_per_s", "network_tx_bytes_per_s", "fabric_rx_bytes_per_s",
+                       "fabric_tx_bytes_per_s")  # fmt: skip
+"""What is kept of the host, under the subject HOST; network and fabric are sums over interfaces and ports."""
+
+_STEP_NS: Final = int(STEP_S * 1e9)
+_HOLD: Final = 2.5
+"""A reading stands for this many sampling periods; what lies further from one is a gap."""
+
+_SLACK: Final = 1.1
+"""Rings are longer than what is looked at, so that nobody looks at what is being overwritten."""
+
+_Fold = tuple[float, float, float]
+_N = TypeVar("_N", int, float)
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A series over a time, in columns, oldest first; None where nothing was read.
+class Window(NamedTuple):
+    """A series over a time, in columns of equal time, oldest first; None where nothing was read.
 
     `low` and `high` are the smallest and largest value that went into a column; a column of one sample has all three
-    alike. Columns begin at the same samples whenever they are asked for, so that a plot moves but does not shimmer.
+    alike. Columns begin at multiples of their width, whenever they are asked for: a plot moves but does not shimmer.
     """
 
     low: tuple[float | None, ...] = ()
@@ -54,87 +62,52 @@ class Window:
     high: tuple[float | None, ...] = ()
 
 
-class Ring:
-    """The newest `size` numbers; NaN where nothing was read."""
+class _Clock:
+    """When the entries of some rings were made. `count` is of all that ever were; it is raised last."""
+
+    __slots__ = ("_times", "count", "size")
 
     def __init__(self, size: int) -> None:
-        self._values = array("d", [math.nan]) * size
-        self._next = 0
-        self.count = 0
-        self.total = 0
-        """How many were ever pushed."""
+        self.size, self.count = size, 0
+        self._times = array("q", [0]) * size
 
-    def push(self, value: float) -> None:
-        """Add one, forgetting the oldest when full."""
-        self._values[self._next] = value
-        self._next = (self._next + 1) % len(self._values)
-        self.count = min(self.count + 1, len(self._values))
-        self.total += 1
+    def tick(self, t_ns: int) -> None:
+        self._times[self.count % self.size] = t_ns
+        self.count += 1
 
-    def last(self, count: int) -> tuple[float | None, ...]:
-        """The newest `count`, oldest first; None where nothing was read."""
-        size = len(self._values)
-        taken = min(count, self.count)
-        values = (self._values[(self._next - taken + i) % size] for i in range(taken))
-        return tuple(None if math.isnan(value) else value for value in values)
+    def since(self, t_ns: int, count: int) -> tuple[int, list[int]]:
+        """The first entry at or after a time, and the times from one before it on, out of the first `count`."""
+        most = min(count, int(self.size / _SLACK))
+        times = _part(self._times, count - most, count)
+        place = max(0, bisect_left(times, t_ns) - 1)
+        return count - most + place, times[place:]
 
 
-class Series:
-    """One metric of one GPU at both grains."""
+class _Subject:
+    """The rings of one GPU or of the host."""
 
-    def __init__(self, rate_hz: float) -> None:
-        self.full = Ring(max(1, round(FULL_S * rate_hz)))
-        self.low, self.mean, self.high = (Ring(round(COARSE_S / STEP_S)) for _ in range(3))
-        self._step: list[float] = []
-        self._pending = 0
-        self._per_step = max(1, round(STEP_S * rate_hz))
+    __slots__ = ("full", "high", "low", "mean", "names", "read")
 
-    def push(self, value: float) -> None:
-        """Add one sample's value, NaN for a cell without a number."""
-        self.full.push(value)
-        self._pending += 1
-        if not math.isnan(value):
-            self._step.append(value)
-        if self._pending < self._per_step:
+    def __init__(self, names: Sequence[str], read: Callable[[object], Sequence[object]], full: int, steps: int) -> None:
+        self.names = {name: place for place, name in enumerate(names)}
+        self.read = read
+        self.full = [array("f", [math.nan]) * full for _ in names]
+        self.low, self.mean, self.high = ([array("f", [math.nan]) * steps for _ in names] for _ in range(3))
+
+    def put(self, place: int, subject: object | None) -> None:
+        """One sample; a GPU that it lacks gets gaps."""
+        if subject is None:
+            for ring in self.full:
+                ring[place] = math.nan
             return
-        read = self._step or [math.nan]
-        self.low.push(min(read))
-        self.mean.push(sum(read) / len(read))
-        self.high.push(max(read))
-        self._step, self._pending = [], 0
+        for ring, value in zip(self.full, self.read(subject), strict=True):
+            ring[place] = value if isinstance(value, (int, float)) else math.nan
 
-    def window(self, seconds: float, columns: int, rate_hz: float) -> Window:
-        """The last `seconds` in at most `columns`: of every sample where those reach back far enough, else of steps."""
-        if seconds <= FULL_S:
-            wanted = max(1, round(seconds * rate_hz))
-            return _binned((self.full, self.full, self.full), wanted, columns)
-        return _binned((self.low, self.mean, self.high), max(1, round(seconds / STEP_S)), columns)
-
-
-def _binned(rings: tuple[Ring, Ring, Ring], wanted: int, columns: int) -> Window:
-    """The newest `wanted` of low, mean and high in columns of equally many."""
-    per = max(1, math.ceil(wanted / columns))
-    total = rings[1].total
-    # a column begins where the count of all samples is a multiple of its size: the first one may be incomplete
-    taken = min(rings[1].count, (columns - 1) * per + (total % per or per), wanted)
-    series = [ring.last(taken) for ring in rings]
-    if per == 1:
-        return Window(*series)
-    first = total - taken
-    cuts = [0, *range(per - first % per, taken, per), taken]
-    folded = [
-        tuple(_fold(how, values[begin:end]) for begin, end in pairwise(cuts) if end > begin)
-        for how, values in zip(_FOLDS, series, strict=True)
-    ]
-    return Window(*folded)
-
-
-_FOLDS: Final[tuple[Callable[[list[float]], float], ...]] = (min, lambda read: sum(read) / len(read), max)
-
-
-def _fold(how: Callable[[list[float]], float], values: tuple[float | None, ...]) -> float | None:
-    read = [value for value in values if value is not None]
-    return how(read) if read else None
+    def close(self, place: int, begin: int, end: int) -> None:
+        """One step, of the samples that fell into it."""
+        for metric, ring in enumerate(self.full):
+            fold = _fold(_part(ring, begin, end)) or (math.nan, math.nan, math.nan)
+            self.low[metric][place], self.mean[metric][place], self.high[metric][place] = fold
 
 
 class History:
@@ -142,29 +115,156 @@ class History:
 
     def __init__(self, rate_hz: float) -> None:
         self.rate_hz = rate_hz
-        self._series: dict[tuple[str, str], Series] = {}
+        self._full = _Clock(16 + math.ceil(FULL_S * rate_hz * _SLACK))
+        self._steps = _Clock(16 + math.ceil(COARSE_S / STEP_S * _SLACK))
+        self._subjects: dict[str, _Subject] = {}
+        self._read_gpu = getter(METRICS)
+        self._step_begin = 0
+        self._now_ns = self._shift_ns = self._wall_ns = 0
+        self._cuts: tuple[tuple[int, float, int], list[tuple[int, int]]] = ((-1, 0.0, 0), [])
+
+    # --- taking in ----------------------------------------------------------------------------------------------
 
     def append(self, sample: Sample) -> None:
         """Add one sample; a GPU that it lacks gets a gap."""
+        self._go_on(sample)
         gpus = {gpu.uuid: gpu for gpu in sample.gpus}
-        for uuid in {*gpus, *(subject for subject, _ in tuple(self._series) if subject != HOST)}:
-            for metric in METRICS:
-                series = self._series.setdefault((uuid, metric), Series(self.rate_hz))
-                series.push(_value(gpus.get(uuid), metric))
-        for metric in HOST_METRICS:
-            series = self._series.setdefault((HOST, metric), Series(self.rate_hz))
-            series.push(_value(sample.host, metric))
+        for uuid in gpus.keys() - self._subjects.keys():
+            self._subjects[uuid] = self._new(METRICS, self._read_gpu)
+        if HOST not in self._subjects:
+            self._subjects[HOST] = self._new(HOST_METRICS, _read_host)
+        place = self._full.count % self._full.size
+        for name, subject in self._subjects.items():
+            subject.put(place, sample.host if name == HOST else gpus.get(name))
+        self._full.tick(self._now_ns)
 
-    def series(self, uuid: str, metric: str) -> Series | None:
-        """One metric of one GPU, None if it was never read."""
-        return self._series.get((uuid, metric))
+    def _go_on(self, sample: Sample) -> None:
+        """Bring the time up to a sample and close the step before it. A recording may go on after a reboot."""
+        if sample.m_ns + self._shift_ns <= self._now_ns and self._full.count:
+            passed = max(sample.t_ns - self._wall_ns, int(1e9 / self.rate_hz))
+            self._shift_ns = self._now_ns + passed - sample.m_ns
+        before, self._now_ns, self._wall_ns = self._now_ns, sample.m_ns + self._shift_ns, sample.t_ns
+        if before // _STEP_NS == self._now_ns // _STEP_NS or not self._full.count:
+            return
+        for subject in self._subjects.values():
+            subject.close(self._steps.count % self._steps.size, self._step_begin, self._full.count)
+        self._steps.tick(before)
+        self._step_begin = self._full.count
+
+    def _new(self, names: Sequence[str], read: Callable[[object], Sequence[object]]) -> _Subject:
+        return _Subject(names, read, self._full.size, self._steps.size)
+
+    # --- looking ------------------------------------------------------------------------------------------------
 
     def window(self, subject: str, metric: str, seconds: float, columns: int) -> Window | None:
-        """The last `seconds` of a cell of a GPU (by UUID) or of HOST, in at most `columns`; None if never read."""
-        series = self._series.get((subject, metric))
-        return None if series is None else series.window(seconds, columns, self.rate_hz)
+        """The last `seconds` of a cell of a GPU (by UUID) or of HOST in so many columns; None if it is not kept."""
+        rings = self._subjects.get(subject)
+        place = None if rings is None else rings.names.get(metric)
+        if rings is None or place is None:
+            return None
+        fine = seconds <= FULL_S
+        cuts = self._columns(self._full if fine else self._steps, seconds, max(1, columns))
+        if fine:
+            return _window([_fold(values) for values in _cut(rings.full[place], cuts)])
+        rest = _fold(_part(rings.full[place], self._step_begin, self._full.count))
+        parts = (_cut(ring[place], cuts) for ring in (rings.low, rings.mean, rings.high))
+        folds = [_fold_steps(*of_column) for of_column in zip(*parts, strict=True)]
+        return _window([*folds[:-1], _joined(folds[-1], rest)])
+
+    def _columns(self, clock: _Clock, seconds: float, columns: int) -> list[tuple[int, int]]:
+        """Which entries fall into each column; the same for every series, so that the last answer is kept."""
+        count, now_ns = clock.count, self._now_ns
+        key = (now_ns, seconds, columns)
+        kept = self._cuts
+        if kept[0] == key:
+            return kept[1]
+        width = max(1, int(seconds * 1e9 / columns))
+        last = now_ns // width
+        edges = [column * width for column in range(last - columns + 1, last + 2)]
+        begin, times = clock.since(edges[0], count)
+        cuts, hold = [bisect_left(times, edge) for edge in edges], self._hold_ns(clock)
+        found = [
+            (begin + low, begin + high) if high > low else _held(begin, low, times, min(edge, now_ns) - hold)
+            for (low, high), edge in zip(pairwise(cuts), edges[1:], strict=True)
+        ]
+        self._cuts = (key, found)
+        return found
+
+    def _hold_ns(self, clock: _Clock) -> int:
+        """For how long an entry stands: by the rate that samples have come at of late."""
+        _, times = self._full.since(0, self._full.count)
+        late = [after - before for before, after in pairwise(times[-10:])]
+        period = max(1e9 / self.rate_hz, median(late) if late else 0.0)
+        return int(max(_HOLD * period, 2 * _STEP_NS if clock is self._steps else 0))
 
 
-def _value(subject: GpuSample | HostSample | None, metric: str) -> float:
-    cell: Cell | None = None if subject is None else getattr(subject, metric)
-    return float(cell) if isinstance(cell, (int, float)) else math.nan
+def _held(begin: int, place: int, times: Sequence[int], oldest_ns: int) -> tuple[int, int]:
+    """A column that is narrower than the samples lie apart shows the one before it, if that is not too old."""
+    if place and times[place - 1] >= oldest_ns:
+        return begin + place - 1, begin + place
+    return begin + place, begin + place
+
+
+def _part(ring: array[_N], begin: int, end: int) -> list[_N]:
+    """The entries from one count to another, of a ring."""
+    size = len(ring)
+    low, high = begin % size, (end - 1) % size + 1
+    if end <= begin:
+        return []
+    return ring[low:high].tolist() if low < high else ring[low:].tolist() + ring[:high].tolist()
+
+
+def _cut(ring: array[float], cuts: Sequence[tuple[int, int]]) -> list[list[float]]:
+    """The entries of each column."""
+    first = cuts[0][0]
+    values = _part(ring, first, cuts[-1][1])
+    return [values[begin - first : end - first] for begin, end in cuts]
+
+
+def _fold(values: Sequence[float]) -> _Fold | None:
+    """Low, mean and high of those that were read, None if none was."""
+    total = sum(values)
+    if math.isnan(total):
+        values = [value for value in values if not math.isnan(value)]
+        total = sum(values)
+    return (min(values), total / len(values), max(values)) if values else None
+
+
+def _fold_steps(lows: Sequence[float], means: Sequence[float], highs: Sequence[float]) -> _Fold | None:
+    """The same of steps; one that has a mean has the others."""
+    if math.isnan(sum(means)):
+        lows, means, highs = ([v for v in values if not math.isnan(v)] for values in (lows, means, highs))
+    return (min(lows), sum(means) / len(means), max(highs)) if means else None
+
+
+def _joined(one: _Fold | None, other: _Fold | None) -> _Fold | None:
+    """A column and the step that is not over yet."""
+    if one is None or other is None:
+        return one or other
+    return min(one[0], other[0]), (one[1] + other[1]) / 2, max(one[2], other[2])
+
+
+def _window(folds: Sequence[_Fold | None]) -> Window:
+    low, mean, high = zip(*((None, None, None) if fold is None else fold for fold in folds), strict=True)
+    return Window(low, mean, high)
+
+
+_host_cells = getter(HOST_CELLS)
+
+
+def _read_host(host: object) -> tuple[object, ...]:
+    if not isinstance(host, HostSample):
+        return (math.nan,) * len(HOST_METRICS)
+    return (
+        *_host_cells(host),
+        _sum([one.rx_bytes_per_s for one in host.network]),
+        _sum([one.tx_bytes_per_s for one in host.network]),
+        _sum([port.rx_bytes_per_s for port in host.ports]),
+        _sum([port.tx_bytes_per_s for port in host.ports]),
+    )
+
+
+def _sum(cells: Sequence[object]) -> float:
+    """The sum of those that were read, NaN if none was."""
+    read = [cell for cell in cells if isinstance(cell, (int, float))]
+    return float(sum(read)) if read else math.nan
