@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import time
 from array import array
 from bisect import bisect_right
@@ -257,7 +258,7 @@ def files_of(path: Path, since_ns: int = 0, until_ns: int | None = None) -> list
         RecordingError: if there are none.
     """
     try:
-        if not path.is_dir():
+        if not stat.S_ISDIR(path.stat().st_mode):
             return [path]
         rows = sorted((began, name) for name in os.listdir(path) if (began := segment_ns(name)) is not None)
     except OSError as error:

@@ -9,7 +9,7 @@ from torchdoctor.settings import Settings
 from torchprobes import rundir
 from torchprobes.rundir import RunError
 from torchprobes.telemetry.recording import RecordingError
-from torchprobes.telemetry.timeline import files_of
+from torchprobes.telemetry.timeline import files_of, segment_ns
 
 SERVICE: Final = Path("/var/lib/torchdoctor/flight")
 """The service's: its unit sets this state directory."""
@@ -36,23 +36,21 @@ def find_folder(settings: Settings, at_ns: int | None = None) -> Path:
         folders = [SERVICE, own_folder(settings)]
     except RunError:
         folders = [SERVICE]
-    found, why = [], []
-    for folder in folders:
-        try:
-            files_of(folder)
-        except RecordingError as error:
-            why.append(str(error))
-        else:
-            found.append(folder)
+    found = [folder for folder in folders if _is_recording(folder)]
     if not found:
         raise RecordingError(f"there is no flight recorder here: looked in {_words(folders)}; {HOW}")
-    covering = (folder for folder in found if at_ns is not None and files_of(folder)[0:1] and _covers(folder, at_ns))
+    covering = (folder for folder in found if at_ns is not None and _covers(folder, at_ns))
     return next(covering, found[0])
 
 
-def _covers(folder: Path, at_ns: int) -> bool:
-    from torchprobes.telemetry.timeline import segment_ns
+def _is_recording(folder: Path) -> bool:
+    try:
+        return bool(files_of(folder))
+    except RecordingError:
+        return False
 
+
+def _covers(folder: Path, at_ns: int) -> bool:
     first = segment_ns(files_of(folder)[0].name)
     return first is not None and first <= at_ns
 

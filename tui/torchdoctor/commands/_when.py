@@ -53,17 +53,23 @@ def moment_ns(text: str, began_ns: int | None = None, ended_ns: int | None = Non
         click.UsageError: if it is no time.
     """
     base = time.time_ns() if ended_ns is None else ended_ns
-    text = text.strip()
     try:
-        if text.startswith("-"):
-            return base - int(_measured(text[1:], _UNITS_S, "time") * 1e9)
-        if text.startswith("+") and began_ns is not None:
-            return began_ns + int(_measured(text[1:], _UNITS_S, "time") * 1e9)
-        if clock := _CLOCK.fullmatch(text):
-            return _last_clock(base, *(int(part or 0) for part in clock.groups()))
-        return int(datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone().timestamp()) * 1_000_000_000
+        moment = _moment(text.strip(), base, began_ns)
     except (ValueError, OverflowError, click.BadParameter):
-        raise click.UsageError(f"{text[:40]!r} is no time: {TIME_HELP}") from None
+        moment = -1
+    if not 0 <= moment < 1 << 62:
+        raise click.UsageError(f"{text[:40]!r} is no time: {TIME_HELP}")
+    return moment
+
+
+def _moment(text: str, base_ns: int, began_ns: int | None) -> int:
+    if text.startswith("-"):
+        return base_ns - int(_measured(text[1:], _UNITS_S, "time") * 1e9)
+    if text.startswith("+") and began_ns is not None:
+        return began_ns + int(_measured(text[1:], _UNITS_S, "time") * 1e9)
+    if clock := _CLOCK.fullmatch(text):
+        return _last_clock(base_ns, *(int(part or 0) for part in clock.groups()))
+    return int(datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone().timestamp()) * 1_000_000_000
 
 
 def _last_clock(base_ns: int, hour: int, minute: int, second: int) -> int:

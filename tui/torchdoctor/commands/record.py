@@ -26,6 +26,10 @@ RING_HZ: Final = 0.25
 """The flight recorder's own pace: eight GPUs at this cost less than 0.3 % of a core, driver calls and all."""
 
 LOOK_S: Final = 5.0
+FIRST_LOOK_S: Final = 0.1
+FIRST_S: Final = 10.0
+"""A sampler that says nothing for so long is no reason to wait any longer."""
+
 UNIT: Final = Path(__file__).parents[1] / "data" / "torchdoctor-record.service"
 PLACEHOLDER: Final = "/usr/bin/env torchdoctor"
 
@@ -81,26 +85,44 @@ def _ring(folder: Path, rate: float, keep_s: float, most: int) -> Ring:
 
 def _record(store: FileStore, rate: float, where: str, seconds: float | None) -> int:
     """Record until a signal or the end of the time; both are a good end."""
-    recorder = Recorder(store, rate)
-    began, told = time.monotonic(), ""
+    recorder, told = Recorder(store, rate), ""
+    clock = _Clock(seconds)
     with Interrupts() as interrupts:
         recorder.start()
         note(f"recording to {where} at {rate:g} Hz; Ctrl-C ends it")
-        while not interrupts.count:
-            left = LOOK_S if seconds is None else min(LOOK_S, began + seconds - time.monotonic())
-            if left <= 0:
-                break
+        while not interrupts.count and (left := clock.left_s(store.samples > 0)) > 0:
             interrupts.wait(left)
             if (state := recorder.state) != told:
                 told = state
                 note(state or "the sampler answers again")
         closed = recorder.close()
-    lasted = span_words(time.monotonic() - began)
-    note(f"{store.samples} samples in {lasted}, {store.size / 1e6:.1f} MB: {where}")
+    note(f"{store.samples} samples in {span_words(clock.lasted_s())}, {store.size / 1e6:.1f} MB: {where}")
     if not closed:
         note(f"{where} does not answer: its last sample may be missing")
         os._exit(exit_codes.INCOMPLETE)  # a thread in a dead file system would hold the interpreter
     return exit_codes.OK if store.samples else exit_codes.INCOMPLETE
+
+
+class _Clock:
+    """How long to wait before the next look. The time that was asked for begins with the first sample."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+        self._began = time.monotonic()
+        self._first: float | None = None
+
+    def left_s(self, is_sampling: bool) -> float:
+        """Until the next look, or until the time is over: then 0."""
+        now = time.monotonic()
+        if self._first is None and (is_sampling or now - self._began > FIRST_S):
+            self._first = now
+        if self._seconds is None:
+            return LOOK_S
+        return FIRST_LOOK_S if self._first is None else min(LOOK_S, self._first + self._seconds - now)
+
+    def lasted_s(self) -> float:
+        """Since it was made."""
+        return time.monotonic() - self._began
 
 
 def unit_text() -> str:
