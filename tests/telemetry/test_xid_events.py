@@ -36,7 +36,8 @@ def events(monkeypatch: pytest.MonkeyPatch) -> Iterator[XidEvents]:
     yield found
     found.stop()
     for thread in set(threading.enumerate()) - before:
-        thread.join(0.1)  # or it writes into the next test's calls; one that hangs says nothing any more
+        if thread.is_alive():  # one that is only about to start cannot be joined
+            thread.join(0.1)  # or it writes into the next test's calls; one that hangs says nothing any more
 
 
 def calls(tmp_path: Path, name: str) -> int:
