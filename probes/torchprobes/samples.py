@@ -351,8 +351,9 @@ class HostSample(Frozen, frozen=True, kw_only=True):
 
     `cores` is how many cores this process may use, and `cpu_percent` is of those; `cpu_affinity_cores` lists them
     ("0-31,64-95"). `oom_kills` counts since boot. Limits are the soft ones of this process, "unlimited" if there is
-    none; `tasks` are threads, of the whole machine. `zombies` and `uninterruptible` are processes in state Z and D at
-    the last look, which is taken every 30 s or less often. `cpu_governor` names each governor in use.
+    none; `tasks` are threads, of the whole machine. `zombies` are processes in state Z at the last look, which is
+    taken every 30 s or less often, `uninterruptible` those in state D at the last two. `cpu_governor` names each
+    governor in use.
 
     `denied_modules` are loaded drivers beside which NVIDIA's does not work, "" if none. `peermem_loaded`,
     `fabric_manager` and `persistence_daemon` are 1 or 0; where a pid namespace hides the host's daemons they are

@@ -23,7 +23,7 @@ def roots(folder: Path, files: Mapping[str, str] | None = None) -> Roots:
     plant(folder, files or {})
     for name in ("proc", "sys", "dev"):
         (folder / name).mkdir(exist_ok=True)
-    return Roots(*(str(folder / name) for name in ("proc", "sys", "dev")))
+    return Roots.under(folder)
 
 
 def state(cell: Cell) -> CellState:

@@ -204,17 +204,22 @@ def test_the_visible_gpus_are_told_without_secrets(value: str, shown: str) -> No
     assert limits.environment({"CUDA_VISIBLE_DEVICES": value})["visible_devices"] == shown
 
 
-def test_a_list_of_visible_gpus_without_end_is_cut() -> None:
+def test_a_list_of_visible_gpus_without_end_is_refused() -> None:
     shown = limits.environment({"CUDA_VISIBLE_DEVICES": "0," * 100_000})["visible_devices"]
-    assert isinstance(shown, str)
-    assert len(shown) == 200
+    assert state(shown) is CellState.ERROR
+
+
+def test_the_visible_gpus_of_a_node_full_of_mig_devices_are_all_told() -> None:
+    uuids = ",".join(f"MIG-41b35014-745a-56ab-833d-e0a2fa8a{number:04d}" for number in range(56))
+    assert limits.environment({"CUDA_VISIBLE_DEVICES": uuids})["visible_devices"] == uuids
 
 
 # --- processes ------------------------------------------------------------------------------------------------------
 
 
-def process(pid: int, name: str, state_word: str) -> dict[str, str]:
-    return {f"proc/{pid}/stat": f"{pid} ({name}) {state_word} 1 1 1 0 -1 4194560 1 0 0 0 0 0 0\n"}
+def process(pid: int, name: str, state_word: str, started: int = 5) -> dict[str, str]:
+    line = f"{pid} ({name}) {state_word} 1 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 {started} 0 0\n"
+    return {f"proc/{pid}/stat": line}
 
 
 def see_host(proc: Path) -> None:
@@ -226,14 +231,29 @@ def test_zombies_and_those_that_wait_in_the_kernel_are_counted(tmp_path: Path) -
     files = {**process(1, "init", "S"), **process(2, "a) D (b", "Z"), **process(3, "nfs", "D"), **process(4, "", "D")}
     where = roots(tmp_path, {**files, "proc/9/comm": "ended\n", "proc/bus/stat": "no process"})
     see_host(tmp_path / "proc")
-    assert tasks.look(where) == {"zombies": 1, "uninterruptible": 2, "fabric_manager": 0, "persistence_daemon": 0}
+    assert tasks.Tasks(where).read() == {
+        "zombies": 1,
+        "uninterruptible": 2,
+        "fabric_manager": 0,
+        "persistence_daemon": 0,
+    }
+
+
+def test_who_waits_at_one_look_only_is_no_longer_counted_at_the_next(tmp_path: Path) -> None:
+    waiting = [process(pid, "dd", "D") for pid in (2, 3, 4)]
+    where = roots(tmp_path, {**process(1, "init", "S"), **{k: v for one in waiting for k, v in one.items()}})
+    look = tasks.Tasks(where)
+    assert look.read()["uninterruptible"] == 3
+    plant(tmp_path, {**process(3, "dd", "S"), **process(4, "dd", "D", started=6), **process(5, "dd", "D")})
+    assert look.read()["uninterruptible"] == 1, "3 goes on, 4 is another process by now, 5 waits since a moment"
+    assert look.read()["uninterruptible"] == 3
 
 
 @pytest.mark.parametrize("name", ["nv-fabricmanage", "nvidia-fabricma"])
 def test_the_daemons_are_found_by_the_name_that_the_kernel_keeps(tmp_path: Path, name: str) -> None:
     where = roots(tmp_path, {**process(1, "init", "S"), **process(2, name, "S"), **process(3, "nvidia-persiste", "S")})
     see_host(tmp_path / "proc")
-    found = tasks.look(where)
+    found = tasks.Tasks(where).read()
     assert (found["fabric_manager"], found["persistence_daemon"]) == (1, 1)
 
 
@@ -241,7 +261,7 @@ def test_a_daemon_that_could_be_there_unseen_is_not_told_as_absent(tmp_path: Pat
     where = roots(tmp_path, {**process(1, "bash", "S"), **process(7, "nvidia-persiste", "S")})
     (tmp_path / "proc/self/ns").mkdir(parents=True)
     (tmp_path / "proc/self/ns/pid").symlink_to("pid:[4026532001]")  # a container's
-    found = tasks.look(where)
+    found = tasks.Tasks(where).read()
     assert found["persistence_daemon"] == 1
     assert state(found["fabric_manager"]) is CellState.PERMISSION
 
@@ -249,16 +269,16 @@ def test_a_daemon_that_could_be_there_unseen_is_not_told_as_absent(tmp_path: Pat
 def test_processes_hidden_by_hidepid_hide_daemons_too(tmp_path: Path) -> None:
     where = roots(tmp_path, process(70, "python", "R"))  # no process 1 to be seen
     see_host(tmp_path / "proc")
-    assert state(tasks.look(where)["fabric_manager"]) is CellState.PERMISSION
+    assert state(tasks.Tasks(where).read()["fabric_manager"]) is CellState.PERMISSION
 
 
 def test_too_many_processes_are_not_counted_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "MAX_PROCESSES", 2)
     where = roots(tmp_path, {**process(1, "a", "Z"), **process(2, "a", "Z"), **process(3, "a", "Z")})
     with pytest.raises(ValueError, match="more than 2 processes"):
-        tasks.look(where)
+        tasks.Tasks(where).read()
     with pytest.raises(ValueError, match="no process"):
-        tasks.look(Roots(proc=str(tmp_path / "sys")))
+        tasks.Tasks(Roots(proc=str(tmp_path / "sys"))).read()
 
 
 # --- the kernel's set-up --------------------------------------------------------------------------------------------

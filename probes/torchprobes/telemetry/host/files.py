@@ -9,9 +9,12 @@ import errno
 import os
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ...samples import Absent, Cell, CellState
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MAX_BYTES: Final = 1 << 16
 PIECE_BYTES: Final = 4096
@@ -43,6 +46,11 @@ class Roots(NamedTuple):
     proc: str = "/proc"
     sys: str = "/sys"
     dev: str = "/dev"
+
+    @classmethod
+    def under(cls, root: Path) -> Roots:
+        """Those of another root."""
+        return cls(*(str(root / name) for name in ("proc", "sys", "dev")))
 
 
 class Unexpected(ValueError):

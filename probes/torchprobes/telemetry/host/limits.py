@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from ...masking import mask_text
-from ...samples import Cell
-from .files import MAX_WORDS, Cells, Roots, Unexpected, cell, number, whole, words
+from ...samples import Absent, Cell, CellState
+from .files import Cells, Roots, Unexpected, cell, number, whole, words
 
 LIMITS: Final = (
     ("memlock_limit_bytes", resource.RLIMIT_MEMLOCK),
@@ -25,6 +25,9 @@ ENVIRONMENT_FAULTS: Final = (
 that says off, for that is how a person switches it off."""
 
 _OFF: Final = frozenset({"", "0", "false", "no", "off"})
+MAX_VISIBLE: Final = 4096
+"""Enough for the UUIDs of every MIG device of a node."""
+
 NOT_SET: Final = "not set"
 
 
@@ -57,8 +60,13 @@ def most_tasks(roots: Roots) -> Cells:
 def environment(environ: Mapping[str, str]) -> Cells:
     """Variables that slow programs down, by name only, and which GPUs are visible."""
     faults = [name for name in ENVIRONMENT_FAULTS if environ.get(name, "").strip().lower() not in _OFF]
-    visible = environ.get("CUDA_VISIBLE_DEVICES")
-    return {
-        "environment_faults": ", ".join(faults),
-        "visible_devices": NOT_SET if visible is None else mask_text(visible[: 4 * MAX_WORDS])[:MAX_WORDS],
-    }
+    return {"environment_faults": ", ".join(faults), "visible_devices": _visible(environ.get("CUDA_VISIBLE_DEVICES"))}
+
+
+def _visible(value: str | None) -> Cell:
+    """What may not be cut: a rule looks each entry up."""
+    if value is None:
+        return NOT_SET
+    if len(value) > MAX_VISIBLE:
+        return Absent(state=CellState.ERROR, why=f"CUDA_VISIBLE_DEVICES holds {len(value)} characters")
+    return mask_text(value)

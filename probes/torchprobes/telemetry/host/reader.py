@@ -52,7 +52,7 @@ def sources(roots: Roots, environ: Mapping[str, str], use: Callable[[], Cells]) 
         Source(("denied_modules", "peermem_loaded"), 60.0, True, with_roots(kernel.modules, roots)),
         Source(("cpu_governor", "clocksource"), 60.0, True, with_roots(kernel.clocks, roots)),
         Source(("nvswitches", "iommu"), 60.0, True, with_roots(kernel.bus, roots)),
-        Source(tasks.CELLS, 30.0, True, with_roots(tasks.look, roots)),
+        Source(tasks.CELLS, 30.0, True, tasks.Tasks(roots).read),
     )
 
 

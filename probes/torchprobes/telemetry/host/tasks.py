@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from ...samples import Absent, Cell, CellState
 from .files import Cells, Roots, Unexpected, text
@@ -21,34 +21,52 @@ DAEMONS: Final = {
 _HOST_NAMESPACE: Final = "pid:[4026531836]"
 """PROC_PID_INIT_INO (include/linux/proc_ns.h): the first pid namespace, in which every process is seen."""
 
+_STARTED: Final = 19
+"""Where the start time stands, counted from the state."""
+
 _HIDDEN: Final = Absent(state=CellState.PERMISSION, why="the host's processes cannot be seen from this pid namespace")
 
 
-def look(roots: Roots) -> Cells:
+class Process(NamedTuple):
+    """One process: its number and start time make it unmistakable."""
+
+    pid: str
+    started: str
+    name: str
+    state: str
+
+
+class Tasks:
     """States and names of all processes that can be seen (proc_pid_stat(5)); threads are not looked at.
 
-    Raises:
-        OSError: if /proc cannot be listed.
-        Unexpected: if there are too many processes to count.
+    On a busy node somebody always waits for a disk. So of two looks in a row, who waits in both counts.
     """
-    states: dict[str, int] = {}
-    running = dict.fromkeys(DAEMONS, 0)
-    count = 0
-    for name, state in _processes(roots.proc):
-        count += 1
-        states[state] = states.get(state, 0) + 1
-        for cell, names in DAEMONS.items():
-            if name in names:
-                running[cell] = 1
-    if not count:
-        raise Unexpected(f"{roots.proc} shows no process")
-    seen = _sees_host(roots.proc)
-    daemons: dict[str, Cell] = {cell: 1 if found else (0 if seen else _HIDDEN) for cell, found in running.items()}
-    return {"zombies": states.get("Z", 0), "uninterruptible": states.get("D", 0), **daemons}
+
+    def __init__(self, roots: Roots) -> None:
+        self._proc = roots.proc
+        self._waiting: set[tuple[str, str]] | None = None
+
+    def read(self) -> Cells:
+        """The cells of CELLS.
+
+        Raises:
+            OSError: if /proc cannot be listed.
+            Unexpected: if there is no process, or too many to count.
+        """
+        found = _processes(self._proc)
+        if not found:
+            raise Unexpected(f"{self._proc} shows no process")
+        waiting = {(one.pid, one.started) for one in found if one.state == "D"}
+        still = waiting if self._waiting is None else waiting & self._waiting
+        self._waiting = waiting
+        there = {one.name for one in found}
+        absent: Cell = 0 if _sees_host(self._proc) else _HIDDEN
+        daemons = {cell: absent if there.isdisjoint(names) else 1 for cell, names in DAEMONS.items()}
+        return {"zombies": sum(one.state == "Z" for one in found), "uninterruptible": len(still), **daemons}
 
 
-def _processes(proc: str) -> list[tuple[str, str]]:
-    """Name and state of each process; one that ended meanwhile or is hidden is left out."""
+def _processes(proc: str) -> list[Process]:
+    """All processes; one that ended meanwhile or is hidden is left out."""
     with os.scandir(proc) as found:
         pids = [entry.name for entry in islice(found, 2 * MAX_PROCESSES) if entry.name.isdigit()]
     if len(pids) > MAX_PROCESSES:
@@ -60,7 +78,9 @@ def _processes(proc: str) -> list[tuple[str, str]]:
         except OSError:
             continue
         head, _, tail = line.rpartition(") ")  # a name may hold anything, ")" too
-        processes.append((head.partition(" (")[2], tail[:1]))
+        fields = tail.split(" ", _STARTED + 1)
+        started = fields[_STARTED] if len(fields) > _STARTED else ""
+        processes.append(Process(pid, started, head.partition(" (")[2], fields[0][:1]))
     return processes
 
 
