@@ -412,7 +412,8 @@ async def test_over_a_slow_line_new_numbers_come_further_apart() -> None:
         before = app.sources.snapshot().sample
         world.sampler.judged = lambda: (2, sample(1), Health())  # type: ignore[method-assign]
         assert app.sources.snapshot().sample is before
-        app.sources._sampled_s -= 60
+        assert app.sources._live is not None
+        app.sources._live.taken_s -= 60
         assert app.sources.snapshot().sample is not before
 
 

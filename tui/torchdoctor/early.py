@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 RATE_HZ: Final = 1.0
 """How often telemetry is sampled when nobody says how often."""
 
+SPAWN_S: Final = 0.05
+"""So long the start of the child may hold us up; a file system that needs longer does not."""
+
 _ONE_LOOK: Final = ("gpus", "status", "snapshot")
 _NOT_OURS: Final = ("-h", "--help", "--version")
 
@@ -34,18 +37,21 @@ class Early:
         self.line = b""
         """The first line that it said; it is still in the pipe, for whoever reads the child."""
         self._process: subprocess.Popen[bytes] | None = None
-        self._looked = threading.Event()
+        self._spawned, self._looked = threading.Event(), threading.Event()
         threading.Thread(target=self._run, name="torchdoctor-early", daemon=True).start()
+        self._spawned.wait(SPAWN_S)  # two threads that import are slower than one after the other
 
     def _run(self) -> None:
         try:
             from torchprobes import child
 
             self._process = child.Piped(list(child.sampler_command(self.rate_hz)), roomy=True)
+            self._spawned.set()
             self._look(self._process.stdout)
         except OSError:
             pass  # whoever wanted it starts one, and says what comes of that
         finally:
+            self._spawned.set()
             self._looked.set()
 
     def _look(self, pipe: Any) -> None:

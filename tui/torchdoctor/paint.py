@@ -89,7 +89,7 @@ def text_of(row: Line) -> str:
 
 def fit(text: str, width: int, align: Align = "left") -> str:
     """Exactly `width` cells: padded, or cut with an ellipsis."""
-    cells = cell_len(text)
+    cells = len(text) if text.isascii() else cell_len(text)
     if cells > width:
         return set_cell_size(text, max(0, width - 1)) + "…"[: max(0, width)]
     return " " * (width - cells) + text if align == "right" else text + " " * (width - cells)

@@ -12,7 +12,6 @@ import os
 import signal
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -23,14 +22,14 @@ from torchprobes.model import Finding, Report, Target, Verdict
 from torchprobes.samples import KernelEvent, ProcessSample, Sample
 
 from . import early
-from .events import NewestXids
+from .live import Live
 
 if TYPE_CHECKING:
     from torchprobes.catalogue import Probe
     from torchprobes.jobs.ranks import RankRow
     from torchprobes.runner.snapshot import ProbeView
 
-    from .interfaces import AnswerLike, CheckLike, Engines, HistoryLike, PastLike, ReplayLike, SamplerLike
+    from .interfaces import AnswerLike, CheckLike, Engines, HistoryLike, PastLike, ReplayLike
     from .settings import Settings
 
 _log = logging.getLogger("torchdoctor.sources")
@@ -38,12 +37,6 @@ _log.addHandler(logging.NullHandler())  # without the own log nothing is written
 
 JOB: Final = "ddp.allreduce"
 """The probe whose ranks the Jobs pane shows."""
-
-SLOW_SAMPLES_S: Final = 2.0
-"""Over a slow line new numbers come this far apart; every sample still goes into the history."""
-
-PACE_SAMPLES: Final = 20
-"""The real rate is told over so many samples that the screen took."""
 
 JOBS_S: Final = 1.0
 """How often rank files are read, by a thread, while somebody looks at them."""
@@ -94,11 +87,8 @@ class Sources:
         self._changes = 0
         self._lock = threading.Lock()
         self._engines: Engines | None = None
-        self._sampler: SamplerLike | None = None
+        self._live: Live | None = None
         self._check: CheckLike | None = None
-        self._sampled, self._sampled_s = -1, -SLOW_SAMPLES_S
-        self._xids = NewestXids()
-        self._pace: deque[tuple[int, int]] = deque(maxlen=PACE_SAMPLES)
         self._noted = ""
         self._stopped = threading.Event()
         self._watched = threading.Event()
@@ -117,15 +107,15 @@ class Sources:
         self._stopped.set()
         if self._check is not None:
             self._check.abandon()
-        if self._sampler is not None:
-            self._sampler.stop()
+        if self._live is not None:
+            self._live.sampler.stop()
 
     def _open(self) -> None:
         try:
             self._engines = engines = self._load()
             sampler = engines.sampler(self.settings)
             sampler.start()
-            self._sampler = sampler
+            self._live = Live(sampler, self.settings.slow)
         except Exception as error:  # noqa: BLE001 - a console without telemetry still runs probes, and says why
             _log.exception("the sampler")
             self._set(sampler=f"no telemetry: {error}")
@@ -175,24 +165,10 @@ class Sources:
         return replace(self._state, revision=revision, probes=probes, run=view.run, busy=busy)
 
     def _take_sample(self) -> None:
-        sampler = self._sampler
-        if self._sampled < 0:
+        if self._live is None or self._state.sample is None:
             self._take_first()
-        if sampler is None:
-            return
-        revision, sample, health = sampler.judged()
-        if self.settings.slow and time.monotonic() - self._sampled_s < SLOW_SAMPLES_S:
-            return
-        if sample is None or revision == self._sampled:
-            if sampler.state != self._state.sampler:
-                self._set(sampler=sampler.state)
-            return
-        self._sampled, self._sampled_s = revision, time.monotonic()
-        self._set(
-            sample=sample, sampler=sampler.state, findings=health.findings, verdict=health.line,
-            history=sampler.history, past=sampler.past, xids=self._xids.read(sampler.past, sample.gpus),
-            rate_hz=self._rate(revision, sample.m_ns),
-        )  # fmt: skip
+        if self._live is not None and (changes := self._live.changes(self._state.sampler)):
+            self._set(**changes)
 
     def _take_first(self) -> None:
         """The first sample as the child said it, before there is anybody to judge it: readings without a verdict."""
@@ -201,19 +177,10 @@ class Sources:
             with contextlib.suppress(msgspec.MsgspecError):
                 self._set(sample=msgspec.json.decode(line, type=Sample))
 
-    def _rate(self, number: int, m_ns: int) -> float:
-        """Samples a second over the newest of them; 0 while there are too few."""
-        if self._pace and m_ns <= self._pace[-1][1]:  # a recording was wound back
-            self._pace.clear()
-        self._pace.append((number, m_ns))
-        (first, began), (last, ended) = self._pace[0], self._pace[-1]
-        return (last - first) * 1e9 / (ended - began) if last > first else 0.0
-
     @property
     def replay(self) -> ReplayLike | None:
         """The recording that is played instead of live telemetry."""
-        sampler = self._sampler
-        return sampler if sampler is not None and hasattr(sampler, "seek") else None  # type: ignore[return-value]
+        return self._live.replay if self._live is not None else None
 
     # --- processes -----------------------------------------------------------------------------------------------
 

@@ -14,7 +14,6 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from statistics import median
 from typing import Final, NamedTuple, TypeVar
 
 from ..samples import HostSample, Sample
@@ -193,8 +192,8 @@ class History:
     def _hold_ns(self, clock: _Clock) -> int:
         """For how long an entry stands: by the rate that samples have come at of late."""
         _, times = self._full.since(0, self._full.count)
-        late = [after - before for before, after in pairwise(times[-10:])]
-        period = max(1e9 / self.rate_hz, median(late) if late else 0.0)
+        late = sorted(after - before for before, after in pairwise(times[-10:]))
+        period = max(1e9 / self.rate_hz, late[len(late) // 2] if late else 0.0)
         return int(max(_HOLD * period, 2 * _STEP_NS if clock is self._steps else 0))
 
 

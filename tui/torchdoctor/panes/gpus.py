@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 OVERVIEW: Final = ""
 OPENS: Final = {"gpu": "gpu", "process": "process", "host": "host"}
 """What the keys of the cursor begin with -> the view that enter opens."""
+
+FOOT_S: Final = 2.0
+"""Our own cost is told anew this often: its last digit is not worth the bytes."""
 
 SEEK_S: Final = 10.0
 PACES: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
@@ -93,6 +97,7 @@ their start time: never to another that was given the same pid.
         self.foot = Rows(id="gpus-foot")
         self.trail: tuple[Opened, ...] = ()
         self.choice = Choice()
+        self._foot_s = -FOOT_S
         self.answer: AnswerLike | None = None
         """What a child says of the process that is open."""
 
@@ -117,7 +122,11 @@ their start time: never to another that was given the same pid.
         """The page where it changed, and the line under it."""
         super().refresh_data()
         replay = console(self).sources.replay
-        self.foot.show(cost_line(self.snapshot) if replay is None else replay_line(replay, self.size.width))
+        if replay is not None:
+            self.foot.show(replay_line(replay, self.size.width))
+        elif time.monotonic() - self._foot_s >= FOOT_S:
+            self._foot_s = time.monotonic() if self.snapshot.sample is not None else -FOOT_S
+            self.foot.show(cost_line(self.snapshot))
 
     def page(self, snapshot: Snapshot, width: int) -> Page:
         """The view on top as lines."""
