@@ -363,6 +363,7 @@ int nvmlEventSetWait_v2(void *set, Event *event, u32 timeout_ms) {
     const char *path = setting("FAKE_NVML_XIDS", NULL);
     int code = told("nvmlEventSetWait_v2", NULL);
     (void)set;
+    if (!code && !path) return usleep((useconds_t)timeout_ms * 1000), 10;
     for (u32 waited = 0; !code; waited += 5, usleep(5000)) {
         FILE *file = path ? fopen(path, "r") : NULL;
         int gpu, read = 0;

@@ -16,7 +16,7 @@ from .device_files import DeviceFiles
 from .driver import Driver
 from .gpu_rows import healthy, rows_of
 from .gpu_thread import GpuThread
-from .host import Group, HostReader
+from .host import Group, HostReader, Roots
 from .inventory import Inventory
 from .kernel_log import KernelLog
 from .own_cost import OwnCost
@@ -45,7 +45,7 @@ class Composer:
         self.owners = Owners(root / "proc")
         self.surroundings = Surroundings(root, lambda: {driver.vendor.name for driver in self.drivers if driver.gpus})
         self.files = DeviceFiles(root)
-        self.host = HostReader()
+        self.host = HostReader(Roots.under(root))
         self.kernel_log = KernelLog(root, job_of=self.owners.look_up)
         self.xid_events = XidEvents()
         self._listening_to = 0
@@ -70,7 +70,7 @@ class Composer:
 
     def gather(self, seconds: float) -> bool:
         """Wait until every GPU that answers took it, at most so long."""
-        return self.beat.gather(seconds, late=frozenset(gpu.name for gpu in self._gpus() if gpu.is_late()))
+        return self.beat.gather(seconds)
 
     def wait_for_gpus(self, seconds: float, *, patient: bool = False) -> None:
         """Wait until every GPU was read once, or hangs, or its driver said why not; at most so long.
@@ -83,6 +83,7 @@ class Composer:
                 gpu.looked or (gpu.hung() if patient else gpu.is_late()) for gpu in self._gpus()
             ):
                 return
+            self.beat.nudge()
             time.sleep(0.002)
 
     def wait_for_rest(self, seconds: float) -> None:
@@ -90,12 +91,12 @@ class Composer:
         until = time.monotonic() + seconds
         self.inventory.settled.wait(seconds)
         self.surroundings.settled.wait(max(0.0, until - time.monotonic()))
-        self._processes(rows_of(self.drivers, self.inventory, time.monotonic()))
+        processes = self._processes(rows_of(self.drivers, self.inventory, time.monotonic()))
         self.kernel_log.settled.wait(max(0.0, until - time.monotonic()))
         for driver in self.drivers:
             driver.described.wait(max(0.0, until - time.monotonic()))
         self.owners.wait(max(0.0, until - time.monotonic()))
-        self.host.wait(max(0.0, until - time.monotonic()))
+        self.host.wait(max(0.0, until - time.monotonic()), self._groups(processes))
 
     def reopen(self) -> str:
         """Why a new process should take over, "" as long as this one is good."""
@@ -106,7 +107,8 @@ class Composer:
     def compose(self) -> Sample:
         """The newest of everything as one sample."""
         gpus = rows_of(self.drivers, self.inventory, time.monotonic())
-        self.inventory.note(healthy(gpus))
+        if self.inventory.wants_note():
+            self.inventory.note(healthy(gpus))
         processes = self._processes(gpus)
         main = next((driver for driver in self.drivers if driver.gpus), self.drivers[0])
         seen = self.surroundings.seen
@@ -119,7 +121,7 @@ class Composer:
             driver_state=main.words(),
             gpus=gpus,
             processes=processes,
-            host=self.host.read(Group(*group) for group in self.owners.groups(processes)),
+            host=self.host.read(self._groups(processes)),
             hardware=seen.gpus,
             kernel_module=seen.kernel_module,
             device_nodes=seen.device_nodes,
@@ -161,6 +163,9 @@ class Composer:
         listed = {(process.gpu_uuid, process.pid) for process in found}
         found += [p for row in dumb for p in self._holders(row) if (p.gpu_uuid, p.pid) not in listed]
         return self.owners.fill(found)
+
+    def _groups(self, processes: tuple[ProcessSample, ...]) -> list[Group]:
+        return [Group(*group) for group in self.owners.groups(processes)]
 
     def _holders(self, row: GpuSample) -> tuple[ProcessSample, ...]:
         minor = row.minor_number

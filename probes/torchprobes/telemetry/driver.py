@@ -21,6 +21,9 @@ RETRY_S: Final = 5.0
 SELDOM_S: Final = 60.0
 """The same where the kernel has no module of NVIDIA's: there is nothing to open, unless it is no Linux driver (WSL)."""
 
+LOOK_S: Final = 0.5
+"""How often it is looked at whether module and library are still the same: it calls no driver."""
+
 COUNT_S: Final = 5.0
 """How often the driver is asked how many GPUs there are."""
 
@@ -58,6 +61,7 @@ class Driver:
         self._beat, self._tick_ms = beat, tick_ms
         self._calling_since: float | None = None
         self._reopen = ""
+        self._look_at = 0.0
 
     def start(self) -> None:
         """Begin."""
@@ -79,7 +83,10 @@ class Driver:
         """Why the library must be opened anew by a new process, "" as long as it need not. Calls no driver."""
         if not self.opened:
             return self._reopen
-        return self._reopen or self._ground.change() or next((gpu.reopen for gpu in self.gpus if gpu.reopen), "")
+        now = time.monotonic()
+        if not self._reopen and now >= self._look_at:
+            self._look_at, self._reopen = now + LOOK_S, self._ground.change()
+        return self._reopen or next((gpu.reopen for gpu in self.gpus if gpu.reopen), "")
 
     # --- in its thread --------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from ..samples import LANES, UNREAD, Absent, CellState, ProcessSample
-from .beat import Beat, Turn
+from .beat import Beat, Member
 from .readings import ONCE, Device, Memory, ProcessReading, Reading, Vendor
 from .schedule import TICK_MS, BackOff, Schedule
 
@@ -60,19 +60,23 @@ class GpuThread:
         self._lists = {row.name: row for row in vendor.processes}
         self._back_off = BackOff(tick_ms)
         self._calling: tuple[str, float] | None = None
-        self._turn: Turn | None = None
+        self._member: Member | None = None
         self._paused_s = 0.0
         self._memory = Memory()
         self._cells: dict[str, Any] = {}
         self._read_at: dict[str, float] = {}
         self._listed: dict[str, Sequence[ProcessSample]] = {}
         self._failed: dict[str, Absent] = {}
+        self._slow_news = True
+        """Whether a slow row was asked since `_lanes` and `_merged` were made of what those say."""
+        self._lanes: dict[str, float] = {}
+        self._merged: tuple[ProcessSample, ...] = ()
         self._gone: Absent | None = None
         """What the driver said when the GPU was lost, as long as it is."""
 
     def start(self) -> None:
         """Begin with the next beat."""
-        self._beat.join(self.name)
+        self._member = self._beat.join()
         threading.Thread(target=self._run, name=self.name, daemon=True).start()
 
     def hung(self) -> str:
@@ -89,13 +93,12 @@ class GpuThread:
     # --- in its thread --------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        seen = 0
-        while True:
-            seen = self._beat.take(self.name, seen)
-            if self.looked is not None and seen % self._back_off.times:
-                continue
-            with self._beat.turn() as self._turn:
-                self.take_tick(time.monotonic())
+        member = self._member
+        while member is not None:
+            member.take()
+            self.take_tick(time.monotonic())
+            member.times = self._back_off.times
+            member.done()
 
     def take_tick(self, now: float) -> None:
         """Find the GPU if it was not found yet, and read what is due. For its thread, or for a clock of a test."""
@@ -128,6 +131,7 @@ class GpuThread:
             failure, ms = self._take(row.name, now)
             cost_ms, fast_ms, answered = cost_ms + ms, fast_ms + ms * (not row.every_s), answered + (failure is None)
             self._settle(row.name, failure, now, ms)
+            self._slow_news |= row.every_s > 0
             if was_gone is not None and answered:
                 was_gone = None
                 self._schedule.all_due()
@@ -186,8 +190,8 @@ class GpuThread:
 
     def _pause(self, seconds: float) -> None:
         began = time.monotonic()
-        if self._turn is not None:
-            self._turn.pause(seconds)
+        if self._member is not None:
+            self._member.pause(seconds)
         self._paused_s += time.monotonic() - began
 
     def _first_known(self, calls: Sequence[Callable[[Device], Any]], device: Any) -> Any:
@@ -219,14 +223,20 @@ class GpuThread:
         if self._gone is not None:
             self._cells.update((name, self._gone) for name, cell in self._cells.items() if _passes(name, cell))
             self._cells.update(dict.fromkeys(self._cells.keys() & PARTS, ()))
+        if self._slow_news:
+            self._slow_news, self._lanes, self._merged = False, self._oldest(), self._processes()
+        backed_off = self._back_off.times > 1
+        return Looked(at, dict(self._cells), self._lanes, self._merged, _state(self._failed), cost_ms, backed_off)
+
+    def _oldest(self) -> dict[str, float]:
+        """Slow lane -> when its oldest reading was taken."""
         lanes: dict[str, float] = {}
         for name, read_at in self._read_at.items():
             row = self._readings[name]
             if row.every_s not in (0, ONCE):
                 lane = LANES.get(row.cells[0], "health")
                 lanes[lane] = min(read_at, lanes.get(lane, read_at))
-        backed_off = self._back_off.times > 1
-        return Looked(at, dict(self._cells), lanes, self._processes(), _state(self._failed), cost_ms, backed_off)
+        return lanes
 
     def _processes(self) -> tuple[ProcessSample, ...]:
         """Every process that a list names, once, with what the other rows add to it."""

@@ -26,6 +26,7 @@ MAX_BYTES: Final = 64 << 10
 MOST_GPUS: Final = 128
 MOST_TEXT: Final = 120
 
+NOTE_S: Final = 2.0
 SAVE_S: Final = 60.0
 """How old "it was there at" may get in the file."""
 
@@ -71,6 +72,7 @@ class Inventory:
         self._folder = folder
         self._healthy: dict[str, Known] = {}
         self._saved_at = float("-inf")
+        self._noted_at = float("-inf")
         self._wake = threading.Event()
         self._missing: tuple[object, tuple[Known, ...]] | None = None
 
@@ -78,8 +80,13 @@ class Inventory:
         """Read, then save what is noted."""
         threading.Thread(target=self._run, name="inventory", daemon=True).start()
 
+    def wants_note(self) -> bool:
+        """Whether it is time to say again who is healthy."""
+        return time.monotonic() - self._noted_at >= NOTE_S
+
     def note(self, healthy: Iterable[Known]) -> None:
         """These GPUs are healthy now."""
+        self._noted_at = time.monotonic()
         now = {known.bus_id: known for known in healthy if known.bus_id}
         new = {(k.bus_id, k.uuid, k.index, k.name, k.minor) for k in now.values()} != {
             (k.bus_id, k.uuid, k.index, k.name, k.minor) for k in self._healthy.values()

@@ -55,6 +55,8 @@ class Schedule:
         self._tick_ms = tick_ms
         self._due = {row.name: _NOW for row in self._slow}
         self._cost_ms: dict[str, float] = {}
+        self._next_due = _NOW
+        """No row is due before this; it may be earlier than the first that is."""
         self._spent_ms = 0.0
         self._ticks = 0
 
@@ -103,9 +105,13 @@ class Schedule:
 
     def all_due(self) -> None:
         """Everything that is not asked once is due now: the GPU is back."""
+        self._next_due = _NOW
         self._due.update((row.name, _NOW) for row in self._slow if self._due[row.name] < ONCE)
 
     def _overdue(self, now_s: float) -> list[Row]:
+        if now_s < self._next_due:
+            return []
+        self._next_due = min(self._due.values(), default=ONCE)
         due = [row for row in self._slow if self._due[row.name] <= now_s]
         return sorted(due, key=lambda row: (self._due[row.name], row.every_s != ONCE, self._order[row.name]))
 
