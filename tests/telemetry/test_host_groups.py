@@ -110,6 +110,14 @@ def test_a_container_that_is_told_the_hosts_path_finds_its_group_at_the_root(tmp
     assert state(rows[1].cpu_limit_cores) is CellState.PERMISSION
 
 
+def test_the_root_has_a_row_in_a_container_with_a_limit_and_none_on_a_machine(tmp_path: Path) -> None:
+    groups = Groups(unified(tmp_path, {"sys/fs/cgroup/cgroup.procs": "1\n"}))
+    assert look(groups, Group("/", "bare", 1)) == ()
+    plant(tmp_path, v2("", {"memory.max": "9000\n"}))
+    (row,) = look(groups, Group("/", "pod", 1))
+    assert (row.path, row.job, row.memory_limit_bytes) == ("/", "pod", 9000)
+
+
 @pytest.mark.parametrize(
     ("file", "content"), [("cpu.max", "fast 100000\n"), ("memory.current", "-5\n"), ("cpu.stat", "nr_periods x\n")]
 )
@@ -147,12 +155,12 @@ def test_version_1_has_a_path_a_controller(tmp_path: Path) -> None:
 
 def test_version_1_without_a_limit(tmp_path: Path) -> None:
     tree = {
-        "sys/fs/cgroup/memory/memory.usage_in_bytes": "7\n",
-        "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
-        "sys/fs/cgroup/memory/memory.oom_control": "under_oom 0\n",
+        "sys/fs/cgroup/memory/a/memory.usage_in_bytes": "7\n",
+        "sys/fs/cgroup/memory/a/memory.limit_in_bytes": "9223372036854771712\n",
+        "sys/fs/cgroup/memory/a/memory.oom_control": "under_oom 0\n",
         "proc/self/cgroup": "4:memory:/\n",
     }
-    (row,) = look(Groups(roots(tmp_path, tree)), Group("/"))
+    (row,) = look(Groups(roots(tmp_path, tree)), Group("/a"))
     assert (row.memory_used_bytes, row.memory_limit_bytes) == (7, NO_LIMIT)
     assert state(row.oom_kills) is CellState.NOT_SUPPORTED, "before Linux 4.13 kills are not counted"
 

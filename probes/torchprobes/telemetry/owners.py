@@ -96,7 +96,7 @@ class Owners:
         found: dict[str, tuple[str, str, int]] = {}
         for process in processes:
             owner = self._owners.get(process.pid)
-            if owner is not None and owner.group not in ("", "/"):
+            if owner is not None and owner.group:
                 job = owner.cells["job"]
                 found.setdefault(owner.group, (owner.group, job if isinstance(job, str) else "", owner.pid))
         return tuple(found.values())

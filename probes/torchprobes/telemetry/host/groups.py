@@ -62,12 +62,15 @@ class Groups:
         self._wanted = wanted
 
     def rows(self, now: float) -> tuple[GroupSample, ...]:
-        """One row a group."""
+        """One row a group; none for the root, unless it has a limit and so is a container's."""
         why, known = self.found.why_not(now), self.found.value or {}
         rows = []
         for group in self._wanted.values():
             row = known.get(group.path)
-            rows.append(_empty(group, why or UNREAD) if why or row is None else replace(row, job=group.job))
+            if why or row is None:
+                rows.append(_empty(group, why or UNREAD))
+            elif group.path != "/" or _is_limited(row):
+                rows.append(replace(row, job=group.job))
         return tuple(rows)
 
     def _read(self) -> dict[str, GroupSample]:
@@ -138,6 +141,10 @@ def _levels(read: Callable[[str], T], folders: Sequence[str]) -> list[tuple[str,
     if not found:
         raise FileNotFoundError(2, "no such file", f"limit of this kind at {folders[0]}")
     return found
+
+
+def _is_limited(row: GroupSample) -> bool:
+    return not (isinstance(row.cpu_limit_cores, Absent) and isinstance(row.memory_limit_bytes, Absent))
 
 
 def _empty(group: Group, why: Absent) -> GroupSample:
