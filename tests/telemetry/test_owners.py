@@ -15,7 +15,7 @@ import pytest
 from fake_driver import absent, until
 from proc_tree import ProcTree
 
-from torchprobes.samples import KernelEvent, ProcessSample
+from torchprobes.samples import UNREAD, KernelEvent, ProcessSample
 from torchprobes.telemetry import owner, owners, processes
 from torchprobes.telemetry.owners import Owners, with_jobs
 from torchprobes.telemetry.slow_reads import SlowReads
@@ -93,13 +93,14 @@ def test_a_pod_has_its_name_too(tree: ProcTree) -> None:
     assert look(started(tree)).job == f"pod {uid} trainer-0"
 
 
-def test_the_share_of_a_cpu_is_measured(tree: ProcTree) -> None:
-    tree.process(PID, ticks=0)
-    who = started(tree)
-    assert absent(look(who).cpu_percent).why == "not read yet"
-    tree.process(PID, ticks=1_000_000)
-    when(who, lambda row: isinstance(row.cpu_percent, float) and row.cpu_percent > 1000)
-    when(who, lambda row: row.cpu_percent == 0.0)
+def test_the_share_of_a_cpu_is_what_was_used_between_two_readings(tree: ProcTree) -> None:
+    hertz = os.sysconf("SC_CLK_TCK")
+    who, memory = owner.Owner(PID, processes.Stat("x", "running", 1, 0, 1000, 1)), SlowReads()
+    shares = []
+    for now_s, cpu_s in ((100.0, 50), (102.0, 53), (104.0, 53), (106.0, 10)):
+        who.measure(processes.Stat("x", "running", 1, cpu_s * hertz, 1000, 1), now_s, tree.proc, memory)
+        shares.append(who.cells["cpu_percent"])
+    assert shares == [UNREAD, 150.0, 0.0, 0.0]
 
 
 def test_a_pid_of_another_namespace_is_never_dropped(tree: ProcTree) -> None:
@@ -224,7 +225,7 @@ def test_control_groups_are_named_once(tree: ProcTree) -> None:
     rows = listed(PID, PID + 1, PID + 2, PID + 3)
     who.fill(rows)
     who.wait(20)
-    assert who.groups(rows) == (("/slurm/uid_0/job_1/step_0", "slurm 1.0", PID),)
+    assert who.groups(rows) == (("/slurm/uid_0/job_1/step_0", "slurm 1.0", PID), ("/", "", PID + 2))
 
 
 def test_hostile_text_stays_text(tree: ProcTree) -> None:
