@@ -26,6 +26,11 @@ HEADLESS = (
     ["report", "no-such-run"],
     ["status"],
     ["gpus", "--json"],
+    ["gpus"],
+    ["record", "--unit"],
+    ["record", "recording", "--for", "1s"],
+    ["replay", "/nonexistent"],
+    ["diagnose", "--at", "-5m"],
     ["snapshot", "--json"],
     ["release", "--read-only"],
     ["check", "no.such.probe"],
@@ -49,7 +54,7 @@ def loaded_by(arguments: list[str], home: Path) -> set[str]:
         "TORCHDOCTOR_STATE": str(home / "state"),
     }
     command = [sys.executable, "-B", "-c", program]
-    done = subprocess.run(command, env=environ, cwd="/", capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=environ, cwd=home, capture_output=True, text=True, timeout=60, check=False)
     assert "internal error" not in done.stderr, done.stderr
     return set(done.stderr.rpartition("LOADED ")[2].split())
 

@@ -62,11 +62,15 @@ device = "cpu"
 python = "/env/bin/python"
 [keys]
 quit = "ctrl+q"
+[thresholds]
+TD-GPU-030 = 85
+TD-GPU-031.seconds = 120.5
 """
     asked(text, monkeypatch)
     expected = Settings(
         rate_hz=2.5, theme="nord", colour="16", ascii=True, slow=True, read_only=True, device="cpu",
         python="/env/bin/python", keys={"quit": "ctrl+q"},
+        thresholds={"TD-GPU-030": 85.0, "TD-GPU-031.seconds": 120.5},
     )  # fmt: skip
     assert settings.load({}, HOME) == expected
 
@@ -86,6 +90,11 @@ quit = "ctrl+q"
         ("keys = 3", "table"),
         ("[keys]\nquit = 3", "table"),
         ('theme = "\\u001b[2J"', "printable"),
+        ("thresholds = 3", "a table of check = number"),
+        ('[thresholds]\nTD-GPU-030 = "hot"', "a table of check = number"),
+        ("[thresholds]\nTD-GPU-030 = true", "a table of check = number"),
+        ("[thresholds]\nTD-GPU-030 = nan", "a table of check = number"),
+        ("[thresholds.a.b]\nc = 3", "a table of check = number"),
     ],
 )
 def test_a_config_file_that_is_broken_is_one_line_with_its_place(

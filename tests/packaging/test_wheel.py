@@ -69,6 +69,7 @@ def test_files_that_run_in_other_interpreters_are_in_it_as_files(wheel: Path) ->
     for stem in {"kit", "bootstrap", *(probe.payload for probe in PROBES)}:
         assert f"torchprobes/payloads/{stem}.py" in names(wheel)
     assert "torchprobes/runner/guardian.py" in names(wheel)
+    assert "torchdoctor/data/torchdoctor-record.service" in names(wheel)
     assert {"torchdoctor/py.typed", "torchprobes/py.typed"} <= set(names(wheel))
 
 

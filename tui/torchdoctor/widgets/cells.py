@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from torchdoctor.paint import Span
 from torchdoctor.signs import CELLS
 from torchdoctor.text import safe
 from torchprobes.samples import Absent, Cell
+
+if TYPE_CHECKING:
+    from torchdoctor.paint import Span
 
 GIB: Final = 1 << 30
 

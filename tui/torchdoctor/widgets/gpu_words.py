@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from torchdoctor.interfaces import HistoryLike
-from torchdoctor.paint import Span
 from torchdoctor.signs import SEVERITIES
 from torchdoctor.text import safe
 from torchdoctor.widgets.cells import cell_span, number
 from torchprobes.model import Finding, Severity
 from torchprobes.samples import THROTTLE_REASONS, Absent, Cell, GpuSample, KernelEvent, throttle_words
+
+if TYPE_CHECKING:  # headless commands say the same words, and load no screen
+    from torchdoctor.interfaces import HistoryLike
+    from torchdoctor.paint import Span
 
 _OF_GPU: Final = re.compile(r"GPU (\d+)\b")
 _WEIGHTS: Final = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
