@@ -60,8 +60,8 @@ def _mute_power(gpu: GpuSample, _: Look) -> str | None:
     return f"{cell.why} (code {cell.code})" if odd and isinstance(cell, Absent) else None
 
 
-def _mode(mode: int, words: str) -> GpuRule:
-    return lambda gpu, _: words if gpu.compute_mode == mode else None
+def _mode(mode: str) -> GpuRule:
+    return lambda gpu, _: f"compute mode {mode}" if gpu.compute_mode == mode else None
 
 
 def _mig(gpu: GpuSample, _: Look) -> str | None:
@@ -182,7 +182,7 @@ CHECKS: Final = (
         why="No program can make a context on this GPU.",
         fix=look_at(f"nvidia-smi -c 0 -i {INDEX}", Scope.GPU, "drained", "root"),
         source=f"nvml.h nvmlComputeMode; {OWN}",
-        gpu=_mode(2, "compute mode PROHIBITED"),
+        gpu=_mode("prohibited"),
     ),
     Check(
         id="TD-GPU-018",
@@ -192,7 +192,7 @@ CHECKS: Final = (
         why="A second rank, a notebook or a probe on this GPU fails with 'all CUDA-capable devices are busy'.",
         fix=look_at(f"nvidia-smi -c 0 -i {INDEX}", Scope.GPU, "drained", "root"),
         source=f"nvml.h nvmlComputeMode; {OWN}",
-        gpu=_mode(3, "compute mode EXCLUSIVE_PROCESS"),
+        gpu=_mode("exclusive process"),
     ),
     Check(
         id="TD-GPU-019",

@@ -134,7 +134,7 @@ def _stuck(gpu: GpuSample, look: Look) -> str | None:
 
 
 def _is_stuck(process: ProcessSample) -> bool:
-    return text(process.state).startswith(("D", "disk-sleep"))
+    return process.state == "uninterruptible"
 
 
 def _has_stuck(_: GpuSample, processes: Sequence[ProcessSample], __: Limits) -> bool:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from ...model import Scope, Severity
 from ...samples import PortSample, Sample
 from ..past import port_key
-from .base import OWN, Check, Look, On, duration, listed, number, text
+from .base import OWN, Check, Look, NodeRule, On, duration, listed, number, text
 from .fixes import look_at
 
 _PORTS = look_at("ibstat; ip -s link", Scope.NODE)
@@ -31,21 +31,31 @@ WHOLE_NODE: Final = 8
 
 
 def _name(port: PortSample) -> str:
-    return f"{port.device}/{port.port}"
+    return f"{port.device[:40]}/{port.port}"
 
 
 def _is_active(port: PortSample) -> bool:
     return "ACTIVE" in text(port.state).upper()
 
 
-def _down(sample: Sample, _: Look) -> str | None:
-    """A port whose cable is in and whose link is not up; one that was switched off is somebody's choice."""
-    found = [
-        f"{_name(port)} is {text(port.state)}"
-        for port in sample.host.ports
-        if text(port.state) and not _is_active(port) and "DISABLED" not in text(port.physical_state).upper()
-    ]
-    return listed(found) or None
+def _down(unplugged: bool) -> NodeRule:
+    """A port that is not active; one that hears nobody has no cable, one that was switched off is left alone."""
+
+    def when(sample: Sample, _: Look) -> str | None:
+        found = [
+            f"{_name(port)} is {text(port.state)} ({text(port.physical_state) or 'physical state unknown'})"
+            for port in sample.host.ports
+            if text(port.state) and not _is_active(port) and _hears(port) is (not unplugged)
+        ]
+        return listed(found) or None
+
+    return when
+
+
+def _hears(port: PortSample) -> bool | None:
+    """Whether somebody is at the other end, None if it was switched off (sysfs, phys_state)."""
+    word = re.sub(r"[^a-z]", "", text(port.physical_state).lower())
+    return None if word in ("disabled", "sleep") else word != "polling"
 
 
 def _few(sample: Sample, _: Look) -> str | None:
@@ -95,12 +105,22 @@ def _no_peermem(sample: Sample, _: Look) -> str | None:
 CHECKS: Final = (
     Check(
         id="TD-NET-001",
-        title="a network port of the fabric is down",
+        title="a port of the fabric is not active",
         severity=Severity.WARNING,
-        why="Jobs over several nodes lose its bandwidth, or do not start: cable, optics or the switch's port.",
+        why="The link is there and not in use: the subnet manager has not set it up, or it is going down.",
         fix=_PORTS,
         source="gpud infiniband; AzNHC",
-        node=_down,
+        node=_down(unplugged=False),
+        on=On.SAMPLE,
+    ),
+    Check(
+        id="TD-NET-007",
+        title="a port hears nobody",
+        severity=Severity.INFO,
+        why="No cable, or the other end is off: usual for a port that is not used, and a fault for one that should be.",
+        fix=_PORTS,
+        source=OWN,
+        node=_down(unplugged=True),
         on=On.SAMPLE,
     ),
     Check(

@@ -13,9 +13,8 @@ from .fixes import LINKS, RESET, drained, look_at
 CARD: Final = re.compile(r"\bPCIE?\b|\bNVL\b|-PCIE", re.IGNORECASE)
 """Parts in a slot: linked only where somebody put bridges, and often to one neighbour (NVSentinel issue 1481)."""
 
-COMPLETED: Final = 3
-FABRIC_STATES: Final = {1: "not started", 2: "in progress", 3: "completed"}
-"""nvml.h, NVML_GPU_FABRIC_STATE; 0 is not supported."""
+COMPLETED: Final = "completed"
+"""The one of the states of nvml.h, NVML_GPU_FABRIC_STATE, that is well; a part without a fabric has none."""
 
 
 class Model(NamedTuple):
@@ -89,11 +88,10 @@ def _crc(serious: bool) -> GpuRule:
 
 
 def _fabric(gpu: GpuSample, _: Look) -> str | None:
-    state, status = number(gpu.fabric_state), number(gpu.fabric_status)
-    if not state or (state == COMPLETED and not status):
-        return None  # 0: a part without a fabric, which is no fault
-    words = FABRIC_STATES.get(int(state), f"state {state:.0f}")
-    return f"{words}, status {status:.0f}" if status is not None else words
+    state, status = text(gpu.fabric_state), number(gpu.fabric_status)
+    if not state or status is None or (state == COMPLETED and not status):
+        return None
+    return f"{state[:40]}, status {status:.0f}"
 
 
 def _mask(gpu: GpuSample, _: Look) -> str | None:

@@ -33,7 +33,10 @@ def _narrow(gpu: GpuSample, _: Look) -> str | None:
 
 
 def _old_generation(gpu: GpuSample, look: Look) -> str | None:
-    """A link trains down while nothing runs; only under load that has lasted is a low generation a fault."""
+    """A link trains down while nothing runs; only under load that has lasted is a low generation a fault.
+
+    The generation is read every 15 s, so that at first it is the one from before the load.
+    """
     held = look.past.held_s(gpu.uuid, "slow_link")
     if held < look.limits["seconds"]:
         return None
@@ -100,8 +103,8 @@ CHECKS: Final = (
         fix=_LINK,
         source=f"NVML link generation; {OWN}",
         gpu=_old_generation,
-        limits={"seconds": 20, "utilization_percent": 50},
-        needs_s=20.0,
+        limits={"seconds": 45, "utilization_percent": 50},
+        needs_s=45.0,
         on=On.TIMED,
     ),
     Check(
