@@ -93,9 +93,13 @@ class HostReader:
         self._errands.turn()
 
     def wait(self, seconds: float, groups: Iterable[Group] = ()) -> bool:
-        """Wait until everything was read once or hangs, at most so long; whether that is so. Only for a single look."""
+        """Wait until everything can be told or hangs, at most so long; whether that is so. Only for a single look."""
+        end = time.monotonic() + seconds
         self._groups.want(groups)
-        return self._errands.wait(seconds)
+        settled = self._errands.wait(seconds)
+        while not self._use.is_due(now := time.monotonic()) and now < min(end, self._use.due):
+            time.sleep(0.002)  # until there is a use of the CPU to be told
+        return settled
 
     def read(self, groups: Iterable[Group] = ()) -> HostSample:
         """The newest of everything, and of these control groups. Returns at once."""
