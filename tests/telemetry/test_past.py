@@ -6,7 +6,7 @@ from typing import Any
 
 from sample_material import gpu, host, sample
 
-from torchprobes.samples import KernelEvent, Sample
+from torchprobes.samples import KernelEvent, ProcessSample, Sample
 from torchprobes.telemetry.bus import short_bus_id
 from torchprobes.telemetry.past import HOST, Past
 
@@ -85,3 +85,63 @@ def test_bus_ids_are_one_however_they_are_written() -> None:
         "0000:17:00"
     }
     assert short_bus_id("nonsense") == short_bus_id("") == ""
+
+
+# --- what conditions see, and what was told --------------------------------------------------------------------
+
+
+def test_a_condition_sees_who_is_on_its_gpu_and_the_node_has_conditions_too() -> None:
+    past = Past({"used": lambda _, on: len(on) > 1}, {"waits": lambda s: s.host.uninterruptible == 2})
+    two = tuple(ProcessSample(pid=pid, gpu_uuid="GPU-0") for pid in (7, 8))
+    for second in (0, 5):
+        past.add(at_both(second, two))
+    assert (past.held_s("GPU-0", "used"), past.held_s("GPU-1", "used")) == (5, 0)
+    assert past.holds("GPU-0", "used")
+    assert past.held_s(HOST, "waits") == 5
+    assert past.has_timed
+
+
+def at_both(seconds: int, processes: tuple[ProcessSample, ...]) -> Sample:
+    return sample(gpu(0), gpu(1), host=host(uninterruptible=2), m_ns=seconds * S + S, processes=processes)
+
+
+def test_counters_that_stand_still_are_told_apart() -> None:
+    past = Past()
+    past.add(at(0, pcie_replays=5, power_w=1.0))
+    past.add(at(1, pcie_replays=5, power_w=2.0))
+    assert not past.has_moved("GPU-0")
+    past.add(at(2, pcie_replays=6))
+    assert past.has_moved("GPU-0")
+    assert not past.has_moved("GPU-9")
+
+
+def test_the_groups_of_events_count_faults_and_know_the_last_owner() -> None:
+    past = Past()
+    lines = (xid(0, "kmsg", 31), xid(1, "kmsg", 31), xid(100, "kmsg", 31), xid(102, "nvml", 31, job="8"))
+    past.add(sample(gpu(0), gpu(1), m_ns=S, events=lines))
+    (group,) = past.told.of_gpu(gpu(0)).values()
+    assert (group.count, group.occurrences, group.last.job, group.last.source) == (3, 2, "8", "kmsg+nvml")
+    assert group.since(50 * S) == 1
+    assert past.told.of_gpu(gpu(1)) == {}
+    kind = past.told.of_kind("xid")
+    assert kind is not None
+    assert kind.last is group.last
+    assert past.told.of_kind("oom") is None
+
+
+def test_a_line_is_known_by_the_kernels_stamp_however_it_is_read() -> None:
+    """A restarted sampler reads the log anew, perhaps from the journal, and its wall clock may have moved."""
+    past = Past()
+    past.add(sample(gpu(), m_ns=S, events=(xid(5, "kmsg", boot_us=77), xid(6, "kmsg", boot_us=78))))
+    past.add(sample(gpu(), m_ns=2 * S, events=(xid(5.2, "journal", boot_us=77), xid(9, "kmsg", boot_us=90))))
+    assert [event.boot_us for event in past.events] == [77, 78, 90]
+
+
+def test_a_storm_of_lines_is_bounded_and_asked_at_no_cost() -> None:
+    past = Past()
+    for second in range(21):
+        storm = tuple(xid(second + i / 1000, "kmsg", 31) for i in range(1000))
+        past.add(sample(gpu(), m_ns=second * S + S, events=storm))
+    assert (len(past.events), past.events_dropped) == (20_000, 1_000)
+    (group,) = past.told.of_gpu(gpu()).values()
+    assert (group.count, group.occurrences) == (21_000, 1)
