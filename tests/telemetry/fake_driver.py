@@ -41,6 +41,7 @@ class FakeDriver:
         for name in ("SLURM_STEP_GPUS", "SLURM_JOB_GPUS"):
             monkeypatch.delenv(name, raising=False)
         self._file("proc/sys/kernel/random/boot_id", "a boot of this test\n")
+        self._file("proc/loadavg", "0.50 0.40 0.30 1/99 1234\n")
 
     def command(self, *words: str) -> tuple[str, ...]:
         """A sampler that lives below `root`."""
