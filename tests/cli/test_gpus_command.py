@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from cli_process import Said, environment, torchdoctor
-from fake_driver import FakeDriver
+from fake_driver import FakeDriver  # pyright: ignore[reportMissingImports]
 
 from torchdoctor import early
 from torchdoctor.commands import _look

@@ -13,10 +13,10 @@ from pathlib import Path
 import click
 import pytest
 from cli_process import command, environment, torchdoctor, until
-from fake_driver import FakeDriver
+from fake_driver import FakeDriver  # pyright: ignore[reportMissingImports]
 
 from torchdoctor.commands import _when
-from torchdoctor.commands.record import RING_HZ, UNIT, _quoted
+from torchdoctor.commands.record import RING_HZ, UNIT, _quoted, barred
 from torchprobes.telemetry.timeline import Timeline, open_timeline
 
 
@@ -61,6 +61,7 @@ def test_a_signal_is_a_clean_end(number: signal.Signals, started: Start, tmp_pat
     process.send_signal(number)
     assert process.wait(20) == 0
     timeline = open_timeline(tmp_path / "r.jsonl.gz")
+    assert process.stderr is not None
     assert process.stderr.read().splitlines()[-1].startswith(f"{timeline.count} samples in ")
     assert (timeline.broken, timeline.chunks[-1].torn) == (0, False)
     assert [len(one.gpus) for _, one in timeline.samples(0)] == [2] * timeline.count
@@ -148,6 +149,15 @@ def test_the_unit_names_this_program_and_is_a_unit(tmp_path: Path) -> None:
     unit.write_text(said.out)
     done = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_folder_that_the_service_cannot_enter_is_told(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    (closed / "bin").mkdir(parents=True)
+    closed.chmod(0o700)
+    assert closed in barred(closed / "bin" / "python")
+    closed.chmod(0o711)
+    assert closed not in barred(closed / "bin" / "python")
 
 
 def test_the_unit_keeps_to_what_the_command_takes() -> None:

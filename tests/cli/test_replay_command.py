@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 from cli_process import ROOT, environment
-from recording_material import BEGAN_NS, at, moving, seconds, write, xid
-from sample_material import CELL_LOST, gpu, host
+from recording_material import BEGAN_NS, at, moving, seconds, write, xid  # pyright: ignore[reportMissingImports]
+from sample_material import CELL_LOST, gpu, host  # pyright: ignore[reportMissingImports]
 
 from torchdoctor.cli import run
 from torchdoctor.commands import _flight

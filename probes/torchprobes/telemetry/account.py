@@ -209,10 +209,16 @@ def _worse_gpu(before: GpuSample, after: GpuSample) -> Iterator[Change]:
 def _worse_cells(where: str, rules: dict[str, _Worse], before: object, after: object) -> Iterator[Change]:
     for cell, is_worse in rules.items():
         then, now = getattr(before, cell), getattr(after, cell)
-        gone = isinstance(now, Absent) and now.state in _GONE and not isinstance(then, Absent)
-        both = isinstance(then, (int, float)) and isinstance(now, (int, float))
-        if gone or (both and is_worse(then, now)):
+        if _is_gone(then, now) or _is_worse(is_worse, then, now):
             yield Change(where=where, cell=cell, before=then, after=now)
+
+
+def _is_gone(then: Cell, now: Cell) -> bool:
+    return isinstance(now, Absent) and now.state in _GONE and not isinstance(then, Absent)
+
+
+def _is_worse(rule: _Worse, then: Cell, now: Cell) -> bool:
+    return isinstance(then, (int, float)) and isinstance(now, (int, float)) and rule(then, now)
 
 
 def _name(gpu: GpuSample) -> str:

@@ -93,7 +93,7 @@ class FileStore:
         self._write(self._encoder.end())
         self._file.close()
 
-    def _has_room(self, _: int) -> bool:
+    def _has_room(self, size: int) -> bool:
         """Whether what could not be written before is now on the disk."""
         if not self._why:
             return True

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from torchdoctor.events import NewestXids
 from torchdoctor.status import cell_text
@@ -14,6 +15,9 @@ from torchprobes.telemetry.account import Account
 from torchprobes.telemetry.past import Past
 
 from ._when import local
+
+MOST_EVENTS: Final = 20
+"""A kernel log that is flooded leaves room for the rest."""
 
 
 def gpu_lines(sample: Sample, findings: Iterable[Finding], past: Past, width: int) -> Iterator[str]:
@@ -84,6 +88,14 @@ def event_line(event: KernelEvent, sample: Sample | None, width: int) -> str:
         event.text,
     ]
     return plain(mask("  ".join(word for word in words if word)), width)
+
+
+def event_lines(events: Sequence[KernelEvent], sample: Sample | None, width: int) -> Iterator[str]:
+    """The newest events, and how many came before them."""
+    if len(events) > MOST_EVENTS:
+        yield f"{len(events) - MOST_EVENTS} earlier events; then:"
+    for event in events[-MOST_EVENTS:]:
+        yield event_line(event, sample, width)
 
 
 def past_of(account: Account) -> Past:

@@ -49,7 +49,7 @@ def say_gpus(looked: Look) -> None:
     """GPUs, processes, what happened, findings, and the verdict line."""
     from torchprobes.reports.text import plain
 
-    from ._readings import event_line, gpu_lines, process_lines
+    from ._readings import event_lines, gpu_lines, process_lines
     from ._table import finding_lines
     from .runs import terminal_width
 
@@ -57,7 +57,7 @@ def say_gpus(looked: Look) -> None:
     rows = [
         *gpu_lines(sample, looked.findings, looked.past, width),
         *process_lines(sample, width),
-        *(event_line(event, sample, width) for event in looked.past.events),
+        *event_lines(looked.past.events, sample, width),
     ]
     for finding in looked.findings:
         rows += finding_lines(finding, width)

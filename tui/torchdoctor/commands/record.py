@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 import sys
 import time
 from pathlib import Path
@@ -54,6 +56,8 @@ def record_(
     """
     if unit:
         say(unit_text())
+        for folder in barred(Path(sys.executable))[:1]:
+            note(f"the service's user cannot enter {folder}: install torchdoctor where everybody may read it")
         return exit_codes.OK
     settings = settings_of(ctx)
     rate = settings.rate_hz
@@ -128,6 +132,16 @@ class _Clock:
 def unit_text() -> str:
     """The systemd unit, with the program that runs now."""
     return UNIT.read_text(encoding="utf-8").replace(PLACEHOLDER, _program())
+
+
+def barred(program: Path) -> list[Path]:
+    """The folders above a program that others than their owner may not enter, where a service cannot start it."""
+    found = []
+    for folder in reversed(program.absolute().parents):
+        with contextlib.suppress(OSError):
+            if not folder.stat().st_mode & stat.S_IXOTH:
+                found.append(folder)
+    return found
 
 
 def _program() -> str:

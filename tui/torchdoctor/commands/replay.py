@@ -21,7 +21,7 @@ from ._flight import find_folder
 from ._look import verdict_of
 from ._options import json_flag, settings_of, settings_options
 from ._output import say, say_document
-from ._readings import event_line, gpu_lines, past_of, process_lines
+from ._readings import event_lines, gpu_lines, past_of, process_lines
 from ._table import finding_lines
 from ._when import local, moment_ns, span_words
 from .console import open_console
@@ -31,7 +31,6 @@ DEMO: Final = Path(__file__).parents[1] / "data" / "demo.jsonl.gz"
 """Real H200s under load."""
 
 WINDOW_S: Final = 600.0
-MOST_EVENTS: Final = 20
 
 
 @click.command("replay")
@@ -125,8 +124,8 @@ def _summary(timeline: Timeline, path: Path, as_json: bool) -> int:
     ]
     for row in rows:
         say(plain(mask(row), width) + "\n")
-    for event in events[-MOST_EVENTS:]:
-        say("  " + event_line(event, first, width - 2) + "\n")
+    for row in event_lines(events, first, width - 2):
+        say(f"  {row}\n")
     return exit_codes.OK
 
 
