@@ -23,8 +23,6 @@ from .own_cost import OwnCost
 from .owners import Owners, with_jobs
 from .schedule import TICK_MS
 from .surroundings import Surroundings
-from .vendors import present
-from .xid_events import XidEvents
 
 
 class Composer:
@@ -35,6 +33,11 @@ class Composer:
 
     def __init__(self, root: Path = Path("/"), *, once: bool = False) -> None:
         tick_ms = float("inf") if once else TICK_MS
+        self.host = HostReader(Roots.under(root))
+        self.host.start()  # a use of the CPU is told some milliseconds later; meanwhile the libraries are imported
+        from .vendors import present
+        from .xid_events import XidEvents
+
         self.root = root
         self.own = OwnCost()
         self.inventory = Inventory(root)
@@ -45,7 +48,6 @@ class Composer:
         self.owners = Owners(root / "proc")
         self.surroundings = Surroundings(root, lambda: {driver.vendor.name for driver in self.drivers if driver.gpus})
         self.files = DeviceFiles(root)
-        self.host = HostReader(Roots.under(root))
         self.kernel_log = KernelLog(root, job_of=self.owners.look_up)
         self.xid_events = XidEvents()
         self._listening_to = 0
@@ -56,7 +58,6 @@ class Composer:
         self.inventory.start()
         for driver in self.drivers:
             driver.start()
-        self.host.start()
         self.owners.start()
         self.surroundings.start()
         self.files.start()
