@@ -87,7 +87,7 @@ def _are_odd(waiting: Sequence[GpuSample], others: Sequence[GpuSample]) -> bool:
 
 
 def _is_odd(gpu: GpuSample, look: Look) -> str | None:
-    if look.past.holds(gpu.uuid, WAITING):
+    if look.past.holds(gpu.uuid, WAITING) or not any(look.past.holds(g.uuid, WAITING) for g in look.sample.gpus):
         return None
     waiting, others = _peers(gpu, look)
     long = [peer for peer in waiting if look.past.held_s(peer.uuid, WAITING) >= look.limits["seconds"]]
