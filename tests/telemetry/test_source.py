@@ -15,6 +15,7 @@ from fake_driver import DEADLINE_S, FakeDriver, is_ready, sample_where, sampling
 
 from torchprobes.telemetry import source
 from torchprobes.telemetry.holders import find
+from torchprobes.telemetry.reload import EXIT_REOPEN
 from torchprobes.telemetry.source import Sampler
 
 
@@ -104,3 +105,47 @@ def test_stop_before_the_child_is_there_leaves_none(tmp_path: Path, monkeypatch:
     sampler.stop()
     stopped.set()
     until(ended.exists)
+
+
+# --- what becomes of the child ----------------------------------------------------------------------------------
+
+
+def test_a_child_that_asks_for_a_successor_gets_it_without_a_strike_but_not_all_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "REOPEN_S", 0.2)
+    command, marks = dying(tmp_path, f"raise SystemExit({EXIT_REOPEN})")
+    with sampling(command=command) as sampler:
+        until(lambda: marks.exists() and len(marks.read_text()) >= 2)
+        began, before = time.monotonic(), len(marks.read_text())
+        until(lambda: len(marks.read_text()) >= before + 4)
+        assert time.monotonic() - began > 0.5, "four lives of a fifth of a second each"
+        assert sampler.state == "the driver was exchanged: the sampler opens it anew"
+
+
+def test_there_is_no_second_child_while_the_first_cannot_die(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that sits in an uninterruptible call of the driver stays after its pipe was closed."""
+    asked, ask = [], source._exit_code
+    monkeypatch.setattr(source, "RESTART_S", 0.0)
+    monkeypatch.setattr(source, "_exit_code", lambda process: asked.append(1) or ask(process))
+    go_on = tmp_path / "go on"
+    code = f"import os, time; os.close(1); os.close(2)\nwhile not os.path.exists({str(go_on)!r}): time.sleep(0.01)"
+    command, marks = dying(tmp_path, "exec(" + repr(code) + ")")
+    with sampling(command=command) as sampler:
+        until(lambda: "cannot be interrupted" in sampler.state)
+        until(lambda: len(asked) > 5)
+        assert marks.read_text() == "x"
+        go_on.touch()
+        until(lambda: len(marks.read_text()) > 1)
+
+
+def test_a_signal_is_told_before_last_words_and_released_in_spite_of_them(tmp_path: Path) -> None:
+    kill = "import os; print('noise', flush=True); os.kill(os.getpid(), {})"
+    command, _ = dying(tmp_path, kill.format(11))
+    with sampling(command=command) as sampler:
+        assert "(SIGSEGV: noise)" in until(lambda: sampler.state)
+    command, marks = dying(tmp_path, kill.format(15))
+    marks.unlink()
+    with sampling(command=command) as sampler:
+        assert until(lambda: sampler.state).startswith("released")
+        assert marks.read_text() == "x"
