@@ -15,6 +15,7 @@
  *                         compute, graphics or mps
  *   FAKE_NVML_GENERATION  a file: when it changes, all calls answer 1 until nvmlInit; a number in it counts the GPUs
  *   FAKE_NVML_XIDS        a file: each line "GPU XID" that is added is an event
+ *   FAKE_NVML_WAVE        if set, use, power, heat and clocks differ from second to second
  *   FAKE_NVML_DELAY_US    how long each call takes
  *   FAKE_NVML_CALLS       a file that gets one line "FUNCTION GPU" a call
  * -DOLD_DRIVER leaves out the symbols that drivers before R525 lack.
@@ -53,6 +54,12 @@ static long born; /* what the file of the generation held at nvmlInit */
 static const char *setting(const char *name, const char *otherwise) {
     const char *value = getenv(name);
     return value && *value ? value : otherwise;
+}
+
+static int wave(int gpu) {
+    struct timeval now;
+    if (!getenv("FAKE_NVML_WAVE") || gettimeofday(&now, NULL)) return 0;
+    return (int)((now.tv_sec * 7 + now.tv_usec / 250000 + gpu * 13) % 50);
 }
 
 static void hang(void) { for (;;) pause(); }
@@ -192,14 +199,14 @@ DEVICE(nvmlDeviceGetPciInfo_v3, (void *device, Pci *pci),
 /* --- fast and counters -------------------------------------------------------------------------------------------- */
 
 DEVICE(nvmlDeviceGetUtilizationRates, (void *device, Utilization *rates),
-       (rates->gpu = (u32)value(gpu, "utilization", 40 + gpu), rates->memory = 20u + (u32)gpu))
+       (rates->gpu = (u32)value(gpu, "utilization", 40 + gpu + wave(gpu)), rates->memory = 20u + (u32)gpu))
 /* Version 1 counts what the driver reserves as used. */
 DEVICE(nvmlDeviceGetMemoryInfo, (void *device, Memory *memory),
        if (part < 0) *memory = (Memory){80 * GIB, (u64)(69 - gpu) * GIB, (u64)(11 + gpu) * GIB};
        else *memory = (Memory){10 * GIB, 9 * GIB, GIB})
-NUMBER(nvmlDeviceGetPowerUsage, 250500 + gpu * 1000)
-CHOSEN(nvmlDeviceGetTemperature, 50 + gpu + (int)which)
-CHOSEN(nvmlDeviceGetClockInfo, which == 1 ? 1900 + gpu : 2600 + gpu)
+NUMBER(nvmlDeviceGetPowerUsage, 250500 + gpu * 1000 + wave(gpu) * 5000)
+CHOSEN(nvmlDeviceGetTemperature, 50 + gpu + (int)which + wave(gpu) / 8)
+CHOSEN(nvmlDeviceGetClockInfo, which == 1 ? 1900 + gpu - wave(gpu) : 2600 + gpu)
 WIDE(nvmlDeviceGetCurrentClocksThrottleReasons, 0x4)
 NUMBER(nvmlDeviceGetPerformanceState, 0)
 NUMBER(nvmlDeviceGetEnforcedPowerLimit, 700000)
