@@ -31,8 +31,10 @@ from torchdoctor.panes.gpus_overview import overview
 from torchdoctor.sources import Snapshot
 from torchdoctor.widgets.cells import cell_span
 from torchdoctor.widgets.foot_rows import cost_line, replay_line
+from torchdoctor.widgets.gpu_rows import _COLUMNS
 from torchdoctor.widgets.gpu_words import GpuRow, faults, mark, throttle_cell, worst_of_gpus
 from torchdoctor.widgets.process_rows import SORTS, matches, process_key, process_rows
+from torchdoctor.widgets.table_rows import Column
 from torchprobes.model import Finding, Severity
 from torchprobes.samples import (
     Absent,
@@ -387,3 +389,41 @@ def test_a_replay_says_where_it_is_when_that_was_and_how_fast() -> None:
 def test_xids_mark_their_row() -> None:
     page = overview(replace(snapshot(), xids={gpu(0).uuid: EVENTS[0]}), 79, 19)
     assert "XID 79" in gpu_lines(page)[0]
+
+
+# --- cells that are made once --------------------------------------------------------------------------------------
+
+OTHER = (
+    7,
+    1,
+    4,
+    0,
+    97.5,
+    "other",
+    Absent(state=CellState.LOST, why="gone"),
+    Absent(state=CellState.HUNG, why="x", age_s=9),
+)
+
+
+@pytest.mark.parametrize("column", [column for column in _COLUMNS if column.reads is not None], ids=lambda c: c.title)
+def test_a_cell_that_is_kept_changes_with_everything_that_it_shows(column: Column[GpuRow]) -> None:
+    """Whatever cell of a GPU changes what a column shows is among what the column says it reads."""
+    assert column.reads is not None
+    base = row(gpu(3))
+    others = [row(gpu(3), weight=Severity.CRITICAL), row(gpu(3), xid=XID), row(gpu(3, state="lost"))]
+    for name in GpuSample.__struct_fields__:
+        if isinstance(getattr(base.gpu, name), (int, float, str, Absent)) and name not in ("age_s", "cost_ms"):
+            others += [row(msgspec.structs.replace(base.gpu, **{name: value})) for value in _others(name)]
+    seen = 0
+    for other in others:
+        for width in (column.width, column.most or column.width):
+            if column.show(other, width) != column.show(base, width):
+                assert column.reads(other) != column.reads(base)
+                seen += 1
+    assert seen, "a column that shows nothing of a GPU"
+
+
+def _others(name: str) -> list[Any]:
+    if name in ("state", "uuid", "bus_id", "vendor"):
+        return ["lost"]
+    return [value for value in OTHER if name != "index" or isinstance(value, int)]

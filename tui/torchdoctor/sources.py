@@ -27,7 +27,7 @@ from .live import Live
 if TYPE_CHECKING:
     from torchprobes.catalogue import Probe
     from torchprobes.jobs.ranks import RankRow
-    from torchprobes.runner.snapshot import ProbeView
+    from torchprobes.runner.snapshot import CheckView, ProbeView
 
     from .interfaces import AnswerLike, CheckLike, Engines, HistoryLike, PastLike, ReplayLike
     from .settings import Settings
@@ -83,7 +83,7 @@ class Sources:
         self.notices = [settings.note] if settings.note else []
         """Lines for the person that came up in a thread; the app takes and shows them."""
         self._load = load
-        self._state = Snapshot(replay=settings.replay is not None)
+        self._state = self._shown = Snapshot(replay=settings.replay is not None)
         self._changes = 0
         self._lock = threading.Lock()
         self._engines: Engines | None = None
@@ -154,7 +154,12 @@ class Sources:
         self._take_sample()
         check = self._check
         view = check.view() if check is not None else None
-        revision = (self._changes, view.revision if view is not None else -1)
+        revision = (self._changes, id(check), view.revision if view is not None else -1)
+        if self._shown.revision != revision:
+            self._shown = self._joined(view, revision)
+        return self._shown
+
+    def _joined(self, view: CheckView | None, revision: object) -> Snapshot:
         if view is None:
             return replace(self._state, revision=revision)
         probes = {**self._state.probes, **{probe.name: probe for probe in view.probes}}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
+from operator import attrgetter
 from typing import Final
 
 from torchdoctor.paint import Line, Part, Span, Stop, bar, fit, heading, plot
 from torchdoctor.text import rate_text
 from torchdoctor.widgets.cells import GIB, cell_span, fraction, load_role, number, pair_span
-from torchdoctor.widgets.gpu_words import GpuRow, faults, mark, throttle_cell
+from torchdoctor.widgets.gpu_words import FAULT_CELLS, GpuRow, faults, mark, throttle_cell
 from torchdoctor.widgets.table_rows import GAP, Column, fit_columns, head_line, table_row
 from torchprobes.samples import Absent, Cell, GpuSample
 
@@ -108,17 +109,24 @@ def recent(row: GpuRow, columns: int) -> str:
     return plot(window.mean if window else (), columns, 1)[0]
 
 
+def _cells(*names: str) -> Callable[[GpuRow], Hashable]:
+    return attrgetter(*(f"gpu.{name}" for name in names))
+
+
 _COLUMNS: Final[tuple[Column[GpuRow], ...]] = (
-    Column("#", 4, 0, _number),
-    Column("utilisation", 13, 0, _util, left=True, most=24),
-    Column("memory GiB", 11, 0, _memory),
+    Column("#", 4, 0, _number, reads=attrgetter("gpu.index", "gpu.state", "weight")),
+    Column("utilisation", 13, 0, _util, left=True, most=24, reads=_cells("utilization_percent")),
+    Column("memory GiB", 11, 0, _memory, reads=_cells("memory_used_bytes", "memory_total_bytes")),
     Column("power W", 7, 3, _power, most=9),
-    Column("°C", 5, 1, _heat, most=7),
-    Column("MHz", 5, 4, _clock, most=9),
-    Column("throttle", 8, 2, lambda row, width: [throttle_cell(row.gpu, width)], left=True, most=22),
-    Column("faults", 9, 1, lambda row, width: [faults(row)], left=True, most=14),
-    Column("PCIe rx tx /s", 13, 7, _pcie),
-    Column("NVLink rx tx /s", 15, 8, _nvlink),
+    Column("°C", 5, 1, _heat, most=7,
+           reads=_cells("temperature_c", "memory_temperature_c", "temperature_slowdown_c")),
+    Column("MHz", 5, 4, _clock, most=9, reads=_cells("sm_clock_mhz", "sm_clock_max_mhz")),
+    Column("throttle", 8, 2, lambda row, width: [throttle_cell(row.gpu, width)], left=True, most=22,
+           reads=_cells("throttle_reasons", "power_capped_percent_1m", "thermal_percent_1m", "brake_percent_1m")),
+    Column("faults", 9, 1, lambda row, width: [faults(row)], left=True, most=14,
+           reads=attrgetter("weight", "xid", *(f"gpu.{name}" for name in FAULT_CELLS))),
+    Column("PCIe rx tx /s", 13, 7, _pcie, reads=_cells("pcie_rx_bytes_per_s", "pcie_tx_bytes_per_s")),
+    Column("NVLink rx tx /s", 15, 8, _nvlink, reads=_cells("nvlink_rx_bytes_per_s", "nvlink_tx_bytes_per_s")),
     Column("last 2 minutes", 14, 6, _recent, left=True, most=40),
 )  # fmt: skip
 

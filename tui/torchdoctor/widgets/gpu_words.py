@@ -117,6 +117,12 @@ _FAULTS: Final[tuple[tuple[Callable[[GpuSample], str], str], ...]] = (
 )
 """What a row says of the part, worst first: words, or "" where there is nothing."""
 
+FAULT_CELLS: Final = (
+    "state", "recovery_action", "ecc_uncorrected_volatile", "remap_failure", "unrepairable_memory", "remap_pending",
+    "retired_pending", "repair_pending", "nvlinks_active", "nvlinks", "pcie_width", "pcie_width_max",
+)  # fmt: skip
+"""What of a sample makes its faults."""
+
 _TOLD_BY: Final = ("ecc_uncorrected_volatile", "recovery_action", "remap_failure")
 """Cells without which "none" would be a guess."""
 

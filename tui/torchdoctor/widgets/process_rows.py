@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from torchdoctor.paint import Line, Part, Span, heading, line
@@ -112,9 +113,14 @@ def process_rows(
     title = heading("processes", _note(len(processes), len(rows), sort, wanted))
     if not rows:
         return Part([title])
-    columns = fit_columns(_COLUMNS, width)
-    lines: list[Line] = [title, head_line(columns), *(table_row(row, columns) for row in rows)]
+    lines: list[Line] = [title, head_line(fit_columns(_COLUMNS, width)), *(_line(row, width) for row in rows)]
     return Part(lines, {2 + place: process_key(row.process) for place, row in enumerate(rows)})
+
+
+@lru_cache(maxsize=1024)
+def _line(row: ProcessRow, width: int) -> Line:
+    """Its line; processes are read less often than they are drawn."""
+    return table_row(row, fit_columns(_COLUMNS, width))
 
 
 def _note(count: int, shown: int, sort: str, wanted: str) -> str:

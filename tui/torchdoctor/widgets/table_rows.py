@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from functools import lru_cache
+from typing import Final, Generic, TypeVar
 
 from torchdoctor.paint import Align, Line, Span, fit, line
 from torchprobes.samples import CellState
@@ -19,7 +20,8 @@ class Column(Generic[T]):
     """A column of `width` cells at least and `most` where there is room (0: no more).
 
     The highest `rank` gives way first, 0 never does. `show` makes the spans of a cell of this width; a single one is
-    fitted, several must fill the width themselves.
+    fitted, several must fill the width themselves. `reads` is everything that `show` looks at, for a column whose
+    cells stay the same for a while: those are made once.
     """
 
     title: str
@@ -28,13 +30,15 @@ class Column(Generic[T]):
     show: Callable[[T, int], Sequence[Span]]
     left: bool = False
     most: int = 0
+    reads: Callable[[T], Hashable] | None = None
 
 
 Fitted = Sequence[tuple[Column[T], int]]
 """Columns with the widths that they got."""
 
 
-def fit_columns(columns: Sequence[Column[T]], width: int) -> list[tuple[Column[T], int]]:
+@lru_cache(maxsize=64)
+def fit_columns(columns: tuple[Column[T], ...], width: int) -> tuple[tuple[Column[T], int], ...]:
     """The columns that fit; what is left goes to those that want more, the most important ones first."""
     chosen = list(columns)
     while _width(chosen) > width and any(column.rank for column in chosen):
@@ -45,7 +49,7 @@ def fit_columns(columns: Sequence[Column[T]], width: int) -> list[tuple[Column[T
         more = min(max(0, column.most - column.width), max(0, left))
         grown[column] += more
         left -= more
-    return [(column, grown[column]) for column in chosen]
+    return tuple((column, grown[column]) for column in chosen)
 
 
 def _width(columns: Sequence[Column[T]]) -> int:
@@ -61,14 +65,36 @@ def table_row(subject: T, fitted: Fitted[T]) -> Line:
     """The cells of one subject."""
     spans: list[Span] = []
     for column, width in fitted:
-        parts = column.show(subject, width)
-        if len(parts) == 1:
-            text, role = parts[0]
-            spans.append((fitted_text(text, width, _align(column)), role))
-        else:
-            spans += parts
-        spans.append((" " * GAP, ""))
-    return tuple(spans[:-1])
+        if column.reads is None:
+            spans += _cell(subject, column, width)
+            continue
+        key = (column, width, column.reads(subject))
+        made = _MADE.get(key)
+        if made is None:
+            if len(_MADE) >= _MOST_MADE:
+                _MADE.clear()
+            made = _MADE[key] = _cell(subject, column, width)
+        spans += made
+    text, role = spans.pop()  # the last cell has no gap behind it
+    return (*spans, (text[:-GAP], role))
+
+
+_MADE: Final[dict[tuple[object, int, Hashable], Sequence[Span]]] = {}
+"""Cells of columns that say what they read."""
+
+_MOST_MADE: Final = 4096
+
+
+def _cell(subject: T, column: Column[T], width: int) -> Sequence[Span]:
+    """The spans of one cell and the gap behind it."""
+    parts = column.show(subject, width)
+    if len(parts) != 1:
+        return (*parts, _GAP)
+    text, role = parts[0]
+    return ((fitted_text(text, width, _align(column)) + _GAP[0], role),)
+
+
+_GAP: Final[Span] = (" " * GAP, "")
 
 
 _STATES = frozenset(state.value for state in CellState)
