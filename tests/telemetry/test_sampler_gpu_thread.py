@@ -101,7 +101,7 @@ class Library:
     def open_failure(self, error: Exception) -> str:
         return str(error)
 
-    def topology(self, _devices: Sequence[Device]) -> tuple[tuple[str, ...], ...]:
+    def topology(self, devices: Sequence[Device]) -> tuple[tuple[str, ...], ...]:
         return ()
 
 
