@@ -77,6 +77,8 @@ def test_a_driver_that_hangs_is_told_within_its_time(hangs: str, driver: FakeDri
     took = time.monotonic() - began
     found = document(said)
     assert "hung" in said.out
+    assert said.code in (1, 4)
+    assert found["verdict"] in ("fail", "unsure")
     assert took < 12  # far above its 3.2 s, far below a command that waits for the driver
     if hangs == "one call":
         assert [row["state"] for row in found["gpus"]] == ["ok", "hung"]
@@ -90,9 +92,10 @@ def test_a_sampler_that_cannot_start_is_a_document_too(
     from torchprobes.telemetry import source
 
     monkeypatch.setattr(source, "sampler_command", lambda _: words)
-    run(["gpus", "--json"])
+    assert run(["gpus", "--json"]) == 4
     found = json.loads(capfd.readouterr().out)
     assert found.keys() >= KEYS
+    assert found["verdict"] == "unsure"
     assert "sampler" in found["driver_state"]
 
 

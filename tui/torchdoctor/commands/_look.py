@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torchdoctor import early
 from torchprobes.model import Finding, Severity, Verdict
+from torchprobes.reports import exit_codes
 from torchprobes.samples import Absent, CellState, GpuSample, Sample
 from torchprobes.telemetry import take_sample
 from torchprobes.telemetry.health import Judge
@@ -14,6 +15,9 @@ from torchprobes.telemetry.past import Past
 from torchprobes.telemetry.rules import unknown_thresholds
 
 from ._output import note
+
+_NO_ANSWER = ("hung", "the sampler")
+"""How a driver state begins when there was no answer, not even that there is no GPU."""
 
 DEADLINE_S = 8.0
 """For a sampler that does not even start; a driver that hangs is told by the sampler after 2.5 s."""
@@ -48,16 +52,22 @@ def look(thresholds: Mapping[str, float]) -> Look:
 def verdict_of(sample: Sample, findings: Sequence[Finding]) -> Verdict:
     """`fail` with a critical finding, `degraded` with a warning, `unsure` where a GPU did not answer.
 
-    Without a GPU there is nothing to judge: `skip`.
+    Without a GPU there is nothing to judge: `skip`, unless nobody could say whether there is one.
     """
     severities = {finding.severity for finding in findings}
     if Severity.CRITICAL in severities:
         return Verdict.FAIL
-    if any(_is_silent(gpu) for gpu in sample.gpus):
+    if any(_is_silent(gpu) for gpu in sample.gpus) or sample.driver_state.startswith(_NO_ANSWER):
         return Verdict.UNSURE
     if Severity.WARNING in severities:
         return Verdict.DEGRADED
     return Verdict.PASS if sample.gpus else Verdict.SKIP
+
+
+def exit_code(looked: Look) -> int:
+    """By the findings; incomplete where a GPU, the driver or the sampler did not answer."""
+    unsure = [exit_codes.INCOMPLETE] if looked.verdict is Verdict.UNSURE else []
+    return exit_codes.first([*exit_codes.of_findings(looked.findings), *unsure])
 
 
 def _is_silent(gpu: GpuSample) -> bool:

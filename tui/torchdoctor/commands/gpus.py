@@ -12,9 +12,8 @@ import click
 import msgspec
 
 from torchprobes.model import SCHEMA
-from torchprobes.reports import exit_codes
 
-from ._look import Look, look
+from ._look import Look, exit_code, look
 from ._options import json_flag, settings_of, settings_options
 from ._output import say, say_document
 
@@ -30,7 +29,7 @@ def gpus_(ctx: click.Context, as_json: bool) -> int:
         say_document(gpus_document(looked))
     else:
         say_gpus(looked)
-    return exit_codes.first(exit_codes.of_findings(looked.findings))
+    return exit_code(looked)
 
 
 def gpus_document(looked: Look) -> dict[str, Any]:

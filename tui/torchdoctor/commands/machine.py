@@ -14,14 +14,13 @@ from torchdoctor.status import status_lines
 from torchprobes import __version__, rundir
 from torchprobes.environment import describe_machine
 from torchprobes.model import SCHEMA, Machine, Target
-from torchprobes.reports import exit_codes
 from torchprobes.reports.export import counts
 from torchprobes.reports.read import read_run
 from torchprobes.reports.text import plain
 from torchprobes.rundir import RunError
 from torchprobes.target import TargetChoice, TargetError, find_targets
 
-from ._look import Look, look
+from ._look import Look, exit_code, look
 from ._options import json_flag, settings_of, settings_options
 from ._output import say, say_document
 from ._readings import topology_lines
@@ -46,7 +45,7 @@ def show_status(settings: Settings) -> int:
     machine, target = describe_machine(MACHINE_DEADLINE_S), _target(settings)
     lines = status_lines(machine, looked.sample, looked.findings, looked.line, target, _last_check(settings))
     say("\n".join(lines) + "\n")
-    return _code(looked)
+    return exit_code(looked)
 
 
 def _target(settings: Settings) -> Target | None:
@@ -85,7 +84,7 @@ def snapshot_(ctx: click.Context, as_json: bool) -> int:
     looked, machine, choice = look(settings.thresholds), describe_machine(MACHINE_DEADLINE_S), _choice(settings)
     if as_json:
         say_document(snapshot_document(looked, machine, choice))
-        return _code(looked)
+        return exit_code(looked)
     for name, value in msgspec.to_builtins(machine).items():
         if name != "gpus":
             say(plain(f"{name:13} {value}", terminal_width()) + "\n")
@@ -93,7 +92,7 @@ def snapshot_(ctx: click.Context, as_json: bool) -> int:
     for row in topology_lines(looked.sample):
         say(plain(row, terminal_width()) + "\n")
     say_gpus(looked)
-    return _code(looked)
+    return exit_code(looked)
 
 
 def snapshot_document(looked: Look, machine: Machine, choice: TargetChoice) -> dict[str, Any]:
@@ -113,7 +112,3 @@ def snapshot_document(looked: Look, machine: Machine, choice: TargetChoice) -> d
         "verdict": looked.verdict.value,
         "line": looked.line,
     }
-
-
-def _code(looked: Look) -> int:
-    return exit_codes.first(exit_codes.of_findings(looked.findings))
