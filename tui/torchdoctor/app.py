@@ -16,8 +16,8 @@ from . import later, terminal, theme
 from .keymap import EVERYWHERE
 from .settings import Settings
 from .sources import Sources
-from .widgets.bars import Keys, Rows, Small, Tabs
-from .widgets.top_rows import tally, top_rows
+from .widgets.bars import Keys, Small, Tabs
+from .widgets.top_rows import Top, tally
 
 if TYPE_CHECKING:
     from torchprobes.catalogue import Probe
@@ -51,7 +51,7 @@ class TorchDoctor(App[None]):
         self.panes: dict[str, Any] = {}
         self.here = ""
         self._behind = behind
-        self._top = Rows(id="top")
+        self._top = Top(id="top")
         self._tabs = Tabs(later.TITLES.items(), id="tabs")
         self._busy = False
         self._pressed = -SECOND_PRESS_S
@@ -97,7 +97,7 @@ class TorchDoctor(App[None]):
         if snapshot.busy != self._busy:
             self._busy = snapshot.busy
             self.refresh_bindings()
-        self._top.show(*top_rows(snapshot))
+        self._top.tell(snapshot)
         held = getattr(self.pane, "paused", None) is not None
         self._tabs.mark(self.here, [("PAUSED", "warn")] if held else tally(snapshot))
         self.pane.refresh_data()

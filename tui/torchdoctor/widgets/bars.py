@@ -67,9 +67,14 @@ class Tabs(Rows):
     def __init__(self, names: Iterable[tuple[str, str]], *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.names = tuple(names)
+        self._marked: object = None
 
     def mark(self, here: str, notes: Sequence[Span] = ()) -> None:
         """Say which one is open, and at the right as many of `notes` as fit, first ones first."""
+        asked = (here, tuple(notes), self.app.size.width)
+        if asked == self._marked:
+            return
+        self._marked = asked
         spans: list[Span] = [(" ", "")]
         for digit, (name, title) in enumerate(self.names, 1):
             spans += [(f" {digit} ", "dim"), (title, "here" if name == here else ""), ("  ", "")]

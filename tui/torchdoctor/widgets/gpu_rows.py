@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import lru_cache
 from operator import attrgetter
 from typing import Final
 
@@ -106,7 +107,12 @@ def _recent(row: GpuRow, width: int) -> list[Span]:
 def recent(row: GpuRow, columns: int) -> str:
     """Utilisation of the last two minutes as one line of a plot."""
     window = row.history.window(row.gpu.uuid, "utilization_percent", RECENT_S, columns) if row.history else None
-    return plot(window.mean if window else (), columns, 1)[0]
+    return _plotted(tuple(window.mean), columns) if window is not None else " " * columns
+
+
+@lru_cache(maxsize=256)
+def _plotted(values: tuple[float | None, ...], columns: int) -> str:
+    return plot(values, columns, 1)[0]
 
 
 def _cells(*names: str) -> Callable[[GpuRow], Hashable]:

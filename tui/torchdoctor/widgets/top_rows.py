@@ -9,12 +9,25 @@ from torchdoctor.paint import Line, Span, join
 from torchdoctor.signs import SEVERITIES, VERDICTS
 from torchdoctor.sources import verdicts
 from torchdoctor.text import safe
+from torchdoctor.widgets.bars import Rows
 from torchdoctor.widgets.finding_rows import by_weight
 from torchprobes.model import REPORT_ORDER, Target
 from torchprobes.samples import Absent, Cell
 
 if TYPE_CHECKING:
     from torchdoctor.sources import Snapshot
+
+
+class Top(Rows):
+    """The two lines, made anew only for another snapshot."""
+
+    _told: object = None
+
+    def tell(self, snapshot: Snapshot) -> None:
+        """Show what they are now."""
+        if snapshot is not self._told:
+            self._told = snapshot
+            self.show(*top_rows(snapshot))
 
 
 def top_rows(snapshot: Snapshot) -> tuple[Line, Line]:
