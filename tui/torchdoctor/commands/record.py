@@ -24,7 +24,7 @@ from ._options import settings_of, settings_options
 from ._output import note, say
 from ._when import size, span, span_words
 
-RING_HZ: Final = 0.5
+RING_HZ: Final = 0.4
 """The flight recorder's own pace: eight GPUs at this cost less than 0.3 % of a core, driver calls and all."""
 
 LOOK_S: Final = 5.0
