@@ -205,7 +205,9 @@ def test_in_a_slurm_job_nobody_is_missed(driver: FakeDriver, mark: str, monkeypa
         ([1], [], {}),
         ([0, 2], [2, 0], {0: 0, 2: 2}),
         ([1], [5], {1: 5}),  # one is left of each: it must be that
-        ([1, 2], [5, 6], {}),  # who is who is not known
+        ([2, 1], [6, 5], {1: 5, 2: 6}),  # in the order of the bus
+        ([1], [5, 6], {}),  # who is who is not known
+        ([1, 2], [5], {}),
         ([1, 2], [1, 6], {1: 1, 2: 6}),
     ],
 )

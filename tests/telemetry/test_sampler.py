@@ -102,6 +102,7 @@ def test_one_sample_of_a_hung_gpu_says_hung(driver: FakeDriver) -> None:
         (9, "modprobe nvidia"),
         (12, "no NVIDIA GPU on this machine"),
         (18, "reboot, or reload the module"),
+        (28, "finds no GPU"),
         (999, "create it again"),
         (123, "NVML cannot be opened: what the fake driver calls it"),
     ],

@@ -127,6 +127,32 @@ def test_with_every_call_hung_each_gpu_has_its_row_bus_id_name_and_holders(drive
     assert held.device_holders == 1
 
 
+@pytest.mark.parametrize("code", ["hang", "15"])
+def test_gpus_that_give_no_handle_are_named_by_the_bus_and_shown_once(driver: FakeDriver, code: str) -> None:
+    """Nothing but the bus knows them: no inventory, no file of the driver's."""
+    driver.gpus(4)
+    driver.rules(f"*:nvmlDeviceGetHandleByIndex_v2:{code}")
+    driver.on_bus(*range(4))
+    sample = driver.look()
+    state = "hung" if code == "hang" else "lost"
+    assert [(gpu.index, gpu.state, gpu.bus_id) for gpu in sample.gpus] == [
+        (n, state, f"00000000:{0x17 + n:02X}:00.0") for n in range(4)
+    ]
+
+
+def test_a_gpu_that_is_slow_to_say_who_it_is_makes_none_lost(driver: FakeDriver) -> None:
+    driver.gpus(2)
+    driver.rules("1:nvmlDeviceGetUUID:hang")
+    driver.on_bus(0, 1, 2)
+    with running(driver) as sampler:
+        states = set()
+        while "hung" not in states:
+            number, sample = sampler.latest()
+            states |= {gpu.state for gpu in sample.gpus} if sample else set()
+            until(lambda seen=number: sampler.latest()[0] > seen)
+    assert "lost" not in states
+
+
 def test_with_the_library_hung_at_its_start_each_gpu_has_its_row_and_the_host_is_read(driver: FakeDriver) -> None:
     driver.init("hang")
     driver.on_bus(0, 1)

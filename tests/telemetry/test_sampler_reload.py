@@ -116,12 +116,19 @@ def test_a_module_that_was_exchanged_between_two_ticks_is_opened_anew(driver: Fa
         assert sample_where(sampler, shows(2)).driver_state == "ok"
 
 
-def test_a_driver_that_could_not_be_opened_is_opened_when_its_module_comes(driver: FakeDriver) -> None:
-    driver.use_library(driver.root)  # there is none
+def test_a_driver_that_is_installed_while_we_run_is_opened_when_its_module_comes(
+    driver: FakeDriver, library: Path
+) -> None:
+    driver.use_library(driver.root)  # there is none yet
     with running(driver) as sampler:
         sample = sample_where(sampler, lambda s: s.driver_state != "opening the driver")
         assert sample.driver_state.startswith(("no NVIDIA GPU", "the NVIDIA driver library"))
         assert sample.gpus == ()
+        shutil.copy(library / "libnvidia-ml.so.1", driver.root)
+        began = time.monotonic()
+        driver.module(loaded=True)
+        sample_where(sampler, shows(2))
+        assert took(began) < 5.0
 
 
 @pytest.mark.parametrize("rule", ["*:*:hang", "0:nvmlDeviceGetTemperature:hang", "init"])

@@ -32,19 +32,25 @@ def _rows(driver: Driver, inventory: Inventory, now: float) -> list[GpuSample]:
     seen = {gpu.index: by_uuid[gpu.device.uuid] for gpu in driver.gpus if gpu.device and gpu.device.uuid in by_uuid}
     rows = _read_rows(driver.gpus, {**seen, **claims}, now)
     rest = [known for known in gone if known not in claims.values()]
-    if rest:
+    if rest and all(gpu.device is not None or gpu.index in claims for gpu in driver.gpus):
         taken = {gpu.index for gpu in driver.gpus}
         rows += [standin(index, known, *_why_unread(driver, known)) for index, known in _numbered(rest, taken)]
     return sorted(rows, key=lambda row: row.index)
 
 
 def claim(unnamed: Sequence[int], gone: Sequence[Known]) -> dict[int, Known]:
-    """Which of the GPUs that are missing those are that gave no handle: by index, or because one is left of each."""
+    """Which of the missing GPUs those are that gave no handle, by index -> GPU.
+
+    The index that a GPU had tells it, and when as many are left of both, the order of their bus ids, which is the
+    driver's own order.
+    """
     by_index = {known.index: known for known in gone if known.index is not None}
     claims = {index: by_index[index] for index in unnamed if index in by_index}
     left = [index for index in unnamed if index not in claims]
     rest = [known for known in gone if known not in claims.values()]
-    return {**claims, left[0]: rest[0]} if len(left) == len(rest) == 1 else claims
+    if len(left) != len(rest):
+        return claims
+    return {**claims, **dict(zip(sorted(left), sorted(rest, key=lambda known: known.bus_id), strict=True))}
 
 
 def _numbered(rest: Iterable[Known], taken: set[int]) -> list[tuple[int, Known]]:
