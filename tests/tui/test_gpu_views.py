@@ -482,6 +482,17 @@ async def test_every_view_is_drawn_in_ascii_and_without_colour_alone() -> None:
             await pilot.press("escape")
 
 
+async def test_the_keys_at_the_bottom_follow_what_is_there() -> None:
+    world = World(sample=sample(2), findings=())
+    async with console(world, size=(120, 40)) as (app, pilot):
+        await until(pilot, lambda: "enter open  h history" in screen_text(app))
+        assert world.sampler is not None
+        bare = sample(2, processes=())
+        world.sampler.judged = lambda: (2, bare, world.sampler.health)  # type: ignore[union-attr, method-assign]
+        app.tick()
+        await until(pilot, lambda: "s sort" not in screen_text(app))
+
+
 async def test_a_hidden_pane_builds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     async with console() as (app, pilot):
         built: list[int] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from torchdoctor.widgets.lines import Lines
 from torchprobes.catalogue import PROBES
 
 SIZES = [(80, 24), (120, 40)]
+GREY = Capabilities(ascii=False, ansi=True, no_colour=True, mouse=True, screen_hz=20)
 PANES = {"gpus": "1", "probes": "2", "jobs": "3", "report": "5"}
 
 
@@ -22,6 +24,8 @@ PANES = {"gpus": "1", "probes": "2", "jobs": "3", "report": "5"}
 def _own_state(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHDOCTOR_STATE", str(tmp_path))
     monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
 
 
 def shown(*keys: str, run: bool = False, select: str = "", detail: bool = False) -> Callable[[Any], Awaitable[None]]:
@@ -34,6 +38,8 @@ def shown(*keys: str, run: bool = False, select: str = "", detail: bool = False)
         if run:
             app.run_probes(PROBES)
             await until(pilot, lambda: app.sources.snapshot().run)
+        app.tick()
+        await pilot.pause()
         await pilot.press(*keys)
         if select:
             app.pane.query_one("#probe-list", Lines).select(select)
@@ -79,6 +85,47 @@ def test_too_small(snap_compare: Any) -> None:
 
 def test_two_gpus_as_cards(snap_compare: Any) -> None:
     assert snap_compare(_app(World(sample=sample(2), findings=())), terminal_size=(120, 40), run_before=shown())
+
+
+GPU_SCREENS = {
+    "8-80x24": (8, (80, 24), ()),
+    "16-80x24": (16, (80, 24), ()),
+    "16-60x16": (16, (60, 16), ()),
+    "8-200x50": (8, (200, 50), ()),
+    "detail": (8, (100, 40), ("down", "enter")),
+    "process": (8, (100, 40), ("G", "up", "enter")),
+    "history": (8, (120, 40), ("h",)),
+    "history-of-one": (8, (100, 30), ("h", "m", "m", "m", "right_square_bracket", "enter")),
+    "topology": (8, (80, 24), ("t",)),
+    "events": (8, (100, 24), ("v",)),
+    "signal": (8, (80, 40), ("G", "up", "k", "t")),
+}
+"""Name -> how many GPUs, the terminal, and the keys that lead there."""
+
+
+@pytest.mark.parametrize("name", GPU_SCREENS)
+def test_gpus(snap_compare: Any, name: str) -> None:
+    count, size, keys = GPU_SCREENS[name]
+    assert snap_compare(_app(World(sample=sample(count))), terminal_size=size, run_before=shown(*keys))
+
+
+@pytest.mark.parametrize("name", ["8-80x24", "16-80x24", "history-of-one"])
+def test_gpus_without_colour(snap_compare: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    count, size, keys = GPU_SCREENS[name]
+    app = _app(World(sample=sample(count)), GREY)
+    assert snap_compare(app, terminal_size=size, run_before=shown(*keys))
+
+
+@pytest.mark.parametrize("name", ["16-80x24", "history-of-one", "topology"])
+def test_gpus_in_ascii(snap_compare: Any, name: str) -> None:
+    count, size, keys = GPU_SCREENS[name]
+    assert snap_compare(_app(World(sample=sample(count)), PLAIN), terminal_size=size, run_before=shown(*keys))
+
+
+def test_replay(snap_compare: Any) -> None:
+    app = _app(World(replays=True), replay="node.tdrec")
+    assert snap_compare(app, terminal_size=(100, 30), run_before=shown("space"))
 
 
 def test_no_gpu(snap_compare: Any) -> None:

@@ -31,7 +31,7 @@ class SignalQuestion(ModalScreen["int | None"]):
 
     CSS = """
     SignalQuestion { align: center middle; background: $background 60%; }
-    SignalQuestion > Rows { width: auto; height: 11; padding: 1 3; background: $panel; }
+    SignalQuestion > Rows { width: auto; height: 10; padding: 1 3; background: $panel; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(key, f"choose('{key}')", number.name, id=f"signal.{number.name.lower()}", tooltip=text)

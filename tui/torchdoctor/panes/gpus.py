@@ -71,6 +71,12 @@ their start time: never to another that was given the same pid.
     """
     BINDING_GROUP_TITLE = "GPUs"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left,comma", f"seek(-{SEEK_S:g})", "Earlier", id="replay.earlier", tooltip="10 seconds back"),
+        Binding("right,full_stop", f"seek({SEEK_S:g})", "Later", id="replay.later", tooltip="10 seconds on"),
+        Binding("shift+left", "seek(-300)", "5 min back", show=False, id="replay.back", tooltip="5 minutes back"),
+        Binding("shift+right", "seek(300)", "5 min on", show=False, id="replay.on", tooltip="5 minutes on"),
+        Binding("plus,equals_sign", "pace(1)", "Faster", id="replay.faster", tooltip="Replay faster"),
+        Binding("minus", "pace(-1)", "Slower", id="replay.slower", tooltip="Replay slower"),
         Binding("enter", "open", "Open", key_display="enter", id="gpus.open",
                 tooltip="Everything about this GPU, process or host"),
         Binding("h", "history", "History", id="gpus.history", tooltip="Any metric over 1 minute to 1 hour"),
@@ -83,12 +89,6 @@ their start time: never to another that was given the same pid.
         Binding("s", "sort", "Sort", id="gpus.sort", tooltip="Sort the processes by the next column"),
         Binding("F", "filter", "Filter", id="gpus.filter", tooltip="Processes that hold a text: user, command, job"),
         Binding("k", "signal", "Signal", id="gpus.signal", tooltip="End or interrupt a process of yours; asks first"),
-        Binding("left,comma", f"seek(-{SEEK_S:g})", "Earlier", id="replay.earlier", tooltip="10 seconds back"),
-        Binding("right,full_stop", f"seek({SEEK_S:g})", "Later", id="replay.later", tooltip="10 seconds on"),
-        Binding("shift+left", "seek(-300)", "5 min back", show=False, id="replay.back", tooltip="5 minutes back"),
-        Binding("shift+right", "seek(300)", "5 min on", show=False, id="replay.on", tooltip="5 minutes on"),
-        Binding("plus,equals_sign", "pace(1)", "Faster", id="replay.faster", tooltip="Replay faster"),
-        Binding("minus", "pace(-1)", "Slower", id="replay.slower", tooltip="Replay slower"),
         Binding("escape", "back", "Back", id="gpus.back", tooltip="Back to where this was opened"),
     ]  # fmt: skip
 
@@ -98,6 +98,7 @@ their start time: never to another that was given the same pid.
         self.trail: tuple[Opened, ...] = ()
         self.choice = Choice()
         self._foot_s = -FOOT_S
+        self._works: list[bool] = []
         self.answer: AnswerLike | None = None
         """What a child says of the process that is open."""
 
@@ -127,6 +128,14 @@ their start time: never to another that was given the same pid.
         elif time.monotonic() - self._foot_s >= FOOT_S:
             self._foot_s = time.monotonic() if self.snapshot.sample is not None else -FOOT_S
             self.foot.show(cost_line(self.snapshot))
+
+    def draw(self, snapshot: Snapshot) -> None:
+        """The page, and the keys where others work now."""
+        super().draw(snapshot)
+        works = [allowed(self) for allowed in self._allowed.values()]
+        if works != self._works:
+            self._works = works
+            self.refresh_bindings()
 
     def page(self, snapshot: Snapshot, width: int) -> Page:
         """The view on top as lines."""

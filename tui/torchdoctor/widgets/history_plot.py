@@ -16,8 +16,12 @@ from torchdoctor.widgets.gpu_rows import gpu_key
 from torchdoctor.widgets.gpu_words import GpuRow, mark
 from torchprobes.samples import GpuSample, KernelEvent
 
-SPANS: Final = ((60.0, "1 minute"), (600.0, "10 minutes"), (3600.0, "1 hour"))
-"""How far back a plot goes, in the order in which `]` goes through them."""
+SPANS: Final = (
+    (60.0, "minute", "a minute ago"),
+    (600.0, "10 minutes", "10 minutes ago"),
+    (3600.0, "hour", "an hour ago"),
+)
+"""How far back a plot goes, in words twice, in the order in which `]` goes through them."""
 
 BAND: Final = "│"
 """From the smallest to the largest value of a column, where it stands for several samples."""
@@ -101,7 +105,7 @@ class Plotted:
 
 def history_page(gpus: Sequence[GpuSample], plotted: Plotted, width: int, height: int) -> Page:
     """One plot a GPU, as high as the screen lets them be; events of these GPUs stand under the last."""
-    metric, (seconds, words) = plotted.shown, SPANS[plotted.span]
+    metric, (seconds, words, ago) = plotted.shown, SPANS[plotted.span]
     place = METRICS.index(metric) + 1
     top = [BLANK, heading(metric.title, f"last {words}   {place} of {len(METRICS)}: m the next, [ ] the time"), BLANK]
     rows = max(1, min(_MOST_HEIGHT, (height - len(top) - 3) // max(1, len(gpus))))
@@ -110,11 +114,10 @@ def history_page(gpus: Sequence[GpuSample], plotted: Plotted, width: int, height
     for gpu in gpus:
         window = plotted.history.window(gpu.uuid, metric.cell, seconds, columns) if plotted.history else None
         parts.append(Part(_block(gpu, metric, window, columns, rows), {0: gpu_key(gpu)} if len(gpus) > 1 else {}))
-    return stack([*parts, Part([_axis(words, columns), *_event_marks(plotted, seconds, columns)])])
+    return stack([*parts, Part([_axis(ago, columns), *_event_marks(plotted, seconds, columns)])])
 
 
-def _axis(words: str, columns: int) -> Line:
-    left = f"{words} ago"
+def _axis(left: str, columns: int) -> Line:
     return line((" " * _LABEL + left + "now".rjust(max(4, columns - len(left))), "dim"))
 
 

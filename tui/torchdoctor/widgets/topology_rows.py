@@ -19,7 +19,7 @@ WORDS: Final = {
 }
 """nvidia-smi topo: legend."""
 
-_ROLES: Final = {"X": "dim", "SYS": "warn", "NODE": "info", "PHB": "info"}
+_ROLES: Final = {"X": "dim", "SYS": "info", "NODE": "info", "PHB": "info"}
 
 
 def topology_rows(sample: Sample, width: int) -> list[Line]:
