@@ -211,6 +211,7 @@ class GpuSample(Frozen, frozen=True, kw_only=True):
     gsp_mode: Cell = UNREAD
     gsp_firmware: Cell = UNREAD
     numa_node: Cell = UNREAD
+    cpu_affinity: Cell = UNREAD
     minor_number: Cell = UNREAD
     power_default_limit_w: Cell = UNREAD
     power_max_limit_w: Cell = UNREAD

@@ -102,6 +102,7 @@ def cells_of(when: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 NEVER = {
     "retired_single_bit_pages", "retired_double_bit_pages", "retired_pending", "fan_percent", "nvlink_receive_errors",
     "nvlink_failed_recoveries", "aer_correctable", "aer_nonfatal", "aer_fatal", "numa_node", "serial",
+    "cpu_affinity",
 }  # fmt: skip
 """What this GPU has not, the recording left out, or this test's bus id hides."""
 

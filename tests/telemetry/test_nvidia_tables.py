@@ -12,8 +12,10 @@ from nvml_in_process import Nvml
 from vendor_rows import absent, check_tables, read_all
 
 from torchprobes.samples import UNREAD, Absent, CellState
+from torchprobes.telemetry.nvidia import pcie
+from torchprobes.telemetry.nvidia.readings import READINGS
 from torchprobes.telemetry.nvidia.vendor import Nvidia
-from torchprobes.telemetry.readings import ONCE, Memory, Vendor
+from torchprobes.telemetry.readings import ONCE, Device, Memory, Vendor
 
 MOST_CALLS = 130
 GPUS, RATE_HZ = 8, 2
@@ -85,6 +87,7 @@ def test_what_a_healthy_h200_does_not_tell_is_known(nvml: Nvml) -> None:
     expected = {
         "retired_single_bit_pages", "retired_double_bit_pages", "retired_pending", "nvlink_receive_errors",
         "nvlink_failed_recoveries", "fan_percent", "numa_node", "aer_correctable", "aer_nonfatal", "aer_fatal",
+        "cpu_affinity",
     }  # fmt: skip
     assert without == dict.fromkeys(expected, CellState.NOT_SUPPORTED)
     assert (cells["power_w"], cells["recovery_action"], cells["memory_temperature_c"]) == (250.5, 0, 47)
@@ -145,7 +148,7 @@ def test_what_every_call_answers_is_the_state_of_every_cell_that_the_driver_tell
     device = nvml.device()
     nvml.set("rules", f"0:*:{code}")
     cells = nvml.cells(device)
-    of_kernel = {"aer_correctable", "aer_nonfatal", "aer_fatal"}
+    of_kernel = {"aer_correctable", "aer_nonfatal", "aer_fatal", "cpu_affinity"}
     states = {name: absent(cell).state for name, cell in cells.items() if name not in of_kernel}
     odd = {name for name, found in states.items() if found is not state}
     assert not odd
@@ -208,3 +211,14 @@ def test_a_corrupted_inforom_is_a_reading_and_not_an_error(nvml: Nvml) -> None:
 
 def test_rows_are_asked_under_names_of_their_own(nvml: Nvml) -> None:
     assert max(Counter(row.name for row in nvml.vendor.readings).values()) == 1
+
+
+def test_the_cpus_beside_a_gpu_are_as_the_kernel_lists_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = next(one for one in READINGS if one.cells == ("cpu_affinity",))
+    device = Device(None, 0, "GPU-0", "00000000:18:00.0")
+    monkeypatch.setattr(pcie, "folder", lambda bus_id: tmp_path / bus_id)
+    found = row.fill(row.calls[0](device), Memory(), 0.0)["cpu_affinity"]
+    assert absent(found).state is CellState.NOT_SUPPORTED
+    (tmp_path / device.bus_id).mkdir()
+    (tmp_path / device.bus_id / "local_cpulist").write_text("0-47,96-143\n")
+    assert row.fill(row.calls[0](device), Memory(), 0.0)["cpu_affinity"] == "0-47,96-143"

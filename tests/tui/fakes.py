@@ -59,6 +59,7 @@ def gpu(index: int, **changes: Any) -> GpuSample:
         "pcie_rx_bytes_per_s": 1.2e9, "pcie_tx_bytes_per_s": 3.4e7 * index, "pcie_width": 16, "pcie_width_max": 16,
         "pcie_generation": 5, "pcie_generation_max": 5, "nvlink_rx_bytes_per_s": 2.1e11, "nvlink_tx_bytes_per_s": 2e11,
         "nvlinks": 18, "nvlinks_active": 18, "numa_node": index // 4, "temperature_slowdown_c": 87,
+        "cpu_affinity": "0-47,96-143" if index < 4 else "48-95,144-191",
         "ages_s": {"counters": 1.2, "health": 14.0, "static": 600.0},
     }  # fmt: skip
     return GpuSample(**{**fields, **changes})

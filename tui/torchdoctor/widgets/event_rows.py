@@ -48,9 +48,9 @@ _COLUMNS: Final[tuple[Column[_Row], ...]] = (
     Column("  time", 10, 0, _when, most=16),
     Column("GPU", 3, 0, lambda row, width: [("–" if row.gpu is None else str(row.gpu), "title")]),
     Column("what", 9, 0, _what, left=True, most=12),
-    Column("process", 14, 1, _who, left=True, most=22),
-    Column("job", 10, 2, _text("job"), left=True, most=18),
-    Column("from", 5, 4, _text("source"), left=True, most=12),
+    Column("process", 14, 1, _who, left=True, most=18),
+    Column("job", 8, 2, _text("job"), left=True, most=12),
+    Column("from", 5, 4, _text("source"), left=True, most=9),
     Column("line", 20, 3, _text("text"), left=True, most=160),
 )  # fmt: skip
 

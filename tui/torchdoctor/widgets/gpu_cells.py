@@ -149,6 +149,7 @@ GPU_GROUPS: Final[tuple[tuple[str, tuple[Shown, ...]], ...]] = (
         Shown("inforom", "InfoROM"),
         Shown("inforom_valid", "InfoROM valid"),
         Shown("numa_node", "NUMA node"),
+        Shown("cpu_affinity", "CPUs beside it"),
         Shown("minor_number", "device file /dev/nvidia"),
     )),
 )  # fmt: skip

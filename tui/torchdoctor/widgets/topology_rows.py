@@ -7,7 +7,7 @@ from typing import Final
 from torchdoctor.paint import BLANK, Line, Span, fit, heading, line
 from torchdoctor.text import safe
 from torchdoctor.widgets.cells import cell_span
-from torchprobes.samples import Absent, GpuSample, Sample
+from torchprobes.samples import GpuSample, Sample
 
 WORDS: Final = {
     "NV": "that many NVLinks",
@@ -27,9 +27,9 @@ def topology_rows(sample: Sample, width: int) -> list[Line]:
     gpus, matrix = sample.gpus, sample.topology
     if not matrix:
         why = "not read yet, or the driver does not tell" if gpus else "there is no GPU"
-        return [heading("topology", why), *_numa_only(gpus)]
+        return [heading("topology", why), *_places_only(gpus)]
     cell = max(4, max((len(word) for row in matrix for word in row), default=0) + 1)
-    room = max(1, (width - 20) // cell)
+    room = max(1, (width - 30) // cell)
     lines: list[Line] = [heading("topology", f"{len(gpus)} GPUs")]
     for begin in range(0, len(gpus), room):
         lines += _block(gpus, matrix, range(begin, min(begin + room, len(gpus))), cell)
@@ -48,12 +48,12 @@ def _legend(word: str) -> Line:
 
 def _block(gpus: tuple[GpuSample, ...], matrix: tuple[tuple[str, ...], ...], shown: range, cell: int) -> list[Line]:
     head = "".join(fit(str(gpus[at].index), cell, "right") for at in shown)
-    rows: list[Line] = [line((" " * 8 + head + "   NUMA node", "dim"))]
+    rows: list[Line] = [line((" " * 8 + head + "   NUMA  CPUs", "dim"))]
     for place, gpu in enumerate(gpus):
         words = matrix[place] if place < len(matrix) else ()
         spans: list[Span] = [(f"  GPU {gpu.index:<2}", "title")]
         spans += [_word(words[at] if at < len(words) else "?", cell) for at in shown]
-        rows.append((*spans, ("   ", ""), _numa(gpu)))
+        rows.append((*spans, ("   ", ""), *_place(gpu)))
     return rows
 
 
@@ -61,12 +61,11 @@ def _word(word: str, cell: int) -> Span:
     return fit(safe(word, limit=8), cell, "right"), _ROLES.get(word, "")
 
 
-def _numa(gpu: GpuSample) -> Span:
-    """Its node; a machine that is one node says -1."""
-    if isinstance(gpu.numa_node, Absent):
-        return cell_span(gpu.numa_node)
-    return ("one node" if gpu.numa_node == -1 else cell_span(gpu.numa_node)[0]), ""
+def _place(gpu: GpuSample) -> tuple[Span, Span]:
+    """The NUMA node and the CPUs next to it."""
+    (node, node_role), (cpus, role) = cell_span(gpu.numa_node), cell_span(gpu.cpu_affinity)
+    return (fit(node, 6), node_role), (cpus, role)
 
 
-def _numa_only(gpus: tuple[GpuSample, ...]) -> list[Line]:
-    return [line((f"  GPU {gpu.index:<2}", "title"), ("  NUMA node ", "dim"), _numa(gpu)) for gpu in gpus]
+def _places_only(gpus: tuple[GpuSample, ...]) -> list[Line]:
+    return [line((f"  GPU {gpu.index:<2}", "title"), ("  NUMA and CPUs ", "dim"), *_place(gpu)) for gpu in gpus]

@@ -167,6 +167,18 @@ def _numa_node(value: Any) -> Cell:
     return node if node >= 0 else Absent(state=CellState.NOT_SUPPORTED, why="the firmware names no NUMA node for it")
 
 
+def _cpus_of_kernel(device: Device) -> str:
+    """The CPUs next to it as the kernel lists them: `0-47,96-143`; "" where it lists none."""
+    try:
+        return pcie.read(pcie.folder(device.bus_id) / "local_cpulist")
+    except FileNotFoundError:
+        return ""
+
+
+def _cpus(value: Any) -> Cell:
+    return text(value) if value else Absent(state=CellState.NOT_SUPPORTED, why="the kernel names no CPUs for it")
+
+
 def _threshold(cell: str, kind: int) -> Reading:
     return one(cell, ONCE, call("nvmlDeviceGetTemperatureThreshold", kind))
 
@@ -200,6 +212,7 @@ STATIC: Final[tuple[Reading, ...]] = (
     one("gsp_mode", ONCE, _gsp_mode, take=word_of(MODES)),
     one("gsp_firmware", ONCE, _gsp_firmware, take=text),
     one("numa_node", ONCE, first_known(call("nvmlDeviceGetNumaNodeId"), _numa_of_kernel), take=_numa_node),
+    one("cpu_affinity", ONCE, _cpus_of_kernel, take=_cpus),
     one("minor_number", ONCE, call("nvmlDeviceGetMinorNumber")),
     reading(
         "size of the memory window",
