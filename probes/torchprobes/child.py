@@ -62,20 +62,21 @@ def sampler_command(rate_hz: float | None) -> tuple[str, ...]:
 
 
 class Piped(subprocess.Popen[bytes]):
-    """A helper process of ours: both pipes are ours, its words on stderr come with its stdout, its folder is `/`.
+    """A helper process of ours: all pipes are ours, its words on stderr come with its stdout, its folder is `/`.
 
     Starting one can take as long as the file system of our own interpreter wants: do it in a thread. With `roomy`
-    pipes a whole sample fits into one, and into its reader's buffer.
+    pipes a whole sample fits into one, and into its reader's buffer. `apart` gives its stderr a pipe of its own, which
+    somebody must read: a line that is longer than a pipe takes in one piece (PIPE_BUF) is else split by any warning.
     """
 
-    def __init__(self, argv: list[str], *, roomy: bool = False) -> None:
+    def __init__(self, argv: list[str], *, roomy: bool = False, apart: bool = False) -> None:
         super().__init__(
             argv,
             bufsize=ROOMY_BYTES if roomy else -1,
             pipesize=ROOMY_BYTES if roomy else -1,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE if apart else subprocess.STDOUT,
             cwd="/",
             start_new_session=True,
         )

@@ -18,6 +18,7 @@ from torchprobes.child import SAMPLER
 from torchprobes.rundir import start_ticks
 from torchprobes.telemetry import Sampler, holders, source
 from torchprobes.telemetry.holders import Holder
+from torchprobes.telemetry.reload import RELEASE
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def test_release_ends_it_says_so_and_touches_nobody_else(
         "1 driver handles closed, 0 left",
     ]
     assert said.err == ""
-    assert sampler.wait(10) == -15
+    assert sampler.wait(10) == -RELEASE
     assert bystander.poll() is None
 
 
@@ -88,7 +89,8 @@ def deaf(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """What looks like a sampler and does not end, as one in a driver call that cannot be interrupted."""
     file = tmp_path / "torchprobes" / "telemetry" / "sampler.py"
     file.parent.mkdir(parents=True)
-    file.write_text("import signal, time\nsignal.signal(15, signal.SIG_IGN)\nprint(flush=True)\ntime.sleep(600)\n")
+    ignore = f"signal.signal({int(RELEASE)}, signal.SIG_IGN)"
+    file.write_text(f"import signal, time\n{ignore}\nprint(flush=True)\ntime.sleep(600)\n")
     process = subprocess.Popen([sys.executable, "-I", "-B", str(file)], stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
@@ -117,7 +119,7 @@ def test_one_that_does_not_end_is_told_and_4_and_the_others_end_all_the_same(
 def test_one_that_was_stopped_ends_too(sampler: subprocess.Popen[bytes]) -> None:
     sampler.send_signal(signal.SIGSTOP)
     assert run(["release"]) == 0
-    assert sampler.wait(10) == -15
+    assert sampler.wait(10) == -RELEASE
 
 
 def test_read_only_ends_nothing(sampler: subprocess.Popen[bytes], tmp_path: Path) -> None:
@@ -155,5 +157,23 @@ def test_the_console_of_a_released_sampler_starts_no_other(monkeypatch: pytest.M
         assert run(["release"]) == 0
         until(lambda: console.state.startswith("released"), "the console to say so")
         assert holders.find() == ()
+    finally:
+        console.stop()
+
+
+@pytest.mark.usefixtures("own_samplers")
+def test_a_sampler_that_somebody_else_ends_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM comes from whoever stops services or all of python; only `release` means the driver."""
+    monkeypatch.setattr(source, "RESTART_S", 0.0)
+    console = Sampler(rate_hz=5)
+    console.start()
+    try:
+        until(lambda: console.latest()[0] > 0, "a sample")
+        (first,) = holders.find()
+        os.kill(first.pid, signal.SIGTERM)
+        until(lambda: holders.find() not in ((), (first,)), "another sampler")
+        seen = console.latest()[0]
+        until(lambda: console.latest()[0] > seen, "a sample of it")
+        assert console.state == ""
     finally:
         console.stop()

@@ -5,7 +5,7 @@
  *   FAKE_NVML_GPUS        how many GPUs (default 2)
  *   FAKE_NVML_INIT        what nvmlInit returns (default 0), or "hang"
  *   FAKE_NVML_RULES       GPU:FUNCTION:CODE[:AFTER],... where GPU and FUNCTION may be "*", CODE is a return code,
- *                         "hang" or "segv", and AFTER is how many such calls still answer; the first that fits counts
+ *                         "hang", "segv" or "print" (a line on stdout, and then the answer), and AFTER is how many such calls still answer; the first that fits counts
  *   FAKE_NVML_HIDE        FUNCTION,... answer 13, as if the driver did not know them
  *   FAKE_NVML_BARE        GPU,... (or "*") that answer 3 to everything but who they are
  *   FAKE_NVML_VALUES      GPU:NAME:VALUE[:STEP],... what a function of one number answers; NAME is the function's,
@@ -109,6 +109,7 @@ static int ruled(const char *function, int gpu) {
         if (__atomic_fetch_add(&calls_of_rule[here], 1, __ATOMIC_SEQ_CST) < after) return 0;
         if (!strcmp(code, "hang")) hang();
         if (!strcmp(code, "segv")) raise(SIGSEGV);
+        if (!strcmp(code, "print")) puts("the fake driver prints"), fflush(stdout);
         return atoi(code);
     }
     return 0;

@@ -171,6 +171,19 @@ def test_the_child_ends_when_nobody_reads_it(driver: FakeDriver) -> None:
         assert child.wait(DEADLINE_S) == 0
 
 
+def test_a_child_that_never_has_time_to_wait_ends_all_the_same_when_its_lifeline_closes() -> None:
+    code = f"import sys; sys.path.insert(0, {str(SAMPLER.parents[2])!r})\n"
+    code += "from torchprobes.telemetry.sampler import sleep_until\nsleep_until(0.0)\nprint('went on', flush=True)\n"
+    code += "sys.stdin.readline()\nsleep_until(0.0)\nprint('did not end', flush=True)"
+    with subprocess.Popen(
+        [sys.executable, "-I", "-B", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout
+        assert child.stdout.readline() == b"went on\n"
+        assert child.communicate()[0] == b""
+        assert child.returncode == 0
+
+
 def test_no_sample_in_time_is_a_sample_that_says_so_and_leaves_no_process(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     words = f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(600)"

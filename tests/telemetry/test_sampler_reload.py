@@ -61,7 +61,7 @@ def test_a_gpu_that_is_gone_after_the_reload_keeps_its_row_and_no_other_changes(
         before = sample_where(sampler, lambda s: shows(8)(s) and all(isinstance(g.name, str) for g in s.gpus))
         until((driver.runtime / "torchdoctor" / "gpus-of-this-boot.json").exists)
         driver.reload(7)
-        after = sample_where(sampler, lambda s: len(s.gpus) == 8 and s.gpus[7].state == "lost")
+        after = sample_where(sampler, lambda s: is_ready(s) and len(s.gpus) == 8 and s.gpus[7].state == "lost")
     assert [(g.index, g.uuid, g.bus_id, g.name) for g in after.gpus] == [
         (g.index, g.uuid, g.bus_id, g.name) for g in before.gpus
     ]

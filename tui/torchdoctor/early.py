@@ -45,7 +45,7 @@ class Early:
         try:
             from torchprobes import child
 
-            self._process = child.Piped(list(child.sampler_command(self.rate_hz)), roomy=True)
+            self._process = child.Piped(list(child.sampler_command(self.rate_hz)), roomy=True, apart=True)
             self._spawned.set()
             self._look(self._process.stdout)
         except OSError:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ..model import Frozen
 from ..rundir import start_ticks
+from .reload import RELEASE
 
 _FILE = (b"torchprobes", b"telemetry", b"sampler.py")
 _OPTIONS = [b"-I", b"-B"]
@@ -57,7 +58,9 @@ def _is_sampler(command_line: bytes) -> bool:
 
 
 def close(holders: Sequence[Holder], deadline_s: float) -> tuple[str, ...]:
-    """Ask samplers to end (SIGTERM), all at once, and wait for that, `deadline_s` seconds for all of them together.
+    """Ask samplers to end, all at once, and wait for that, `deadline_s` seconds for all of them together.
+
+    They are asked by RELEASE, which nobody else sends, so that their console starts no other.
 
     For each "" if it ended, else why not, in words.
     """
@@ -86,7 +89,7 @@ def _signal(handle: int, holder: Holder) -> str | None:
     try:
         if start_ticks(holder.pid) != holder.start_ticks:
             return ""  # it ended, and its number belongs to somebody else now
-        signal.pidfd_send_signal(handle, signal.SIGTERM)
+        signal.pidfd_send_signal(handle, RELEASE)
         signal.pidfd_send_signal(handle, signal.SIGCONT)
     except ProcessLookupError:
         return ""

@@ -24,7 +24,7 @@ import msgspec
 
 from torchprobes.samples import Sample
 from torchprobes.telemetry.composer import Composer
-from torchprobes.telemetry.reload import EXIT_REOPEN
+from torchprobes.telemetry.reload import EXIT_REOPEN, RELEASE
 
 ONCE_S = 2.3
 """How long one sample waits for GPUs that do not answer; they are then told as hung."""
@@ -37,6 +37,9 @@ FIRST_S = 0.3
 
 GATHER_S = 0.1
 """How long a sample waits for the GPUs' ticks; what comes later is in the next one."""
+
+
+_ENDING = (signal.SIGTERM, RELEASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +60,24 @@ class Options:
         return cls(float(rest[0]) if rest else 0.5, once, root)
 
 
-def say(sample: Sample) -> None:
+def own_pipe() -> int:
+    """Where samples are written. What a library of a driver prints on stdout goes to stderr from now on."""
+    out = os.dup(1)
+    os.dup2(2, 1)
+    return out
+
+
+def say(sample: Sample, out: int) -> None:
     """Write one line; a reader that is gone ends this process."""
     data = msgspec.json.encode(sample) + b"\n"
     try:
         while data:
-            data = data[os.write(1, data) :]
+            data = data[os.write(out, data) :]
     except OSError:
         os._exit(0)
 
 
-def run(composer: Composer, period_s: float) -> None:
+def run(composer: Composer, period_s: float, out: int) -> None:
     """Sample until stdin closes, at the rate that was asked for: due times stand, whatever a tick took."""
     gc.freeze()
     gc.enable()
@@ -76,7 +86,7 @@ def run(composer: Composer, period_s: float) -> None:
     composer.wait_for_gpus(min(FIRST_S, max(period_s, 0.05)))
     due = time.monotonic()
     while True:
-        say(composer.compose())
+        say(composer.compose(), out)
         if composer.reopen():
             os._exit(EXIT_REOPEN)
         now = time.monotonic()
@@ -87,30 +97,37 @@ def run(composer: Composer, period_s: float) -> None:
 
 
 def sleep_until(due: float) -> None:
-    """Wait; a lifeline that closes ends this process, and a thread in the driver is not waited for."""
-    while (left := due - time.monotonic()) > 0:
+    """Wait; a lifeline that closes ends this process, and a thread in the driver is not waited for.
+
+    It is looked at also when the time is over already: a process that cannot keep its pace ends all the same.
+    """
+    while True:
+        left = max(0.0, due - time.monotonic())
         if select.select([0], [], [], left)[0] and not os.read(0, 4096):
             os._exit(0)
+        if not left:
+            return
 
 
-def once(composer: Composer) -> None:
+def once(composer: Composer, out: int) -> None:
     """One sample of everything, then the end."""
     composer.start()
     composer.tick()
     composer.wait_for_gpus(ONCE_S, patient=True)
     composer.wait_for_rest(REST_S)
-    say(composer.compose())
+    say(composer.compose(), out)
     os._exit(0)
 
 
 def main(words: list[str]) -> None:
     """One sample, or one each period."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the kernel ends us at once, whatever our threads wait for
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    options = Options.of(words)
+    for number in _ENDING:  # the kernel ends us at once, whatever our threads wait for
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+    options, out = Options.of(words), own_pipe()
     if options.once:
-        once(Composer(options.root, once=True))
-    run(Composer(options.root), options.period_s)
+        once(Composer(options.root, once=True), out)
+    run(Composer(options.root), options.period_s, out)
 
 
 if __name__ == "__main__":

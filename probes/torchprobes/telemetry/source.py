@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import IO, NamedTuple
+from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from ..child import Piped, sampler_command
 from ..samples import Absent, CellState, HostSample, Sample
 from . import hardware
+from .ending import MOST_WORDS, LastWords, await_end, cause, last_line
 from .health import Health, Judge
 from .history import History
-from .reload import EXIT_REOPEN
+from .reload import EXIT_REOPEN, RELEASE
+
+if TYPE_CHECKING:
+    import logging
 
 STRIKES = 3
 """After so many deaths in a row there is a banner instead of another start."""
@@ -31,11 +34,15 @@ SOUND = 10
 REOPEN_S = 2.0
 """A child that asks for a successor gets it at once, but not more often than this."""
 
-RELEASED = -signal.SIGTERM
-"""How a child ends that `release` asked to let go of the driver: it gets no successor."""
+BAD_LINES = 5
+"""After so many lines in a row that are no samples a child is given up: the package may have been upgraded under us."""
 
 STALE_S = 5.0
+"""Silence for so long is told."""
+
 MAX_LINE_BYTES = 4 << 20
+MOST_FAULTS = 50
+"""So many different faults of our own are logged."""
 
 
 FirstChild = Callable[[], "subprocess.Popen[bytes] | None"]
@@ -48,6 +55,14 @@ class _Life(NamedTuple):
     heard: int
     code: int | None
     cause: str
+
+
+class _Heard(NamedTuple):
+    """What one child said on its stdout: samples, the last line that was none, and why it was given up, if it was."""
+
+    samples: int
+    noise: str = ""
+    given_up: str = ""
 
 
 class Sampler:
@@ -76,6 +91,9 @@ class Sampler:
         self._latest: tuple[int, Sample | None, Health] = (0, None, Health())
         self._heard = time.monotonic()
         self._words = ""
+        self._fault = ""
+        """What went wrong with the newest sample in the console itself."""
+        self._logged: set[str] = set()
         self._stopped = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -97,7 +115,7 @@ class Sampler:
         silent = time.monotonic() - self._heard
         if not self._words and silent > STALE_S:
             return f"no sample for {silent:.0f} s: the sampler does not answer"
-        return self._words
+        return self._words or self._fault
 
     def stop(self) -> None:
         """Let the child end: it ends when its stdin closes. Nobody waits for it."""
@@ -114,7 +132,7 @@ class Sampler:
             life = self._one_life()
             if self._stopped.is_set():
                 return
-            if life.code == RELEASED:
+            if life.code == -RELEASE:
                 self._words = "released: `torchdoctor release` closed the driver; open the console anew for telemetry"
                 return
             if life.code == EXIT_REOPEN:
@@ -131,7 +149,7 @@ class Sampler:
     def _one_life(self) -> _Life:
         """Start a child and read it to its end."""
         try:
-            process = self._first_child() or Piped(list(self._command))
+            process = self._first_child() or Piped(list(self._command), apart=True)
         except OSError as error:
             return _Life(0, None, f"cannot start it: {error.strerror}")
         self._process, self._first_child = process, lambda: None
@@ -139,50 +157,87 @@ class Sampler:
             self.stop()
         if process.stdout is None:
             return _Life(0, None, "it has no pipe")
-        heard, noise = self._read(process.stdout)
+        words = LastWords(process.stderr)
+        heard = self._read(process.stdout)
+        if heard.given_up:
+            process.kill()
         # Its successor must not pile up behind it in the driver: as long as it cannot die, there is no other.
-        while (code := _exit_code(process)) is None:
-            self._words = "the sampler sits in a driver call that cannot be interrupted"
-        return _Life(heard, code, _cause(code, noise))
+        code = await_end(process, self._tell)
+        return _Life(heard.samples, code, heard.given_up or cause(code, words.text() or heard.noise))
 
-    def _read(self, pipe: IO[bytes]) -> tuple[int, str]:
-        count, noise = 0, ""
-        while line := pipe.readline(MAX_LINE_BYTES):
-            if self.take(line):
-                count += 1
-                self._heard, self._words = time.monotonic(), ""
-            else:
-                noise = line.decode(errors="replace").strip()[:200] or noise
-        return count, noise
+    def _tell(self, words: str) -> None:
+        self._words = words
+
+    def _read(self, pipe: IO[bytes]) -> _Heard:
+        """Take in its lines to their end, or until it is no use to read on."""
+        samples, bad, noise = 0, 0, ""
+        try:
+            while line := pipe.readline(MAX_LINE_BYTES):
+                if self.take(line):
+                    samples, bad = samples + 1, 0
+                    self._heard, self._words = time.monotonic(), ""
+                    continue
+                bad, noise = bad + 1, last_line(line) or noise
+                if bad >= BAD_LINES:
+                    return _Heard(samples, noise, _misunderstood(line))
+        except Exception as error:  # noqa: BLE001 - told and tried again; a thread that ends would tell nobody
+            return _Heard(samples, noise, self._own_fault("the reader of samples", error))
+        return _Heard(samples, noise)
 
     def take(self, line: bytes) -> bool:
-        """Take in one line of the child, in its reader's thread; False if it is no sample. A recorder has its own."""
+        """Take in one line of the child, in its reader's thread; False if it is no sample. A recorder has its own.
+
+        A sample is shown also when our own history or rules fail on it: `state` then says so.
+        """
         try:
             sample = self._decoder.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except _UNREADABLE:
             return False
-        self.history.append(sample)
-        self.past.add(sample)
-        self._latest = (self._latest[0] + 1, sample, self._judge.judge(sample, self.past))
+        faults: list[str] = []
+        for what, step in (("the history", self.history.append), ("the past", self.past.add)):
+            try:
+                step(sample)
+            except Exception as error:  # noqa: BLE001 - a fault of ours, told below
+                faults.append(self._own_fault(what, error))
+        try:
+            health = self._judge.judge(sample, self.past)
+        except Exception as error:  # noqa: BLE001
+            faults.append(self._own_fault("the rules of health", error))
+            health = Health(line=f"not judged: {faults[-1]}")
+        self._latest, self._fault = (self._latest[0] + 1, sample, health), "; ".join(faults)
         return True
 
+    def _own_fault(self, what: str, error: Exception) -> str:
+        """A fault of torchdoctor's own in words; the whole of it goes into its own log, each once."""
+        words = f"a fault of torchdoctor's own in {what}: {type(error).__name__}: {error}"[:MOST_WORDS]
+        if words not in self._logged and len(self._logged) < MOST_FAULTS:
+            self._logged.add(words)
+            _log().error("a fault in %s", what, exc_info=error)
+        return words
 
-def _exit_code(process: subprocess.Popen[bytes]) -> int | None:
-    """How it ended, None if it has not within a tenth of a second. Reaps it."""
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        return process.wait(0.1)
-    return None
+
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-def _cause(code: int, noise: str) -> str:
-    """Why a child ended: the signal that killed it before its last words, and those before its exit code."""
-    if code >= 0:
-        return noise or f"exit {code}"
+def _log() -> logging.Logger:
+    import logging  # only here: no command pays for it that has no fault to tell
+
+    log = logging.getLogger("torchdoctor.sampler")
+    if not log.handlers:
+        log.addHandler(logging.NullHandler())  # without the own log nothing is written, and never onto the screen
+    return log
+
+
+def _misunderstood(line: bytes) -> str:
+    """What to make of a child whose lines are no samples."""
     try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    return f"{name}: {noise}" if noise else name
+        msgspec.json.decode(line, type=Sample)
+    except msgspec.ValidationError as error:
+        if line.startswith(b"{"):
+            return f"it speaks as another version of torchdoctor does: open the console anew ({error})"[:MOST_WORDS]
+    except _UNREADABLE:
+        pass
+    return f"its lines are no samples: {last_line(line)}"[:MOST_WORDS]
 
 
 def take_sample(
@@ -218,11 +273,12 @@ class _OneLook:
 
     def _run(self, command: list[str]) -> None:
         try:
-            self._process = process = self._first_child() or Piped(command)
+            self._process = process = self._first_child() or Piped(command, apart=True)
             if self._late:
                 process.kill()
+            words = LastWords(process.stderr)
             found, noise = _first_sample(process.stdout) if process.stdout else (None, "it has no pipe")
-            self.found = found or f"the sampler died: {_cause(process.wait(), noise)}"
+            self.found = found or f"the sampler died: {cause(process.wait(), words.text() or noise)}"
             self.ended.set()
             process.wait()
         except OSError as error:
@@ -236,8 +292,8 @@ def _first_sample(pipe: IO[bytes]) -> tuple[Sample | None, str]:
     while line := pipe.readline(MAX_LINE_BYTES):
         try:
             return msgspec.json.decode(line, type=Sample), noise
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            noise = line.decode(errors="replace").strip()[:200] or noise
+        except _UNREADABLE:
+            noise = last_line(line) or noise
     return None, noise
 
 
