@@ -446,5 +446,5 @@ class Sample(Frozen, frozen=True, kw_only=True):
     topology: tuple[tuple[str, ...], ...] = ()
     accelerators: tuple[Accelerator, ...] = ()
     cost_ms: float = 0.0
-    self_percent: float = 0.0
+    self_percent: Cell = UNREAD
     backed_off: bool = False

@@ -103,11 +103,17 @@ def stuck(seconds: int, state: str) -> list[Sample]:
     return [at(second, gpu(0), processes=(rank(77, 0, state=state),)) for second in range(seconds + 1)]
 
 
+def slow_driver(seconds: int, cost_ms: float, **changes: Any) -> list[Sample]:
+    """Ticks that cost so much, for so long."""
+    return [at(second, gpu(0), cost_ms=cost_ms, **changes) for second in range(seconds + 1)]
+
+
 LOWERED: dict[str, Any] = {"throttle_reasons": 4, "power_limit_w": 500.0}
 GHOST: dict[str, Any] = {"utilization_percent": 100, "power_w": 90.0}
 SLOW_LINK: dict[str, Any] = {"utilization_percent": 90, "pcie_generation": 1, "power_w": 400.0}
 
 AROUND: dict[str, Sequences] = {
+    "TD-DRV-008": (slow_driver(5, 20.1), slow_driver(4, 500.0), "takes 20 ms, for 5 s (limit 20 ms)"),
     "TD-GPU-023": (lasting(60, throttle_reasons=0x20), lasting(59, throttle_reasons=0x20), "on for 60 s (limit 60 s)"),
     "TD-CLK-001": (slowing(8), slowing(5), "0.8 a minute over the last ten (gpud's limit 0.6)"),
     "TD-CLK-002": (lasting(60, **LOWERED), lasting(60, throttle_reasons=4), "held at 500 W for 60 s"),

@@ -85,7 +85,6 @@ ONE: dict[str, Row] = {
     "TD-DRV-005": (failed(4), failed(4, hardware=0), "nvmlInit gives 4"),
     "TD-DRV-006": (of_host(denied_modules="nouveau"), of_host(), "nouveau"),
     "TD-DRV-007": (sample(gpu(0), gpu(1), device_nodes=1), sample(gpu(0), gpu(1), device_nodes=3), "1 device files"),
-    "TD-DRV-008": (sample(gpu(), cost_ms=20.1), sample(gpu(), cost_ms=20.0), "20 ms (limit 20 ms)"),
     "TD-DRV-009": (of_host(visible_devices="0,2"), of_host(visible_devices="GPU-1,0"), "'2' names no GPU"),
     "TD-GPU-002": (sample(gpu(), hardware=8), sample(gpu(), hardware=1), "1 of 8"),
     "TD-GPU-014": (of_gpu(vbios="96.1"), of_gpu(vbios="96.1", name="NVIDIA T4"), "96.1 on GPU 1"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from rules_material import AROUND, NOW_S, WITH, S, ago, at, collective, judged, lasting, line, rank, told
+from rules_material import AROUND, NOW_S, WITH, S, ago, at, collective, judged, lasting, line, rank, slow_driver, told
 from sample_material import CELL_DENIED, gpu
 
 from torchprobes.model import Severity
@@ -56,6 +56,24 @@ def test_without_the_kernels_log_silence_means_nothing(check: Check) -> None:
     assert sum(row.on is On.TOLD for row in CHECKS) == 20
     ill = AROUND[check.id][0]
     assert check.id in ids(judged(ill)), "what was told counts however it came"
+
+
+# --- a slow driver -------------------------------------------------------------------------------------------
+
+
+def test_a_driver_that_is_asked_less_often_is_slow_at_once() -> None:
+    assert ids(judged(slow_driver(0, 140.0, backed_off=True))) == {"TD-DRV-008"}
+
+
+def test_the_first_reading_of_everything_is_no_slow_driver() -> None:
+    """It took 119 ms on a real H100, and `gpus` takes no second one."""
+    once = slow_driver(0, 119.0)
+    assert ids(judge(once[0])) == set() == ids(judged(once))
+    assert ids(judged([*once, *slow_driver(60, 2.0)[1:]])) == set()
+
+
+def test_a_slow_tick_now_and_then_is_no_slow_driver() -> None:
+    assert ids(judged([at(i, gpu(0), cost_ms=30.0 if i % 3 else 2.0) for i in range(60)])) == set()
 
 
 # --- a collective that waits ---------------------------------------------------------------------------------

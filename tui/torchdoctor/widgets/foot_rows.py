@@ -21,7 +21,8 @@ def cost_line(snapshot: Snapshot) -> Line:
     sample = snapshot.sample
     if sample is None:
         return ()
-    parts = [f"sampler {sample.self_percent:.1f} % of a core"]
+    share = sample.self_percent
+    parts = [f"sampler {share:.1f} % of a core" if isinstance(share, (int, float)) else "sampler not measured yet"]
     if sample.gpus:
         parts.append(f"driver {sample.cost_ms:.1f} ms a tick")
     if snapshot.rate_hz:

@@ -17,7 +17,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     *nvlink.CHECKS, *network.CHECKS, *log.CHECKS, *host.CHECKS,
 )  # fmt: skip
 
-TIMED: Final[tuple[Timed, ...]] = (*clocks.TIMED, *waiting.TIMED, *pcie.TIMED, *host.TIMED)
+TIMED: Final[tuple[Timed, ...]] = (*driver.TIMED, *clocks.TIMED, *waiting.TIMED, *pcie.TIMED, *host.TIMED)
 
 
 def limits(thresholds: Mapping[str, float]) -> dict[str, Limits]:
