@@ -57,11 +57,11 @@ def test_two_healthy_gpus_have_the_numbers_that_the_driver_gives(driver: FakeDri
 
 
 def test_a_single_look_reads_every_lane(driver: FakeDriver) -> None:
-    """What needs two readings for a rate, or is counted link by link, comes only with time."""
+    """What needs two readings for a rate, is counted link by link, or takes 70 ms, comes only with time."""
     sample = driver.look()
     for gpu in sample.gpus:
         unread = {name for name in LANES if getattr(gpu, name) == UNREAD}
-        assert {name for name in unread if not name.endswith(("_1m", "_per_s", "_errors"))} == set()
+        assert {name for name in unread if not name.endswith(("_1m", "_per_s", "_errors"))} == {"inforom_valid"}
         assert len(gpu.links) == 18
     assert sample.topology == (("X", "NV18"), ("NV18", "X"))
     assert sample.events == () or all(event.source != "nvml" for event in sample.events)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -18,6 +19,13 @@ class Says(Exception):
 
     def __init__(self, code: int) -> None:
         self.code = code
+
+
+class Slow(NamedTuple):
+    """An answer that takes its time."""
+
+    answer: Any
+    seconds: float
 
 
 STATES = {3: CellState.NOT_SUPPORTED, 13: CellState.NOT_SUPPORTED, 15: CellState.LOST, 16: CellState.RESET}
@@ -59,6 +67,9 @@ class Library:
         def ask(_device: Device) -> Any:
             self.asked.append(name)
             answer = self.answers.get(name, Says(13))
+            if isinstance(answer, Slow):
+                time.sleep(answer.seconds)
+                answer = answer.answer
             if isinstance(answer, Exception):
                 raise answer
             return answer
@@ -225,3 +236,14 @@ def test_a_gpu_without_a_handle_is_asked_for_it_now_and_then() -> None:
     assert ticked.tick().state == "lost", "not on every tick"
     looked = ticked.tick(5)
     assert (looked.state, looked.cells["power_w"]) == ("ok", 250)
+
+
+def test_what_is_asked_once_may_be_slow_and_is_no_reason_to_ask_less_often() -> None:
+    """It fails for now, so that it is asked again and again and is slow each time; then the fast ones are."""
+    library = Library(name=Slow(Says(999), 0.03))
+    ticked = Ticked(library)
+    looked = [ticked.tick(25) for _ in range(4)]
+    assert library.asked.count("name") >= 4
+    assert not any(one.backed_off for one in looked)
+    library.answers["power"] = Slow(Says(999), 0.03)
+    assert ticked.tick(2).backed_off

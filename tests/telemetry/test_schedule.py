@@ -21,6 +21,8 @@ TICK_S = 0.5
 class Row:
     name: str
     every_s: float
+    after_s: float = 0.0
+    again_s: float = 0.0
 
 
 class Played:
@@ -126,6 +128,28 @@ def test_gpus_begin_with_different_rows_after_the_static_ones() -> None:
     assert len({names[1] for names in order}) == 4
 
 
+def test_a_late_row_is_not_asked_at_the_start_and_no_two_gpus_ask_it_together() -> None:
+    """InfoROM's checksum takes 70 ms on an H100: it would be most of a single look."""
+    played = Played([Row("fast", 0), Row("checksum", ONCE, after_s=20)], {"checksum": 70.0}, seats=8)
+    played.run(19.9)
+    assert not any(asked["checksum"] for asked in played.asked)
+    played.run(60)
+    assert [asked["checksum"] for asked in played.asked] == [1] * 8
+    assert max(played.slow_ms) == 70.0
+
+
+def test_what_needs_two_readings_has_the_second_soon_and_then_keeps_its_pace() -> None:
+    played = Played([*(Row(f"row {n}", 30) for n in range(9)), Row("throttle", 15, again_s=5)], {}, seats=8)
+    played.run(300)
+    for seat in range(8):
+        first, second, *rest = played.times[seat, "throttle"]
+        assert first == 1000.0
+        assert 5 <= second - first <= 10
+        assert {b - a for a, b in pairwise([second, *rest])} <= {14.5, 15.0, 15.5}
+    seconds = [played.times[seat, "throttle"][1] for seat in range(8)]
+    assert len(set(seconds)) >= 6, "they do not come together"
+
+
 # --- a slow driver ----------------------------------------------------------------------------------------------
 
 
@@ -166,7 +190,7 @@ MOST_CALLS = {"SRAM errors": 2, "DRAM errors": 4, "ecc": 4}
 
 def test_the_tables_stay_below_the_budget_in_every_minute() -> None:
     vendor = Nvidia()
-    rows = [Row(row.name, row.every_s) for row in (*vendor.readings, *vendor.processes)]
+    rows = [Row(row.name, row.every_s, row.after_s, row.again_s) for row in (*vendor.readings, *vendor.processes)]
     assert len({row.name for row in rows}) == len(rows), "a schedule knows its rows by name"
     played = Played(rows, {}, seats=8)
     for _ in range(5):

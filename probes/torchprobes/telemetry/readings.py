@@ -75,6 +75,9 @@ class Reading:
 
     `fill` makes cells of the answer (it gets the GPU's memory and the time, for rates); `cells` names them all, so
     that each can say why there is none when the call fails. `every_s` is 0 for every tick, ONCE for never again.
+    `after_s` is how long the first time waits, for what is too slow for a single look; `again_s`, if it is not 0, how
+    soon the second time follows the first, for what needs two readings to say anything. Both may take twice as long,
+    so that GPUs do not come together.
     """
 
     name: str
@@ -82,6 +85,8 @@ class Reading:
     calls: tuple[Callable[[Device], Any], ...]
     cells: tuple[str, ...]
     fill: Callable[[Any, Memory, float], Mapping[str, Any]]
+    after_s: float = 0.0
+    again_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ class ProcessReading:
     """A list of processes of a device, without their names: `calls` as in `Reading`, answers as `ProcessSample`s.
 
     One that does not list (`lists` is False) only fills cells of processes that others have listed, and is asked
-    only while there are some.
+    only while there are some. `after_s` and `again_s` as in `Reading`.
     """
 
     name: str
@@ -97,6 +102,8 @@ class ProcessReading:
     calls: tuple[Callable[[Device], Any], ...]
     fill: Callable[[Any, Device], Sequence[ProcessSample]]
     lists: bool = True
+    after_s: float = 0.0
+    again_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,16 @@ class Row(Protocol):
         """Seconds from one time to the next; 0 for every tick, ONCE for never again."""
         ...
 
+    @property
+    def after_s(self) -> float:
+        """Seconds from the first tick to the first time, at least, and at most twice as many."""
+        ...
+
+    @property
+    def again_s(self) -> float:
+        """The same from the first time to the second, 0 for the usual."""
+        ...
+
 
 class Schedule:
     """Which rows of one GPU are due; `seat` is its place among `seats` GPUs. For one thread."""
@@ -54,6 +64,8 @@ class Schedule:
         self._seat, self._seats = seat, max(1, seats)
         self._tick_ms = tick_ms
         self._due = {row.name: _NOW for row in self._slow}
+        self._late = [row for row in self._slow if row.after_s]
+        """Rows whose first time is not set yet."""
         self._cost_ms: dict[str, float] = {}
         self._next_due = _NOW
         """No row is due before this; it may be earlier than the first that is."""
@@ -68,6 +80,9 @@ class Schedule:
         expensive one at once.
         """
         self._spent_ms = 0.0
+        while self._late:
+            row = self._late.pop()
+            self._due[row.name] = now_s + row.after_s * (1 + self._phase(row))
         yield from tuple(self._fast)
         share_ms = max(0.0, min(self._tick_ms / self._seats, self._tick_ms - self._spent_ms))
         turn = self._ticks % self._seats == self._seat
@@ -93,7 +108,8 @@ class Schedule:
         if row.every_s == ONCE:
             self._due[row.name] = now_s + (RETRY_S if failed else ONCE)
         elif self._due[row.name] == _NOW:
-            self._due[row.name] = now_s + row.every_s * (1.25 + self._phase(row))
+            again_s, most = row.again_s or 1.25 * row.every_s, row.again_s or row.every_s
+            self._due[row.name] = now_s + again_s + most * self._phase(row)
         else:
             late = now_s - self._due[row.name]
             self._due[row.name] = now_s + row.every_s - late % row.every_s
