@@ -279,15 +279,13 @@ def test_this_machine_gives_sensible_numbers() -> None:
 def test_a_busy_core_is_seen() -> None:
     reader = HostReader(allowed=lambda: frozenset(os.sched_getaffinity(0)))
     read(reader)
-    end = time.thread_time() + 0.3
-    while time.thread_time() < end:
-        pass
     sample = reader.read()
     with eventually("there is a CPU use") as not_yet:
-        while not_yet(isinstance(sample.cpu_percent, float)):
+        while not_yet(isinstance(sample.cpu_percent, float) and sample.cpu_percent > 0.0):
+            end = time.thread_time() + 0.02
+            while time.thread_time() < end:
+                pass
             sample = reader.read()
-    assert isinstance(sample.cpu_percent, float)
-    assert sample.cpu_percent > 0.0
 
 
 def test_it_imports_neither_psutil_nor_subprocess_nor_sockets() -> None:

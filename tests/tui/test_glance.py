@@ -10,8 +10,8 @@ S = 10**9
 WHO = gpu(0).uuid
 
 
-def test_a_window_is_kept_for_half_a_column_and_at_least_a_second() -> None:
-    for seconds, columns, kept_s in ((120.0, 40, 1.5), (120.0, 240, 1.0), (3600.0, 60, 30.0)):
+def test_a_window_is_kept_for_the_time_of_a_column_and_at_least_a_second() -> None:
+    for seconds, columns, kept_s in ((120.0, 40, 3.0), (120.0, 240, 1.0), (3600.0, 60, 60.0)):
         history = FakeHistory()
         glance = Glance(history)
         glance.at(100 * S)

@@ -10,12 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual.app import App, ComposeResult
-from textual.containers import Container
 
 from . import later, terminal, theme
 from .keymap import EVERYWHERE
-from .settings import Settings
-from .sources import Sources
+from .sources import Snapshot, Sources
 from .widgets.bars import Keys, Small, Tabs
 from .widgets.top_rows import Top, tally
 
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from torchprobes.catalogue import Probe
 
     from .interfaces import Engines
+    from .settings import Settings
 
 SECOND_PRESS_S: Final = 2.0
 
@@ -54,6 +53,7 @@ class TorchDoctor(App[None]):
         self._top = Top(id="top")
         self._tabs = Tabs(later.TITLES.items(), id="tabs")
         self._busy = False
+        self._told: object = None
         self._pressed = -SECOND_PRESS_S
         self.animation_level = "none"
         for known in (*theme.THEMES, theme.ANSI):
@@ -66,7 +66,6 @@ class TorchDoctor(App[None]):
         """The frame around the panes."""
         yield self._top
         yield self._tabs
-        yield Container(id="panes")
         yield Keys(id="keys")
         yield Small(id="small")
 
@@ -85,7 +84,16 @@ class TorchDoctor(App[None]):
         self._behind()
         self.sources.start()
         self.set_interval(0.04, self.tick, repeat=5)  # the first sample may come any moment
-        self.set_interval(1 / self.capabilities.screen_hz, self.tick)
+        self._beat()
+
+    def _beat(self) -> None:
+        """Tick again and again on the loop's own clock: a Timer of Textual's costs more than most ticks."""
+        if self.is_running:
+            asyncio.get_running_loop().call_later(1 / self.capabilities.screen_hz, self._beat)
+            try:
+                self.tick()
+            except Exception as error:  # noqa: BLE001 - as from any handler: it ends the console, with a line
+                self._handle_exception(error)
 
     def tick(self) -> None:
         """Hand what is new to what is visible."""
@@ -93,14 +101,20 @@ class TorchDoctor(App[None]):
             return
         for text in self.sources.take_notices():
             self.notify(text, markup=False)
+        self.pane.refresh_data()
         snapshot = self.sources.snapshot()
+        told = (snapshot.revision, self.here, getattr(self.pane, "paused", None) is not None, self.size.width)
+        if told != self._told:
+            self._told = told
+            self._frame(snapshot, held=told[2])
+
+    def _frame(self, snapshot: Snapshot, held: bool) -> None:
+        """What stands around the pane."""
         if snapshot.busy != self._busy:
             self._busy = snapshot.busy
             self.refresh_bindings()
         self._top.tell(snapshot)
-        held = getattr(self.pane, "paused", None) is not None
         self._tabs.mark(self.here, [("PAUSED", "warn")] if held else tally(snapshot))
-        self.pane.refresh_data()
 
     # --- panes -------------------------------------------------------------------------------------------------
 
@@ -114,11 +128,11 @@ class TorchDoctor(App[None]):
         self.here = name
         if name not in self.panes:
             self.panes[name] = later.pane(name)
-            await self.query_one("#panes", Container).mount(self.panes[name])
+            await self.screen.mount(self.panes[name], before="#keys")
             if name == "logs" and (folder := self.settings.logs or self.sources.run_folder()):
                 self.pane.follow_run(folder)
         for other, pane in self.panes.items():
-            pane.display = other == name
+            pane.set_class(other != name, "-away")  # a style of its own would show it on a screen that is too small
         if first := next((widget for widget in self.pane.query("*") if widget.focusable), None):
             self.screen.set_focus(first)  # now: a key that was typed ahead belongs to this pane
         self.tick()
@@ -178,22 +192,3 @@ class TorchDoctor(App[None]):
 
     def _print_error_renderables(self) -> None:
         """Textual would print a traceback here; `run` raises the error, and the command line says a line."""
-
-
-def run(settings: Settings) -> int:
-    """Open the console; its exit code.
-
-    Raises:
-        Exception: whatever ended the console unforeseen, after the terminal was restored.
-    """
-    capabilities = terminal.decide(settings)
-    journal = later.OwnLog(settings.out)
-    app = TorchDoctor(terminal.prepare(capabilities, settings), capabilities, behind=journal.start)
-    try:
-        app.run(mouse=capabilities.mouse)
-    finally:
-        app.sources.stop()
-        journal.stop()
-    if app._exception is not None:
-        raise app._exception
-    return app.return_code or 0

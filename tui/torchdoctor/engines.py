@@ -19,7 +19,7 @@ from torchprobes.samples import Sample
 from torchprobes.target import TargetChoice, find_targets
 from torchprobes.telemetry import Sampler
 
-from . import early, signals
+from . import early
 from .interfaces import Engines, SamplerLike
 from .settings import Settings
 
@@ -57,7 +57,7 @@ def real() -> Engines:
         copy=_copy,
         ranks=lambda folder, local: _checks().ranks(folder, local),
         inspect=_inspect,
-        signal=signals.send,
+        signal=lambda *process: str(import_module(".signals", __package__).send(*process)),
     )
 
 

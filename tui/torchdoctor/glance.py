@@ -1,4 +1,4 @@
-"""A history that is not folded anew for every sample: half a column later a plot looks the same."""
+"""A history that is not folded anew for every sample: within a column a plot looks the same."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from .interfaces import HistoryLike, WindowLike
 
 LEAST_S = 1.0
-"""A plot is at most this far behind, or half the time of one of its columns."""
+"""A plot is at most this far behind, or the time of one of its columns."""
 
 
 class Glance:
@@ -29,7 +29,7 @@ class Glance:
         """The last `seconds` of a cell of a subject; None if it was never read."""
         key = (subject, metric, seconds, columns)
         read_ns, kept = self._kept.get(key, (0, None))
-        if kept is None or self.now_ns - read_ns >= max(LEAST_S, seconds / max(1, columns) / 2) * 1e9:
+        if kept is None or self.now_ns - read_ns >= max(LEAST_S, seconds / max(1, columns)) * 1e9:
             self._forget()
             kept = self.history.window(subject, metric, seconds, columns)
             self._kept[key] = self.now_ns, kept

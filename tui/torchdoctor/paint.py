@@ -110,6 +110,26 @@ def crop(row: Line, width: int) -> Line:
     return tuple(spans)
 
 
+def laid(row: Line, width: int) -> Line:
+    """A line of exactly `width` cells in as few spans as it can have: drawing costs by the span.
+
+    Blanks have no colour, so they join what stands before them.
+    """
+    spans: list[Span] = []
+    for text, role in crop(row, width):
+        if spans and (role == spans[-1][1] or text.isspace()):
+            before, kept = spans[-1]
+            spans[-1] = (before + text, kept)
+        elif text:
+            spans.append((text, role))
+    cells = sum(cell_len(text) for text, _ in spans)
+    if cells > width:  # only blanks are beyond the edge
+        spans[-1] = (spans[-1][0][: width - cells], spans[-1][1])
+    elif cells < width:
+        spans.append((" " * (width - cells), ""))
+    return tuple(spans)
+
+
 def wrap(text: str, width: int) -> list[str]:
     """Break between words; a word longer than the width (a path, a command) is broken where it must be."""
     rows: list[str] = []

@@ -57,8 +57,7 @@ FRAME: Final = """
 Screen { background: $background; overflow: hidden; }
 #top { height: 2; }
 #tabs { background: $background; }
-#panes { height: 1fr; }
-#small { display: none; }
+#small, .-away { display: none; }
 Toast.-information, Toast.-warning, Toast.-error { border-left: none; background: $panel; padding: 0 2; }
 Toast:ansi { text-style: reverse; }
 CommandPalette SearchIcon { display: none; }

@@ -24,10 +24,26 @@ def open_console(ctx: click.Context, logs: str | None = None, replay: str | None
         return _without_screen(settings_of(ctx))
     _import_behind()
     settings = settings_of(ctx)
-    # Textual and the panes cost a quarter of a second: nobody else pays for them.
-    from torchdoctor.app import run
+    return _run(settings)
 
-    return run(settings)
+
+def _run(settings: Settings) -> int:
+    """Show the screen until it ends; raises what ended it unforeseen, after the terminal was restored."""
+    # Textual and the panes cost a quarter of a second: nobody else pays for them.
+    from torchdoctor import later, terminal
+    from torchdoctor.app import TorchDoctor
+
+    capabilities = terminal.decide(settings)
+    journal = later.OwnLog(settings.out)
+    app = TorchDoctor(terminal.prepare(capabilities, settings), capabilities, behind=journal.start)
+    try:
+        app.run(mouse=capabilities.mouse)
+    finally:
+        app.sources.stop()
+        journal.stop()
+    if app._exception is not None:
+        raise app._exception
+    return app.return_code or 0
 
 
 def _import_behind() -> None:

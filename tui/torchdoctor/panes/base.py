@@ -64,6 +64,8 @@ class SnapshotPane(Widget):
         self.lines = Lines()
         self.paused: Snapshot | None = None
         self._shown: object = None
+        self._sizes = 0
+        """How often the size has changed: asking a widget for its size costs more than a tick may."""
 
     def compose(self) -> ComposeResult:
         """One view."""
@@ -76,11 +78,9 @@ class SnapshotPane(Widget):
 
     def refresh_data(self) -> None:
         """Show the newest snapshot; a hidden pane builds nothing."""
-        if not self.display:
-            return
         snapshot = self.snapshot
-        stamp = (snapshot.revision, self.size, self.state())
-        if stamp != self._shown and self.size.width:
+        stamp = (snapshot.revision, self._sizes, self.state())
+        if stamp != self._shown and self.display and self.size.width:
             self._shown = stamp
             self.draw(snapshot)
 
@@ -124,4 +124,5 @@ class SnapshotPane(Widget):
 
     def on_resize(self, _: Resize) -> None:
         """Lay out anew, after the parts of the pane have their new size."""
+        self._sizes += 1
         self.call_after_refresh(self.refresh_data)

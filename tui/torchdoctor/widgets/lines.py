@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from torchdoctor.paint import ROLES, Line, Page, Stop, crop, text_of
+from torchdoctor.paint import ROLES, Line, Page, Stop, laid, text_of
 from torchdoctor.signs import drawn
 from torchdoctor.text import ascii_only
 from torchdoctor.widgets.plain_scrollbar import use_plain_scrollbar
@@ -103,13 +103,23 @@ class Lines(ScrollView, can_focus=True):
         if len(old.lines) != len(page.lines) or not self.virtual_size.width:
             self.virtual_size = Size(self.size.width, len(page.lines))
             self.refresh()
-        else:
-            top, bottom = round(self.scroll_y), round(self.scroll_y) + self.size.height
-            for y in range(top, min(bottom, len(page.lines))):
-                if old.lines[y] != page.lines[y]:
-                    self._refresh_row(y, 0 if self._looked else _same_cells(old.lines[y], page.lines[y]))
+        elif changed := self._changed(old):
+            self.refresh(*changed)
         if old.marks != page.marks and self.is_attached:
             self.refresh_bindings()
+
+    def _changed(self, old: Page) -> list[Region]:
+        """Where the screen differs from the page before: neighbouring lines as one region, which costs the least."""
+        top, regions = round(self.scroll_y), list[Region]()
+        for y in range(top, min(top + self.size.height, len(self.page.lines))):
+            before, after = old.lines[y], self.page.lines[y]
+            if before == after:
+                continue
+            region = self._row_region(y, 0 if self._looked else _same_cells(before, after))
+            if regions and regions[-1].bottom == region.y:
+                region = regions.pop().union(region)
+            regions.append(region)
+        return regions
 
     def plain_text(self) -> str:
         """The whole page as text."""
@@ -123,8 +133,11 @@ class Lines(ScrollView, can_focus=True):
         at = next((place for place, stop in enumerate(old) if stop.key == self.cursor), 0)
         self.cursor = stops[min(at, len(stops) - 1)].key if stops else None
 
-    def _refresh_row(self, y: int, begin: int = 0) -> None:
-        self.refresh(Region(begin, y - round(self.scroll_y), max(1, self.size.width - begin), 1))
+    def _row_region(self, y: int, begin: int = 0) -> Region:
+        return Region(begin, y - round(self.scroll_y), max(1, self.size.width - begin), 1)
+
+    def _refresh_row(self, y: int) -> None:
+        self.refresh(self._row_region(y))
 
     def on_mount(self) -> None:
         """Settle the signs."""
@@ -149,11 +162,10 @@ class Lines(ScrollView, can_focus=True):
         """One row of the screen."""
         place, width = y + round(self.scroll_y), self.scrollable_content_region.width
         if place >= len(self.page.lines):
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, self._style(""))
         plain = ascii_only(self.app)
-        spans = crop(self.page.lines[place], width)
-        segments = [Segment(drawn(text, plain), self._style(role)) for text, role in spans if text]
-        strip = Strip(segments).adjust_cell_length(width, self.rich_style)
+        spans = laid(self.page.lines[place], width)
+        strip = Strip([Segment(drawn(text, plain), self._style(role)) for text, role in spans], width)
         strip = self._with_hits(strip, place)
         here = self._here
         if here is not None and here.line == place:

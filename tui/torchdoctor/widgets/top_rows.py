@@ -19,14 +19,17 @@ if TYPE_CHECKING:
 
 
 class Top(Rows):
-    """The two lines, made anew only for another snapshot."""
+    """The two lines, made anew only where something that they say has changed."""
 
     _told: object = None
 
     def tell(self, snapshot: Snapshot) -> None:
         """Show what they are now."""
-        if snapshot is not self._told:
-            self._told = snapshot
+        sample = snapshot.sample
+        node = sample and (sample.host.host, sample.driver, sample.cuda, bool(sample.gpus))
+        told = (node, snapshot.verdict, snapshot.findings, snapshot.sampler, snapshot.target, snapshot.target_note)
+        if told != self._told:
+            self._told = told
             self.show(*top_rows(snapshot))
 
 
