@@ -78,7 +78,7 @@ def hung(index: int) -> GpuSample:
 
 
 NO_JOB = Absent(state=CellState.NOT_SUPPORTED, why="it belongs to no job")
-ELSEWHERE = Absent(state=CellState.ERROR, why="pid 4711, another namespace")
+ELSEWHERE = Absent(state=CellState.NOT_SUPPORTED, why="pid 4711, another namespace")
 
 
 def process(pid: int, index: int, **changes: Any) -> ProcessSample:

@@ -280,7 +280,9 @@ def test_a_dead_sampler_is_said_before_the_first_sample_and_after() -> None:
     assert "the sampler died three times" in page_text(
         overview(Snapshot(sampler="the sampler died three times"), 79, 19)
     )
-    assert "the sampler died" in page_text(overview(snapshot(sampler="the sampler died"), 79, 19))
+    stopped = page_text(overview(snapshot(sampler="the sampler died"), 79, 24))
+    assert "the sampler died" in stopped
+    assert "what is shown was read at " in stopped, "old numbers are not taken for new ones"
 
 
 def test_accelerators_that_no_library_reads_are_named() -> None:

@@ -126,7 +126,7 @@ class Owner:
             return
         self._seen += 1
         why = hidden or f"pid {self.pid}, another namespace{'' if self._seen > 1 else ', or it has just ended'}"
-        state = CellState.PERMISSION if hidden else CellState.ERROR
+        state = CellState.PERMISSION if hidden else CellState.NOT_SUPPORTED
         self.cells.update(dict.fromkeys(CELLS, Absent(state=state, why=why)))
 
     def end(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from torchdoctor.paint import BLANK, Line, Page, Part, line, stack, wrap
@@ -34,7 +35,16 @@ def overview(snapshot: Snapshot, width: int, height: int, sort: str = SORTS[0], 
         return Page([BLANK, line("  ", (safe(text), "warn" if snapshot.sampler else "dim"))])
     parts = [Part([BLANK])] if height >= AIRY else []
     if snapshot.sampler:
-        parts.append(Part([line("  ", (f"▲ {safe(snapshot.sampler)}", "warn")), BLANK]))
+        when = time.strftime("%H:%M:%S", time.localtime(sample.t_ns / 1e9))
+        parts.append(
+            Part(
+                [
+                    line("  ", (f"▲ {safe(snapshot.sampler)}", "warn")),
+                    line((f"    what is shown was read at {when}", "dim")),
+                    BLANK,
+                ]
+            )
+        )
     parts.append(_gpus(snapshot, sample, width, height))
     parts += [Part([_accelerator(one)]) for one in sample.accelerators]
     found = findings_part(snapshot.findings, min(width, _FINDING_WIDTH))

@@ -66,7 +66,7 @@ def _text(cell: Cell, limit: int = 200) -> Span:
 
 
 def _optional(cell: Cell) -> Span:
-    """A cell that most processes have no need of: a job, a container."""
+    """A cell that most processes have no need of, or that cannot be seen from here: a job, a container, a user."""
     if isinstance(cell, Absent) and cell.state is CellState.NOT_SUPPORTED:
         return "–", "dim"
     return _text(cell)
@@ -84,14 +84,15 @@ def _command(row: ProcessRow, width: int) -> Sequence[Span]:
     """What it runs, or in words why that is not known."""
     cell = row.process.command
     if isinstance(cell, Absent):
-        return [(safe(f"{cell.why} ({cell.state.value})", limit=200), "dim")]
+        state = "" if cell.state is CellState.NOT_SUPPORTED else f" ({cell.state.value})"
+        return [(safe(cell.why + state, limit=200), "dim")]
     return [_text(cell, limit=400)]
 
 
 _COLUMNS: Final[tuple[Column[ProcessRow], ...]] = (
     Column("GPU", 5, 0, lambda row, width: [("?" if row.gpu is None else str(row.gpu), "")]),
     Column("pid", 7, 0, lambda row, width: [(str(row.process.pid), "")], most=8),
-    Column("user", 8, 1, lambda row, width: [_text(row.process.user)], left=True, most=14),
+    Column("user", 8, 1, lambda row, width: [_optional(row.process.user)], left=True, most=14),
     Column("GPU GiB", 7, 0, _gib("gpu_memory_bytes")),
     Column("SM %", 5, 2, _percent("sm_percent")),
     Column("CPU %", 6, 4, _percent("cpu_percent")),
