@@ -350,7 +350,7 @@ def test_processes_are_filtered_by_every_word_in_user_command_job_container_and_
 
 def test_a_process_of_another_namespace_is_shown_by_what_is_known_of_it() -> None:
     text = page_text(overview(snapshot(), 79, 30))
-    assert re.search(r"2 +4711 +error +11\.0 .*pid 4711", text)
+    assert re.search(r"2 +4711 +– +11\.0 .*pid 4711", text)
 
 
 @pytest.mark.parametrize("width", [59, 79, 119, 199])
