@@ -127,7 +127,7 @@ CHECKS: Final = (
         reads=("utilization_percent", "power_w", "power_limit_w"),
         why="Kernels run and do next to nothing: so looks a collective that waits for another rank. Very small kernels "
         "look the same.",
-        fix=look_at("torchdoctor attach PID", Scope.PROCESS),
+        fix=look_at("py-spy dump --pid PID", Scope.PROCESS),
         source=OWN,
         gpu=_waits,
         limits=_LOW,
@@ -141,7 +141,7 @@ CHECKS: Final = (
         reads=("utilization_percent",),
         why="The others of its job wait and this one does not: look here first, for a rank that sleeps, loads data, "
         "writes a checkpoint or has taken another branch.",
-        fix=look_at("py-spy dump --pid PID, or torchdoctor attach PID", Scope.PROCESS),
+        fix=look_at("py-spy dump --pid PID", Scope.PROCESS),
         source=OWN,
         gpu=_is_odd,
         limits={"seconds": 60},
