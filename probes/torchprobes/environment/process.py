@@ -85,7 +85,8 @@ def _ticks(pid: int) -> int:
 
 
 def _status(pid: int) -> dict[str, str]:
-    rows = dict(line.partition(":")[::2] for line in _read(f"/proc/{pid}/status").decode(errors="replace").splitlines())
+    text = _read(f"/proc/{pid}/status").decode(errors="replace")
+    rows = {name: value for name, _, value in (line.partition(":") for line in text.splitlines())}
     fields = {name: " ".join(rows.get(key, "").split()) for name, key in _STATUS.items()}
     fields["user"] = _user(fields.pop("uids"))
     return {name: value for name, value in fields.items() if value}
