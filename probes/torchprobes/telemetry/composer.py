@@ -10,11 +10,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from ..samples import Absent, CellState, GpuSample, KernelEvent, ProcessSample, Sample
 from .beat import Beat
 from .device_files import DeviceFiles
 from .driver import Driver
-from .gpu_rows import healthy, rows_of
+from .gpu_rows import Row, healthy, rows_of
 from .gpu_thread import GpuThread
 from .host import Group, HostReader, Roots
 from .inventory import Inventory
@@ -105,11 +107,15 @@ class Composer:
 
     # --- the sample -----------------------------------------------------------------------------------------------
 
-    def compose(self) -> Sample:
-        """The newest of everything as one sample."""
+    def line(self) -> bytes:
+        """The newest of everything as one sample, in JSON."""
         gpus = rows_of(self.drivers, self.inventory, time.monotonic())
         if self.inventory.wants_note():
-            self.inventory.note(healthy(gpus))
+            self.inventory.note(healthy(self.drivers))
+        return msgspec.json.encode({**msgspec.structs.asdict(self._around(gpus)), "gpus": gpus})
+
+    def _around(self, gpus: Sequence[Row]) -> Sample:
+        """A sample of all but the GPUs."""
         processes = self._processes(gpus)
         main = next((driver for driver in self.drivers if driver.gpus), self.drivers[0])
         seen = self.surroundings.seen
@@ -120,7 +126,7 @@ class Composer:
             driver=main.version,
             cuda=main.cuda,
             driver_state=main.words(),
-            gpus=gpus,
+            gpus=(),
             processes=processes,
             host=self.host.read(self._groups(processes)),
             hardware=seen.gpus,
@@ -156,10 +162,10 @@ class Composer:
     def _gpus(self) -> tuple[GpuThread, ...]:
         return tuple(gpu for driver in self.drivers for gpu in driver.gpus)
 
-    def _processes(self, rows: Sequence[GpuSample]) -> tuple[ProcessSample, ...]:
+    def _processes(self, rows: Sequence[Row]) -> tuple[ProcessSample, ...]:
         """Who is on the GPUs: as the driver lists them, and where it gives no answer, who has the device file open."""
         found = [process for gpu in self._gpus() if gpu.looked for process in gpu.looked.processes]
-        dumb = [row for row in rows if row.state in ("hung", "lost")]
+        dumb = [row for row in rows if isinstance(row, GpuSample) and row.state in ("hung", "lost")]
         self.files.want(bool(dumb))
         listed = {(process.gpu_uuid, process.pid) for process in found}
         found += [p for row in dumb for p in self._holders(row) if (p.gpu_uuid, p.pid) not in listed]

@@ -1,4 +1,7 @@
-"""Rows of GPUs as a sample shows them: those that are read, and those that the driver does not show or answer for."""
+"""Rows of GPUs as a sample shows them: those that are read, and those that the driver does not show or answer for.
+
+A GPU that is read and well is a row of JSON, made of what its rows have said; any other is a `GpuSample`.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +9,31 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from ..samples import LANES, UNREAD, Absent, Cell, CellState, GpuSample
 from .bus import short_bus_id
 from .driver import Driver
-from .gpu_thread import PARTS, GpuThread
+from .gpu_thread import NAMES, GpuThread
 from .inventory import Inventory, Known
+from .said import PARTS, inside
+
+Row = GpuSample | msgspec.Raw
+"""One GPU of a sample. Only one that is ok is Raw."""
 
 _CELLS = tuple(name for name in LANES if name not in PARTS)
 
 
-def rows_of(drivers: Sequence[Driver], inventory: Inventory, now: float) -> tuple[GpuSample, ...]:
+def rows_of(drivers: Sequence[Driver], inventory: Inventory, now: float) -> tuple[Row, ...]:
     """Every GPU that is there or should be, in the order of their indices; vendors one after another."""
-    rows: list[GpuSample] = []
+    rows: list[Row] = []
     for driver in drivers:
-        rows += _rows(driver, inventory, now) if driver.is_nvidia else _read_rows(driver.gpus, {}, now)
+        found = _rows(driver, inventory, now) if driver.is_nvidia else _read_rows(driver.gpus, {}, now)
+        rows += [row for _, row in sorted(found, key=lambda indexed: indexed[0])]
     return tuple(rows)
 
 
-def _rows(driver: Driver, inventory: Inventory, now: float) -> list[GpuSample]:
+def _rows(driver: Driver, inventory: Inventory, now: float) -> list[tuple[int, Row]]:
     """NVIDIA's: for them the kernel and the inventory of the boot are witnesses beside the driver."""
     named = [(gpu.device.uuid, gpu.device.bus_id) for gpu in driver.gpus if gpu.device is not None]
     gone = inventory.missing(named)
@@ -34,8 +44,8 @@ def _rows(driver: Driver, inventory: Inventory, now: float) -> list[GpuSample]:
     rest = [known for known in gone if known not in claims.values()]
     if rest and all(gpu.device is not None or gpu.index in claims for gpu in driver.gpus):
         taken = {gpu.index for gpu in driver.gpus}
-        rows += [standin(index, known, *_why_unread(driver, known)) for index, known in _numbered(rest, taken)]
-    return sorted(rows, key=lambda row: row.index)
+        rows += [(index, standin(index, known, *_why_unread(driver, known))) for index, known in _numbered(rest, taken)]
+    return rows
 
 
 def claim(unnamed: Sequence[int], gone: Sequence[Known]) -> dict[int, Known]:
@@ -83,9 +93,28 @@ def standin(index: int, known: Known, state: str, cell: Cell) -> GpuSample:
     return GpuSample(index=index, uuid=_uuid(index, known), bus_id=_long(known.bus_id), state=state, age_s=age, **cells)
 
 
-def _read_rows(gpus: Sequence[GpuThread], known: Mapping[int, Known], now: float) -> list[GpuSample]:
-    rows = [_row(gpu, known.get(gpu.index), now) for gpu in gpus]
-    return [row for row in rows if row is not None]
+def _read_rows(gpus: Sequence[GpuThread], known: Mapping[int, Known], now: float) -> list[tuple[int, Row]]:
+    rows = [(gpu.index, _text(gpu, known.get(gpu.index), now) or _row(gpu, known.get(gpu.index), now)) for gpu in gpus]
+    return [(index, row) for index, row in rows if row is not None]
+
+
+def _text(gpu: GpuThread, known: Known | None, now: float) -> msgspec.Raw | None:
+    """The newest of one GPU that is ok and says itself all that is known of it; None of any other."""
+    looked, device = gpu.looked, gpu.device
+    if looked is None or device is None or looked.state != "ok" or gpu.hung():
+        return None
+    if known is not None and not looked.is_named:
+        return None
+    head = {
+        "index": gpu.index,
+        "uuid": device.uuid,
+        "bus_id": device.bus_id,
+        "vendor": gpu.vendor.name,
+        "age_s": round(max(0.0, now - looked.at), 3),
+        "ages_s": {lane: round(now - at, 1) for lane, at in looked.read_at.items()},
+        "cost_ms": round(looked.cost_ms, 3),
+    }
+    return msgspec.Raw(b"{%b,%b}" % (inside(head), looked.json)) if looked.json else msgspec.Raw(b"{%b}" % inside(head))
 
 
 def _row(gpu: GpuThread, known: Known | None, now: float) -> GpuSample | None:
@@ -95,7 +124,7 @@ def _row(gpu: GpuThread, known: Known | None, now: float) -> GpuSample | None:
         return None
     since = looked.at if looked is not None else gpu.began
     age = round(max(0.0, now - since), 3)
-    cells: dict[str, Any] = dict(looked.cells) if looked is not None else {}
+    cells: dict[str, Any] = looked.cells if looked is not None else {}
     state = looked.state if looked is not None else "starting"
     if why:
         state, hung = "hung", Absent(state=CellState.HUNG, why=why, age_s=round(age, 1))
@@ -137,17 +166,23 @@ def _long(bus_id: str) -> str:
     return f"0000{bus_id}.0".upper() if bus_id else ""
 
 
-def healthy(rows: Iterable[GpuSample]) -> tuple[Known, ...]:
+def healthy(drivers: Iterable[Driver]) -> tuple[Known, ...]:
     """Those that the inventory should know: read by the driver now, with all that names them."""
-    return tuple(
-        Known(
-            bus_id=short_bus_id(row.bus_id),
-            uuid=row.uuid,
-            index=row.index,
-            name=row.name if isinstance(row.name, str) else "",
-            minor=row.minor_number if isinstance(row.minor_number, int) else None,
-            seen=time.time() - row.age_s,
-        )
-        for row in rows
-        if row.state == "ok" and row.vendor == "nvidia"
+    gpus = [gpu for driver in drivers if driver.is_nvidia for gpu in driver.gpus if not gpu.hung()]
+    return tuple(known for gpu in gpus if (known := _healthy(gpu)) is not None)
+
+
+def _healthy(gpu: GpuThread) -> Known | None:
+    looked, device = gpu.looked, gpu.device
+    if looked is None or device is None or looked.state != "ok":
+        return None
+    cells = looked.cells
+    name, minor = (cells.get(cell) for cell in NAMES)
+    return Known(
+        bus_id=short_bus_id(device.bus_id),
+        uuid=device.uuid,
+        index=gpu.index,
+        name=name if isinstance(name, str) else "",
+        minor=minor if isinstance(minor, int) else None,
+        seen=time.time() - (time.monotonic() - looked.at),
     )

@@ -4,39 +4,54 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from math import inf
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from ..samples import LANES, UNREAD, Absent, CellState, ProcessSample
 from .beat import Beat, Member
 from .readings import ONCE, Device, Memory, ProcessReading, Reading, Vendor
+from .said import Cells, Said, inside, unread
 from .schedule import TICK_MS, BackOff, Schedule
 
 HUNG_S: Final = 2.0
 """A call that takes longer than this is told as hung."""
 
+NAMES: Final = ("name", "minor_number")
+"""Cells that another witness of the boot knows as well."""
+
 IDENTIFY_S: Final = 2.0
 """A GPU that gives no handle is asked for one so often."""
 
 
-PARTS: Final = frozenset({"links", "migs"})
-"""What a GPU has several of; there are none where they cannot be read."""
+_Asked = Reading | ProcessReading
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
-    """What is known of a GPU after a tick: each row's newest answer, and when the oldest of each lane was given."""
+class Looked(NamedTuple):
+    """What is known of a GPU after a tick: each row's newest answer, and when the oldest of each lane was given.
+
+    `json` holds the same cells as `said`, without the braces around them; `is_named` whether those are among them by
+    which a person knows a GPU.
+    """
 
     at: float
-    cells: Mapping[str, Any] = field(default_factory=dict)
-    read_at: Mapping[str, float] = field(default_factory=dict)
+    said: tuple[Cells, ...]
+    json: bytes
+    read_at: Mapping[str, float] = MappingProxyType({})
     processes: tuple[ProcessSample, ...] = ()
     state: str = "ok"
     cost_ms: float = 0.0
     backed_off: bool = False
+    is_named: bool = False
+
+    @property
+    def cells(self) -> dict[str, Any]:
+        """All cells by name."""
+        return {name: cell for cells in self.said for name, cell in cells.items()}
 
 
 class GpuThread:
@@ -55,21 +70,23 @@ class GpuThread:
         self.reopen = ""
         """Why the library must be opened anew, "" as long as it need not."""
         self._beat = beat
-        self._schedule = Schedule((*vendor.readings, *vendor.processes), index, seats, tick_ms)
-        self._readings = {row.name: row for row in vendor.readings}
-        self._lists = {row.name: row for row in vendor.processes}
+        self._schedule: Schedule[_Asked] = Schedule((*vendor.readings, *vendor.processes), index, seats, tick_ms)
+        self._lane_of = {
+            row.name: LANES.get(row.cells[0], "health") for row in vendor.readings if row.every_s not in (0, ONCE)
+        }
+        self._said = Said([row.name for row in vendor.readings if not row.every_s])
         self._back_off = BackOff(tick_ms)
         self._calling: tuple[str, float] | None = None
         self._member: Member | None = None
         self._paused_s = 0.0
         self._memory = Memory()
-        self._cells: dict[str, Any] = {}
         self._read_at: dict[str, float] = {}
         self._listed: dict[str, Sequence[ProcessSample]] = {}
         self._failed: dict[str, Absent] = {}
         self._slow_news = True
-        """Whether a slow row was asked since `_lanes` and `_merged` were made of what those say."""
+        """Whether a slow row was asked since the three below were made of what those say."""
         self._lanes: dict[str, float] = {}
+        self._is_named = False
         self._merged: tuple[ProcessSample, ...] = ()
         self._gone: Absent | None = None
         """What the driver said when the GPU was lost, as long as it is."""
@@ -113,8 +130,8 @@ class GpuThread:
             return False
         answer, _ = self._ask("opening it", (lambda _: self.vendor.identify(self.index),), None)
         if isinstance(answer, Absent):
-            cells = unread([cell for row in self._readings.values() for cell in row.cells], answer)
-            self.looked = Looked(now, cells, state=_state({"opening it": answer}))
+            cells = unread([cell for row in self.vendor.readings for cell in row.cells], answer)
+            self.looked = Looked(now, (cells,), inside(cells), state=_state({"opening it": answer}))
             return False
         self.device = replace(answer, pause=self._pause)
         return True
@@ -125,13 +142,16 @@ class GpuThread:
         for row in self._schedule.tick(now):
             if row.every_s and not answered and self._lost() is not None:
                 break  # a GPU off the bus answers nothing: it is asked for its fast readings only
-            if self._is_idle(row.name):
+            if row.every_s and self._is_idle(row):
                 self._schedule.done(row, now, 0.0)
                 continue
-            failure, ms = self._take(row.name, now)
-            cost_ms, fast_ms, answered = cost_ms + ms, fast_ms + ms * (not row.every_s), answered + (failure is None)
-            self._settle(row.name, failure, now, ms)
-            self._slow_news |= row.every_s > 0
+            failure, ms = self._take(row, now)
+            cost_ms, answered = cost_ms + ms, answered + (failure is None)
+            self._settle(row, failure, now, ms)
+            if row.every_s:
+                self._slow_news = True
+            else:
+                fast_ms += ms
             if was_gone is not None and answered:
                 was_gone = None
                 self._schedule.all_due()
@@ -145,46 +165,40 @@ class GpuThread:
         """What the driver says of a GPU that it lost."""
         return next((cell for cell in self._failed.values() if cell.state is CellState.LOST), None)
 
-    def _take(self, name: str, now: float) -> tuple[Absent | None, float]:
+    def _take(self, row: _Asked, now: float) -> tuple[Absent | None, float]:
         """Ask one row and keep what it says: why it said nothing, and its milliseconds."""
-        reading, listing = self._readings.get(name), self._lists.get(name)
-        if reading is not None:
-            answer, ms = self._ask(name, reading.calls, self.device)
-            if isinstance(answer, Absent):
-                self._cells.update(unread(reading.cells, answer))
-                return answer, ms
-            self._cells.update(self._filled(reading, answer, now))
-            self._read_at[name] = now
-            return None, ms
-        if listing is None or self.device is None:
-            return None, 0.0
-        answer, ms = self._ask(name, listing.calls, self.device)
-        if isinstance(answer, Absent):
-            return answer, ms
-        self._listed[name] = _listed(listing, answer, self.device)
-        return None, ms
+        answer, ms = self._ask(row.name, row.calls, self.device)
+        failure = answer if isinstance(answer, Absent) else None
+        if isinstance(row, Reading):
+            cells = self._filled(row, answer, now) if failure is None else unread(row.cells, failure)
+            self._said.put(row.name, cells)
+            if failure is None and row.name in self._lane_of:
+                self._read_at[row.name] = now
+        elif failure is None and self.device is not None:
+            self._listed[row.name] = _listed(row, answer, self.device)
+        return failure, ms
 
-    def _settle(self, name: str, failure: Absent | None, now: float, ms: float) -> None:
-        row = self._readings.get(name) or self._lists[name]
-        self._failed.pop(name, None)
-        if failure is not None:
-            self._failed[name] = failure
-        if failure is not None and self.vendor.is_final(failure):
+    def _settle(self, row: _Asked, failure: Absent | None, now: float, ms: float) -> None:
+        if failure is None:
+            self._failed.pop(row.name, None)
+            self._schedule.done(row, now, ms)
+            return
+        self._failed[row.name] = failure
+        if self.vendor.is_final(failure):
             self._schedule.drop(row)
-            self._read_at.pop(name, None)
+            self._read_at.pop(row.name, None)
         else:
-            self._schedule.done(row, now, ms, failed=failure is not None)
+            self._schedule.done(row, now, ms, failed=True)
 
     def _ask(self, name: str, calls: Sequence[Callable[[Device], Any]], device: Any) -> tuple[Any, float]:
         """The answer of the first call that the library knows, or why there is none; and its milliseconds."""
         began = time.monotonic()
         self._calling = (name, began)
         try:
-            answer = self._first_known(calls, device)
+            answer = calls[0](device) if len(calls) == 1 else self._first_known(calls, device)
         except Exception as error:  # noqa: BLE001 - a driver may raise anything; the cell says what
             answer = self.vendor.absent(error)
-        finally:
-            self._calling = None
+        self._calling = None
         paused_s, self._paused_s = self._paused_s, 0.0
         return answer, (time.monotonic() - began - paused_s) * 1000
 
@@ -210,38 +224,36 @@ class GpuThread:
             cell = Absent(state=CellState.ERROR, why=f"the driver answered {answer!r}: {error}"[:200])
             return unread(reading.cells, cell)
 
-    def _is_idle(self, name: str) -> bool:
+    def _is_idle(self, row: _Asked) -> bool:
         """Whether this row only adds to processes, and there are none."""
-        listing = self._lists.get(name)
-        return (
-            listing is not None
-            and not listing.lists
-            and not any(self._listed.get(other.name) for other in self._lists.values() if other.lists)
-        )
+        if isinstance(row, Reading) or row.lists:
+            return False
+        return not any(self._listed.get(other.name) for other in self.vendor.processes if other.lists)
 
     def _publish(self, at: float, cost_ms: float) -> Looked:
         if self._gone is not None:
-            self._cells.update((name, self._gone) for name, cell in self._cells.items() if _passes(name, cell))
-            self._cells.update(dict.fromkeys(self._cells.keys() & PARTS, ()))
+            self._said.lose(self._gone)
         if self._slow_news:
             self._slow_news, self._lanes, self._merged = False, self._oldest(), self._processes()
-        backed_off = self._back_off.times > 1
-        return Looked(at, dict(self._cells), self._lanes, self._merged, _state(self._failed), cost_ms, backed_off)
+            self._is_named |= not any(isinstance(self._said.cell(name), Absent) for name in NAMES)
+        said, state, backed_off = self._said, _state(self._failed), self._back_off.times > 1
+        return Looked(
+            at, said.cells(), said.json(), self._lanes, self._merged, state, cost_ms, backed_off, self._is_named
+        )
 
     def _oldest(self) -> dict[str, float]:
         """Slow lane -> when its oldest reading was taken."""
         lanes: dict[str, float] = {}
         for name, read_at in self._read_at.items():
-            row = self._readings[name]
-            if row.every_s not in (0, ONCE):
-                lane = LANES.get(row.cells[0], "health")
-                lanes[lane] = min(read_at, lanes.get(lane, read_at))
+            lane = self._lane_of[name]
+            if read_at < lanes.get(lane, inf):
+                lanes[lane] = read_at
         return lanes
 
     def _processes(self) -> tuple[ProcessSample, ...]:
         """Every process that a list names, once, with what the other rows add to it."""
         found: dict[int, ProcessSample] = {}
-        rows = [(row, process) for row in self._lists.values() for process in self._listed.get(row.name, ())]
+        rows = [(row, process) for row in self.vendor.processes for process in self._listed.get(row.name, ())]
         for row, process in sorted(rows, key=lambda each: not each[0].lists):
             known = found.get(process.pid)
             if known is not None:
@@ -249,11 +261,6 @@ class GpuThread:
             elif row.lists:
                 found[process.pid] = process
         return tuple(found.values())
-
-
-def unread(cells: Iterable[str], why: Absent) -> dict[str, Any]:
-    """These cells, of which none could be read."""
-    return {cell: () if cell in PARTS else why for cell in cells}
 
 
 def _listed(row: ProcessReading, answer: Any, device: Device) -> Sequence[ProcessSample]:
@@ -273,13 +280,10 @@ def _merged(known: ProcessSample, other: ProcessSample) -> ProcessSample:
     return msgspec.structs.replace(known, **cells) if cells else known
 
 
-def _passes(name: str, cell: Any) -> bool:
-    """Whether this is a number that a GPU which is gone no longer has."""
-    return LANES.get(name) != "static" and not isinstance(cell, (Absent, tuple))
-
-
 def _state(failed: Mapping[str, Absent]) -> str:
     """`lost` or `reset` if the driver says so of any reading, else `ok`."""
+    if not failed:
+        return "ok"
     states = {cell.state for cell in failed.values()}
     for state in (CellState.LOST, CellState.RESET):
         if state in states:

@@ -20,9 +20,6 @@ if __package__ in (None, ""):  # run by path, isolated: nothing of the caller's 
     gc.disable()  # until we run: what the imports make stays
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import msgspec
-
-from torchprobes.samples import Sample
 from torchprobes.telemetry.composer import Composer
 from torchprobes.telemetry.reload import EXIT_REOPEN, RELEASE
 
@@ -67,9 +64,9 @@ def own_pipe() -> int:
     return out
 
 
-def say(sample: Sample, out: int) -> None:
+def say(line: bytes, out: int) -> None:
     """Write one line; a reader that is gone ends this process."""
-    data = msgspec.json.encode(sample) + b"\n"
+    data = line + b"\n"
     try:
         while data:
             data = data[os.write(out, data) :]
@@ -86,7 +83,7 @@ def run(composer: Composer, period_s: float, out: int) -> None:
     composer.wait_for_gpus(min(FIRST_S, max(period_s, 0.05)))
     due = time.monotonic()
     while True:
-        say(composer.compose(), out)
+        say(composer.line(), out)
         if composer.reopen():
             os._exit(EXIT_REOPEN)
         now = time.monotonic()
@@ -115,7 +112,7 @@ def once(composer: Composer, out: int) -> None:
     composer.tick()
     composer.wait_for_gpus(ONCE_S, patient=True)
     composer.wait_for_rest(REST_S)
-    say(composer.compose(), out)
+    say(composer.line(), out)
     os._exit(0)
 
 

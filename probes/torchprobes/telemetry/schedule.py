@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Final, Protocol
+from typing import Final, Generic, Protocol, TypeVar
 
 from .readings import ONCE
 
@@ -54,10 +54,13 @@ class Row(Protocol):
         ...
 
 
-class Schedule:
+R = TypeVar("R", bound=Row)
+
+
+class Schedule(Generic[R]):
     """Which rows of one GPU are due; `seat` is its place among `seats` GPUs. For one thread."""
 
-    def __init__(self, rows: Sequence[Row], seat: int = 0, seats: int = 1, tick_ms: float = TICK_MS) -> None:
+    def __init__(self, rows: Sequence[R], seat: int = 0, seats: int = 1, tick_ms: float = TICK_MS) -> None:
         self._fast = [row for row in rows if row.every_s == 0]
         self._slow = _rotated([row for row in rows if row.every_s > 0], seat, seats)
         self._order = {row.name: place for place, row in enumerate(self._slow)}
@@ -72,7 +75,7 @@ class Schedule:
         self._spent_ms = 0.0
         self._ticks = 0
 
-    def tick(self, now_s: float) -> Iterator[Row]:
+    def tick(self, now_s: float) -> Iterator[R]:
         """The rows of the next tick, one by one; tell `done` of each before asking for the next.
 
         Slow rows come as long as the GPU's share of the tick lasts, or what fast ones left of it, the most overdue
@@ -95,7 +98,7 @@ class Schedule:
             if turn or self._spent_ms + cost <= share_ms:
                 yield row
 
-    def done(self, row: Row, now_s: float, cost_ms: float, *, failed: bool = False) -> None:
+    def done(self, row: R, now_s: float, cost_ms: float, *, failed: bool = False) -> None:
         """A row was asked; it is due again after its time, one that is asked once only if it failed.
 
         All begin at once; the second time comes later by a part of the period that is the row's own, and so they are
@@ -114,7 +117,7 @@ class Schedule:
             late = now_s - self._due[row.name]
             self._due[row.name] = now_s + row.every_s - late % row.every_s
 
-    def drop(self, row: Row) -> None:
+    def drop(self, row: R) -> None:
         """Never ask this row again."""
         self._fast = [other for other in self._fast if other.name != row.name]
         self._due[row.name] = ONCE
@@ -124,18 +127,18 @@ class Schedule:
         self._next_due = _NOW
         self._due.update((row.name, _NOW) for row in self._slow if self._due[row.name] < ONCE)
 
-    def _overdue(self, now_s: float) -> list[Row]:
+    def _overdue(self, now_s: float) -> list[R]:
         if now_s < self._next_due:
             return []
         self._next_due = min(self._due.values(), default=ONCE)
         due = [row for row in self._slow if self._due[row.name] <= now_s]
         return sorted(due, key=lambda row: (self._due[row.name], row.every_s != ONCE, self._order[row.name]))
 
-    def _phase(self, row: Row) -> float:
+    def _phase(self, row: R) -> float:
         return (self._order[row.name] * self._seats + self._seat) * _GOLDEN % 1.0
 
 
-def _rotated(rows: list[Row], seat: int, seats: int) -> list[Row]:
+def _rotated(rows: list[R], seat: int, seats: int) -> list[R]:
     """The same rows, static ones first, the others in another order for each seat: GPUs begin with different ones."""
     once, often = [row for row in rows if row.every_s == ONCE], [row for row in rows if row.every_s != ONCE]
     start = len(often) * seat // max(1, seats)

@@ -20,6 +20,9 @@ MOST_TEXT: Final = 120
 _NOT_AVAILABLE: Final = (0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
 """What the driver writes where it has no figure (nvml.h, NVML_VALUE_NOT_AVAILABLE), and what a dead bus reads as."""
 
+_ODD: Final = (TypeError, ValueError, AttributeError, LookupError, OverflowError)
+"""What comes of an answer that is not what it should be, be it only absent."""
+
 NO_FIGURE: Final = Absent(state=CellState.ERROR, why="the driver has no figure for it")
 
 
@@ -128,9 +131,13 @@ def raise_if_final(answers: list[Any]) -> None:
 
 def reading(name: str, every_s: float, calls: tuple[Call, ...], cells: Mapping[str, Take]) -> Reading:
     """A row whose cells are each taken from the one answer."""
+    rows = tuple(cells.items())
 
     def fill(answer: Any, _memory: Memory, _now_s: float) -> Mapping[str, Any]:
-        return {cell: taken(take, answer) for cell, take in cells.items()}
+        try:
+            return {cell: take(answer) for cell, take in rows}
+        except _ODD:
+            return {cell: taken(take, answer) for cell, take in rows}
 
     return Reading(name, every_s, calls, tuple(cells), fill)
 
@@ -144,7 +151,10 @@ def columns(name: str, every_s: float, calls: tuple[Call, ...], cells: tuple[str
     """A row whose answer is a tuple, one element a cell; an element that is absent stays so."""
 
     def fill(answer: Any, _memory: Memory, _now_s: float) -> Mapping[str, Any]:
-        return {cell: taken(number, value) for cell, value in zip(cells, answer, strict=True)}
+        try:
+            return dict(zip(cells, map(number, answer), strict=True))
+        except _ODD:
+            return {cell: taken(number, value) for cell, value in zip(cells, answer, strict=True)}
 
     return Reading(name, every_s, calls, cells, fill)
 
@@ -155,5 +165,5 @@ def taken(take: Take, answer: Any) -> Cell:
         return answer
     try:
         return take(answer)
-    except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as odd:
+    except _ODD as odd:
         return Absent(state=CellState.ERROR, why=f"the driver answered {answer!r}: {odd}"[:200])

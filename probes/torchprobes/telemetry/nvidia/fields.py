@@ -18,7 +18,7 @@ Field = int | tuple[int, int]
 ALL_LINKS: Final = 0xFFFFFFFF
 """The scope that sums a counter over all links (nvml.h)."""
 
-_FORMATS: Final = ("d", "I", "L", "Q", "q", "i", "H")
+_FORMATS: Final = tuple(struct.Struct(letter) for letter in "dILQqiH")
 """How the union holds a value, by its nvmlValueType_t. Read from its bytes: an older pynvml lacks some members."""
 
 
@@ -27,13 +27,16 @@ def batch(*ids: Field) -> Call:
 
     The call raises what concerns the whole GPU, and "not supported" if no field will ever be answered.
     """
-    return lambda device: ask(device, ids)
+    scoped = [one if isinstance(one, tuple) else (one, 0) for one in ids]
+    return lambda device: ask(device, scoped)
 
 
 def ask(device: Device, ids: Sequence[Field]) -> tuple[Cell, ...]:
     """The same, at once."""
     values = function("nvmlDeviceGetFieldValues")(device.handle, list(ids))
     cells = [cell_of(value) for value in values]
+    if not any(isinstance(cell, Absent) for cell in cells):
+        return tuple(cells)
     for cell in cells:
         if isinstance(cell, Absent) and cell.code in OF_THE_DEVICE:
             raise calls.error(cell.code)
@@ -43,12 +46,12 @@ def ask(device: Device, ids: Sequence[Field]) -> tuple[Cell, ...]:
 
 def cell_of(value: Any) -> Cell:
     """One field's value by its type, or why it has none."""
-    code, kind = int(value.nvmlReturn), int(value.valueType)
+    code, kind = value.nvmlReturn, value.valueType
     if code:
         return field_absent(code)
     if not 0 <= kind < len(_FORMATS):
         return Absent(state=CellState.ERROR, why=f"the driver answers in a type that is not known ({kind})")
-    (plain,) = struct.unpack_from(_FORMATS[kind], bytes(value.value))
+    (plain,) = _FORMATS[kind].unpack_from(value.value)
     return finite(plain) if isinstance(plain, float) else number(plain)
 
 
