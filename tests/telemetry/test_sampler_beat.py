@@ -14,33 +14,30 @@ from torchprobes.telemetry.beat import Beat, Member
 
 
 class Band:
-    """Members with a thread each; each does what its part says, and everything is noted."""
+    """Members that do what their part says, and everything is noted."""
 
     def __init__(self, *parts: Callable[[Member], None]) -> None:
         self.beat = Beat()
         self.notes: list[tuple[int, int]] = []
         self.at_once, self.most_at_once = 0, 0
+        self.threads: set[int] = set()
         self._lock = threading.Lock()
         self.members: list[Member] = []
         for number, part in enumerate(parts):
             self.add(number, part)
 
     def add(self, number: int, part: Callable[[Member], None]) -> None:
-        member = self.beat.join()
-        self.members.append(member)
-        threading.Thread(target=self._play, args=(number, member, part), daemon=True).start()
+        self.members.append(self.beat.join(lambda member: self._play(number, member, part)))
 
     def _play(self, number: int, member: Member, part: Callable[[Member], None]) -> None:
-        while True:
-            member.take()
-            with self._lock:
-                self.at_once += 1
-                self.most_at_once = max(self.most_at_once, self.at_once)
-            part(member)
-            with self._lock:
-                self.at_once -= 1
-                self.notes.append((self.beat.number, number))
-            member.done()
+        with self._lock:
+            self.threads.add(threading.get_ident())
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+        part(member)
+        with self._lock:
+            self.at_once -= 1
+            self.notes.append((self.beat.number, number))
 
     def tick(self, seconds: float = DEADLINE_S) -> bool:
         self.beat.give()
@@ -64,6 +61,7 @@ def test_each_takes_each_tick_once_one_after_another() -> None:
     assert all(band.tick() for _ in range(50))
     assert band.notes == [(tick, number) for tick in range(1, 51) for number in range(3)]
     assert band.most_at_once == 1
+    assert len(band.threads) == 1, "as long as nobody is slow"
 
 
 def test_a_slow_one_is_waited_for_but_does_not_hold_up_the_next_for_long() -> None:
@@ -78,6 +76,7 @@ def test_one_that_hangs_costs_one_tick_some_time_and_the_next_ones_nothing(stuck
     assert {number for _, number in band.notes} == {0, 2}
     assert all(band.tick() for _ in range(20)), "it is no longer counted on"
     assert sum(number == 2 for _, number in band.notes) == 21
+    assert len(band.threads) == 2, "the one that is stuck, and one for all others"
 
 
 def test_one_that_comes_back_takes_ticks_again(stuck: threading.Event) -> None:
@@ -94,6 +93,33 @@ def test_all_that_are_left_go_at_once_when_there_is_no_time_left(stuck: threadin
     assert not band.tick(0.01)
     until(lambda: any(number == 4 for _, number in band.notes))
     assert band.at_once == 4
+
+
+def test_there_are_never_more_threads_than_members_however_often_they_are_slow() -> None:
+    band = Band(*[lambda _: time.sleep(0.02)] * 4)
+    for _ in range(5):
+        band.tick(0.01)
+        until(lambda: band.at_once == 0)
+    assert len(band.threads) <= 4
+    assert band.tick()
+
+
+def test_without_a_thread_to_be_had_a_turn_is_given_later(
+    stuck: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit of threads of this user or of its control group may be reached by others."""
+    band = Band(lambda _: stuck.wait(), quick)  # type: ignore[arg-type,return-value]
+
+    def refuse(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        assert not band.tick(0.01)
+        assert not band.tick(0.01)
+    assert band.notes == []
+    assert not band.tick(3 * beats.TURN_S)
+    assert [number for _, number in band.notes] == [1]
 
 
 def test_in_a_pause_the_next_one_has_its_turn() -> None:

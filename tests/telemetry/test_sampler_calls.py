@@ -24,10 +24,10 @@ PLAY = """
 import sys
 sys.path.insert(0, {source!r})
 from torchprobes.telemetry.beat import Beat
-from torchprobes.telemetry.gpu_thread import GpuThread
+from torchprobes.telemetry.gpu_reader import GpuReader
 from torchprobes.telemetry.nvidia.vendor import Nvidia
 vendor = Nvidia()
-gpus = [GpuThread(vendor, index, vendor.open().count, Beat()) for index in range(8)]
+gpus = [GpuReader(vendor, index, vendor.open().count, Beat()) for index in range(8)]
 for minute in range({minutes}):
     print("minute", flush=True)
     with open({calls!r}, "a") as calls:

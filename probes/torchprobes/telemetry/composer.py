@@ -1,6 +1,6 @@
 """Everything that a sample is made of, wired together: drivers, processes, events, host. Runs in the sampler child.
 
-No method calls a driver or a file system that could hang; each source has threads of its own, and `compose` takes
+No method calls a driver or a file system that could hang; each source has threads of its own, and `line` takes
 the newest of each.
 """
 
@@ -16,8 +16,8 @@ from ..samples import Absent, CellState, GpuSample, KernelEvent, ProcessSample, 
 from .beat import Beat
 from .device_files import DeviceFiles
 from .driver import Driver
+from .gpu_reader import GpuReader
 from .gpu_rows import Row, healthy, rows_of
-from .gpu_thread import GpuThread
 from .host import Group, HostReader, Roots
 from .inventory import Inventory
 from .kernel_log import KernelLog
@@ -159,7 +159,7 @@ class Composer:
             self._listening_to = len(devices)
             self.xid_events.start(devices)
 
-    def _gpus(self) -> tuple[GpuThread, ...]:
+    def _gpus(self) -> tuple[GpuReader, ...]:
         return tuple(gpu for driver in self.drivers for gpu in driver.gpus)
 
     def _processes(self, rows: Sequence[Row]) -> tuple[ProcessSample, ...]:

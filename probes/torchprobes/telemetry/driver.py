@@ -1,4 +1,4 @@
-"""One vendor's driver library: opened in a thread of its own, watched, and one thread started for each GPU."""
+"""One vendor's driver library: opened in a thread of its own, watched, and its GPUs given to the beat."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 from ..samples import Absent, Cell, CellState
 from .beat import Beat
-from .gpu_thread import HUNG_S, GpuThread
+from .gpu_reader import HUNG_S, GpuReader
 from .readings import Vendor
 from .reload import Ground
 from .schedule import TICK_MS
@@ -33,7 +33,7 @@ UNLOADED: Final = "the NVIDIA driver was unloaded; it is opened again when it is
 
 
 class Driver:
-    """Opens a vendor's library and starts a thread a GPU. `reopen` says why this whole process should be replaced."""
+    """Opens a vendor's library and has its GPUs read. `reopen` says why this whole process should be replaced."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Driver:
         self.state = "opening the driver"
         self.version: Cell = MISSING
         self.cuda: Cell = MISSING
-        self.gpus: tuple[GpuThread, ...] = ()
+        self.gpus: tuple[GpuReader, ...] = ()
         self.topology: tuple[tuple[str, ...], ...] = ()
         self.settled = threading.Event()
         """Set when it was opened and its GPUs are known, or when it could not be."""
@@ -136,8 +136,8 @@ class Driver:
         return change if change and self.vendor.wants_reopening(failure) else ""
 
     def _find(self, count: int) -> None:
-        """Start a thread a GPU."""
-        self.gpus = tuple(GpuThread(self.vendor, index, count, self._beat, self._tick_ms) for index in range(count))
+        """Have each GPU read from the next beat on."""
+        self.gpus = tuple(GpuReader(self.vendor, index, count, self._beat, self._tick_ms) for index in range(count))
         for gpu in self.gpus:
             gpu.start()
 

@@ -14,7 +14,7 @@ import msgspec
 from ..samples import LANES, UNREAD, Absent, Cell, CellState, GpuSample
 from .bus import short_bus_id
 from .driver import Driver
-from .gpu_thread import NAMES, GpuThread
+from .gpu_reader import NAMES, GpuReader
 from .inventory import Inventory, Known
 from .said import PARTS, inside
 
@@ -93,12 +93,12 @@ def standin(index: int, known: Known, state: str, cell: Cell) -> GpuSample:
     return GpuSample(index=index, uuid=_uuid(index, known), bus_id=_long(known.bus_id), state=state, age_s=age, **cells)
 
 
-def _read_rows(gpus: Sequence[GpuThread], known: Mapping[int, Known], now: float) -> list[tuple[int, Row]]:
+def _read_rows(gpus: Sequence[GpuReader], known: Mapping[int, Known], now: float) -> list[tuple[int, Row]]:
     rows = [(gpu.index, _text(gpu, known.get(gpu.index), now) or _row(gpu, known.get(gpu.index), now)) for gpu in gpus]
     return [(index, row) for index, row in rows if row is not None]
 
 
-def _text(gpu: GpuThread, known: Known | None, now: float) -> msgspec.Raw | None:
+def _text(gpu: GpuReader, known: Known | None, now: float) -> msgspec.Raw | None:
     """The newest of one GPU that is ok and says itself all that is known of it; None of any other."""
     looked, device = gpu.looked, gpu.device
     if looked is None or device is None or looked.state != "ok" or gpu.hung():
@@ -117,7 +117,7 @@ def _text(gpu: GpuThread, known: Known | None, now: float) -> msgspec.Raw | None
     return msgspec.Raw(b"{%b,%b}" % (inside(head), looked.json)) if looked.json else msgspec.Raw(b"{%b}" % inside(head))
 
 
-def _row(gpu: GpuThread, known: Known | None, now: float) -> GpuSample | None:
+def _row(gpu: GpuReader, known: Known | None, now: float) -> GpuSample | None:
     """The newest of one GPU; None as long as nobody knows which one it is."""
     looked, device, why = gpu.looked, gpu.device, gpu.hung()
     if looked is None and device is None and known is None and not why:
@@ -172,7 +172,7 @@ def healthy(drivers: Iterable[Driver]) -> tuple[Known, ...]:
     return tuple(known for gpu in gpus if (known := _healthy(gpu)) is not None)
 
 
-def _healthy(gpu: GpuThread) -> Known | None:
+def _healthy(gpu: GpuReader) -> Known | None:
     looked, device = gpu.looked, gpu.device
     if looked is None or device is None or looked.state != "ok":
         return None

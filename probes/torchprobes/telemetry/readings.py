@@ -1,6 +1,6 @@
 """Readings as rows: what is asked of a device, how often, and which cells the answer fills. The same for every vendor.
 
-Runs in the sampler child only. A row is asked in the thread of its GPU, when it is due; NotSupported and an unknown
+Runs in the sampler child only. A row is asked in the turn of its GPU, when it is due; NotSupported and an unknown
 function are final for that GPU, everything else is asked again.
 """
 
@@ -23,7 +23,7 @@ LEAST_S: Final = 4.0
 
 
 class Memory:
-    """What a GPU's readings remember from one time to the next: the last values of counters. One thread uses it."""
+    """What a GPU's readings remember from one time to the next: the last values of counters. One thread at a time."""
 
     def __init__(self) -> None:
         self._last: dict[str, tuple[float, float]] = {}
@@ -57,7 +57,7 @@ class Memory:
 class Device:
     """A device as its readings know it: the library's handle, and what names it whatever its index becomes.
 
-    `notes` is what its calls keep from one time to the next, such as which link comes next. One thread uses it.
+    `notes` is what its calls keep from one time to the next, such as which link comes next. One thread at a time.
     `pause` is how a call waits: time that is not the driver's, and in which other GPUs are read.
     """
 

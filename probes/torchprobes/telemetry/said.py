@@ -31,7 +31,7 @@ def unread(cells: Iterable[str], why: Absent) -> dict[str, Any]:
 
 
 class Said:
-    """The newest cells of each row; those of `fast` rows come with every tick. For one thread."""
+    """The newest cells of each row; those of `fast` rows come with every tick. One thread at a time."""
 
     def __init__(self, fast: Collection[str]) -> None:
         self._fast = tuple(fast)

@@ -1,8 +1,8 @@
 """The sampler child: one JSON line a sample on stdout, until stdin closes.
 
-Its main thread never calls the driver: one thread opens it, one thread a GPU reads it, so that a driver that hangs
-stops nothing but its own cells. No CUDA context is ever made. A driver that was exchanged under us needs a new
-process: this one then ends with EXIT_REOPEN. Run by path, see `source`.
+Its main thread never calls the driver: one thread opens it, another reads all GPUs, and is left to one that hangs, so
+that a driver that hangs stops nothing but its own cells. No CUDA context is ever made. A driver that was exchanged
+under us needs a new process: this one then ends with EXIT_REOPEN. Run by path, see `source`.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ R = TypeVar("R", bound=Row)
 
 
 class Schedule(Generic[R]):
-    """Which rows of one GPU are due; `seat` is its place among `seats` GPUs. For one thread."""
+    """Which rows of one GPU are due; `seat` is its place among `seats` GPUs. One thread at a time."""
 
     def __init__(self, rows: Sequence[R], seat: int = 0, seats: int = 1, tick_ms: float = TICK_MS) -> None:
         self._fast = [row for row in rows if row.every_s == 0]

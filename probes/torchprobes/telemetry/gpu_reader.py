@@ -1,8 +1,7 @@
-"""One thread a GPU, so that a call that hangs holds up no other GPU. Runs in the sampler child."""
+"""One GPU as the beat has it read, so that a call that hangs holds up no other GPU. Runs in the sampler child."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -54,7 +53,7 @@ class Looked(NamedTuple):
         return {name: cell for cells in self.said for name, cell in cells.items()}
 
 
-class GpuThread:
+class GpuReader:
     """Finds one GPU by its index and reads it on every beat; what it found may be looked at from any thread.
 
     `seat` is its place among the `seats` GPUs of the node. A GPU that gives no handle (it is lost already, or the
@@ -93,8 +92,7 @@ class GpuThread:
 
     def start(self) -> None:
         """Begin with the next beat."""
-        self._member = self._beat.join()
-        threading.Thread(target=self._run, name=self.name, daemon=True).start()
+        self._member = self._beat.join(self._play)
 
     def hung(self) -> str:
         """Which call has not answered for more than HUNG_S, "" if none."""
@@ -107,18 +105,19 @@ class GpuThread:
         calling = self._calling
         return calling is not None and (time.monotonic() - calling[1]) * 1000 > 5 * TICK_MS
 
-    # --- in its thread --------------------------------------------------------------------------------------------
+    # --- in its turn ----------------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        member = self._member
-        while member is not None:
-            member.take()
-            self.take_tick(time.monotonic())
-            member.times = self._back_off.times
-            member.done()
+    def _play(self, member: Member) -> None:
+        now = time.monotonic()
+        try:
+            self.take_tick(now)
+        except Exception as error:  # noqa: BLE001 - a fault of ours costs this GPU its cells, never the others theirs
+            why = Absent(state=CellState.ERROR, why=f"a fault of torchdoctor's own: {error!r}"[:200])
+            self.looked = self._nothing(now, why)
+        member.times = self._back_off.times
 
     def take_tick(self, now: float) -> None:
-        """Find the GPU if it was not found yet, and read what is due. For its thread, or for a clock of a test."""
+        """Find the GPU if it was not found yet, and read what is due. In its turn, or for a clock of a test."""
         if self._open(now):
             self.looked = self._tick(now)
 
@@ -130,11 +129,15 @@ class GpuThread:
             return False
         answer, _ = self._ask("opening it", (lambda _: self.vendor.identify(self.index),), None)
         if isinstance(answer, Absent):
-            cells = unread([cell for row in self.vendor.readings for cell in row.cells], answer)
-            self.looked = Looked(now, (cells,), inside(cells), state=_state({"opening it": answer}))
+            self.looked = self._nothing(now, answer)
             return False
         self.device = replace(answer, pause=self._pause)
         return True
+
+    def _nothing(self, now: float, why: Absent) -> Looked:
+        """Of no cell anything is known."""
+        cells = unread([cell for row in self.vendor.readings for cell in row.cells], why)
+        return Looked(now, (cells,), inside(cells), state=_state({"all": why}))
 
     def _tick(self, now: float) -> Looked:
         was_gone, self._gone = self._gone, None

@@ -10,7 +10,7 @@ import pytest
 
 from torchprobes.samples import UNREAD, Absent, CellState, ProcessSample
 from torchprobes.telemetry.beat import Beat
-from torchprobes.telemetry.gpu_thread import GpuThread, Looked
+from torchprobes.telemetry.gpu_reader import GpuReader, Looked
 from torchprobes.telemetry.readings import ONCE, Device, Memory, Opened, ProcessReading, Reading
 
 
@@ -120,7 +120,7 @@ class Ticked:
     """A GPU of a library, ticked by hand every half second."""
 
     def __init__(self, library: Library) -> None:
-        self.gpu, self.now = GpuThread(library, 0, 1, Beat()), 1000.0
+        self.gpu, self.now = GpuReader(library, 0, 1, Beat()), 1000.0
 
     def tick(self, times: int = 1) -> Looked:
         for _ in range(times):
@@ -197,6 +197,22 @@ def test_one_odd_answer_does_not_end_the_process() -> None:
     ticked = Ticked(Library(temperature=Says(9)))
     ticked.tick(5)
     assert ticked.gpu.reopen == ""
+
+
+def test_a_fault_of_our_own_costs_its_gpu_the_cells_and_no_other_gpu_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    beat, tick = Beat(), GpuReader._tick
+    ill, well = (GpuReader(Library(), index, 2, beat) for index in range(2))
+    monkeypatch.setattr(GpuReader, "_tick", lambda gpu, now: tick(gpu, now) if gpu is well else 1 / 0)
+    for gpu in (ill, well):
+        gpu.start()
+    for _ in range(2):
+        beat.give()
+        assert beat.gather(20.0)
+    assert ill.looked is not None
+    assert well.looked is not None
+    cell = ill.looked.cells["power_w"]
+    assert (cell.state, "ZeroDivisionError" in cell.why) == (CellState.ERROR, True)
+    assert well.looked.cells["power_w"] == 250
 
 
 def test_lanes_say_how_old_their_oldest_reading_is() -> None:
