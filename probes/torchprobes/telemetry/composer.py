@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
-from ..samples import Absent, CellState, GpuSample, KernelEvent, ProcessSample, Sample
+from ..samples import Absent, CellState, GpuSample, HostSample, KernelEvent, ProcessSample, Sample
 from .beat import Beat
 from .device_files import DeviceFiles
 from .driver import Driver
@@ -25,6 +26,9 @@ from .own_cost import OwnCost
 from .owners import Owners, with_jobs
 from .schedule import TICK_MS
 from .surroundings import Surroundings
+
+HOST_S: Final = 0.9
+"""The host is read about once a second, however often the GPUs are: none of its cells is read more often."""
 
 
 class Composer:
@@ -54,6 +58,10 @@ class Composer:
         self.xid_events = XidEvents()
         self._listening_to = 0
         self._once = once
+        self._host: tuple[float, list[Group], HostSample] | None = None
+        self._well = 0
+        """How many GPUs were ok when it was noted who is healthy."""
+        self._encoder, self._line = msgspec.json.Encoder(), bytearray()
 
     def start(self) -> None:
         """Begin with everything."""
@@ -107,12 +115,16 @@ class Composer:
 
     # --- the sample -----------------------------------------------------------------------------------------------
 
-    def line(self) -> bytes:
-        """The newest of everything as one sample, in JSON."""
+    def line(self) -> bytearray:
+        """The newest of everything as one sample: a line of JSON, which holds until the next call."""
         gpus = rows_of(self.drivers, self.inventory, time.monotonic())
-        if self.inventory.wants_note():
+        well = sum(isinstance(row, msgspec.Raw) for row in gpus)
+        if well != self._well or self.inventory.wants_note():
+            self._well = well
             self.inventory.note(healthy(self.drivers))
-        return msgspec.json.encode({**msgspec.structs.asdict(self._around(gpus)), "gpus": gpus})
+        self._encoder.encode_into({**msgspec.structs.asdict(self._around(gpus)), "gpus": gpus}, self._line)
+        self._line += b"\n"
+        return self._line
 
     def _around(self, gpus: Sequence[Row]) -> Sample:
         """A sample of all but the GPUs."""
@@ -128,7 +140,7 @@ class Composer:
             driver_state=main.words(),
             gpus=(),
             processes=processes,
-            host=self.host.read(self._groups(processes)),
+            host=self._read_host(self._groups(processes)),
             hardware=seen.gpus,
             kernel_module=seen.kernel_module,
             device_nodes=seen.device_nodes,
@@ -142,6 +154,13 @@ class Composer:
             self_percent=self.own.percent(),
             backed_off=any(looked.backed_off for looked in looks),
         )
+
+    def _read_host(self, groups: list[Group]) -> HostSample:
+        """The host as it was less than HOST_S ago, anew where other groups are asked for."""
+        known, now = self._host, time.monotonic()
+        if known is None or now - known[0] > HOST_S or known[1] != groups:
+            self._host = known = (now, groups, self.host.read(groups))
+        return known[2]
 
     def _events(self) -> tuple[KernelEvent, ...]:
         """What came since the last sample."""

@@ -21,7 +21,7 @@ RETRY_S: Final = 5.0
 SELDOM_S: Final = 60.0
 """The same where the kernel has no module of NVIDIA's: there is nothing to open, unless it is no Linux driver (WSL)."""
 
-LOOK_S: Final = 0.5
+LOOK_S: Final = 1.9
 """How often it is looked at whether module and library are still the same: it calls no driver."""
 
 COUNT_S: Final = 5.0

@@ -14,7 +14,7 @@ import msgspec
 from ..samples import LANES, UNREAD, Absent, CellState, ProcessSample
 from .beat import Beat, Member
 from .readings import ONCE, Device, Memory, ProcessReading, Reading, Vendor
-from .said import Cells, Said, inside, unread
+from .said import Said, Words, inside, unread
 from .schedule import TICK_MS, BackOff, Schedule
 
 HUNG_S: Final = 2.0
@@ -33,13 +33,12 @@ _Asked = Reading | ProcessReading
 class Looked(NamedTuple):
     """What is known of a GPU after a tick: each row's newest answer, and when the oldest of each lane was given.
 
-    `json` holds the same cells as `said`, without the braces around them; `is_named` whether those are among them by
-    which a person knows a GPU.
+    `is_named` says whether those cells are among them by which a person knows a GPU.
     """
 
     at: float
-    said: tuple[Cells, ...]
-    json: bytes
+    fast: Words
+    slow: Words
     read_at: Mapping[str, float] = MappingProxyType({})
     processes: tuple[ProcessSample, ...] = ()
     state: str = "ok"
@@ -50,7 +49,7 @@ class Looked(NamedTuple):
     @property
     def cells(self) -> dict[str, Any]:
         """All cells by name."""
-        return {name: cell for cells in self.said for name, cell in cells.items()}
+        return {name: cell for cells in (*self.fast.cells, *self.slow.cells) for name, cell in cells.items()}
 
 
 class GpuReader:
@@ -137,7 +136,7 @@ class GpuReader:
     def _nothing(self, now: float, why: Absent) -> Looked:
         """Of no cell anything is known."""
         cells = unread([cell for row in self.vendor.readings for cell in row.cells], why)
-        return Looked(now, (cells,), inside(cells), state=_state({"all": why}))
+        return Looked(now, Words((), b""), Words((cells,), inside(cells)), state=_state({"all": why}))
 
     def _tick(self, now: float) -> Looked:
         was_gone, self._gone = self._gone, None
@@ -241,7 +240,7 @@ class GpuReader:
             self._is_named |= not any(isinstance(self._said.cell(name), Absent) for name in NAMES)
         said, state, backed_off = self._said, _state(self._failed), self._back_off.times > 1
         return Looked(
-            at, said.cells(), said.json(), self._lanes, self._merged, state, cost_ms, backed_off, self._is_named
+            at, said.fast(), said.slow(), self._lanes, self._merged, state, cost_ms, backed_off, self._is_named
         )
 
     def _oldest(self) -> dict[str, float]:

@@ -114,7 +114,7 @@ def _text(gpu: GpuReader, known: Known | None, now: float) -> msgspec.Raw | None
         "ages_s": {lane: round(now - at, 1) for lane, at in looked.read_at.items()},
         "cost_ms": round(looked.cost_ms, 3),
     }
-    return msgspec.Raw(b"{%b,%b}" % (inside(head), looked.json)) if looked.json else msgspec.Raw(b"{%b}" % inside(head))
+    return msgspec.Raw(b"{%b}" % b",".join(filter(None, (inside(head), looked.fast.json, looked.slow.json))))
 
 
 def _row(gpu: GpuReader, known: Known | None, now: float) -> GpuSample | None:

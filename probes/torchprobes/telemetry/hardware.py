@@ -16,7 +16,7 @@ from pathlib import Path
 from ..samples import Absent, Cell, CellState
 
 NVIDIA = "0x10de"
-AGAIN_S = 10.0
+AGAIN_S = 30.0
 """So long a count holds: a large node has hundreds of devices on its bus, each two files to read."""
 
 CONTAINER_MARKS = (".dockerenv", "run/.containerenv", ".singularity.d", "var/run/secrets/kubernetes.io")

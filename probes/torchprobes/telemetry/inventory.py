@@ -26,7 +26,8 @@ MAX_BYTES: Final = 64 << 10
 MOST_GPUS: Final = 128
 MOST_TEXT: Final = 120
 
-NOTE_S: Final = 2.0
+NOTE_S: Final = 10.0
+"""How often it is said again who is healthy, while nothing else happens."""
 SAVE_S: Final = 60.0
 """How old "it was there at" may get in the file."""
 

@@ -6,7 +6,7 @@ Of the hundred cells of a GPU ten change from one tick to the next: what did not
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -30,45 +30,53 @@ def unread(cells: Iterable[str], why: Absent) -> dict[str, Any]:
     return {cell: () if cell in PARTS else why for cell in cells}
 
 
+class Words(NamedTuple):
+    """Cells, and the same as JSON without the braces around them; they do not change any more."""
+
+    cells: tuple[Cells, ...]
+    json: bytes
+
+
 class Said:
     """The newest cells of each row; those of `fast` rows come with every tick. One thread at a time."""
 
     def __init__(self, fast: Collection[str]) -> None:
-        self._fast = tuple(fast)
-        self._cells: dict[str, Cells] = {}
+        self._fast: dict[str, Cells] = {row: {} for row in fast}
+        self._slow: dict[str, Cells] = {}
         self._json: dict[str, bytes] = {}
-        self._slow_json: bytes | None = b""
-        """All slow rows as JSON, None if one of them has changed."""
+        self._slow_words: Words | None = Words((), b"")
+        """What all slow rows have said, None if one of them has changed."""
 
     def put(self, row: str, cells: Cells) -> None:
         """A row has said this."""
-        self._cells[row] = cells
-        if row not in self._fast:
-            self._json[row], self._slow_json = inside(cells), None
+        if row in self._fast:
+            self._fast[row] = cells
+        else:
+            self._slow[row], self._json[row], self._slow_words = cells, inside(cells), None
 
     def lose(self, why: Absent) -> None:
         """The GPU is gone: what it no longer has is told so in every cell, what names it stays."""
-        for row, cells in list(self._cells.items()):
+        for row, cells in [*self._fast.items(), *self._slow.items()]:
             lost = {cell: _without_gpu(cell, value, why) for cell, value in cells.items()}
             if lost != cells:
                 self.put(row, lost)
 
-    def cells(self) -> tuple[Cells, ...]:
-        """All of them, by row; they do not change any more."""
-        return tuple(self._cells.values())
+    def fast(self) -> Words:
+        """What came with the last tick."""
+        cells: dict[str, Any] = {}
+        for of_row in self._fast.values():
+            cells.update(of_row)
+        return Words((cells,), inside(cells))
+
+    def slow(self) -> Words:
+        """All else."""
+        if self._slow_words is None:
+            self._slow_words = Words(tuple(self._slow.values()), b",".join(filter(None, self._json.values())))
+        return self._slow_words
 
     def cell(self, name: str) -> Any:
-        """One of them by its name."""
-        return next((cells[name] for cells in self._cells.values() if name in cells), UNREAD)
-
-    def json(self) -> bytes:
-        """All of them as JSON, without the braces around them."""
-        fast: dict[str, Any] = {}
-        for row in self._fast:
-            fast.update(self._cells.get(row, ()))
-        if self._slow_json is None:
-            self._slow_json = b",".join(filter(None, self._json.values()))
-        return b",".join(filter(None, (inside(fast), self._slow_json)))
+        """A slow cell by its name."""
+        return next((cells[name] for cells in self._slow.values() if name in cells), UNREAD)
 
 
 def _without_gpu(cell: str, value: Any, why: Absent) -> Any:

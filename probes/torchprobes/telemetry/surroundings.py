@@ -12,7 +12,7 @@ from typing import Final
 from ..samples import UNREAD, Accelerator, Cell
 from . import accelerators, hardware
 
-AGAIN_S: Final = 10.0
+AGAIN_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)

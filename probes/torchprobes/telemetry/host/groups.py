@@ -17,7 +17,7 @@ from .rates import BACKWARDS
 
 T = TypeVar("T")
 
-PACE_S: Final = 2.0
+PACE_S: Final = 5.0
 MAX_GROUPS: Final = 64
 
 NO_LIMIT: Final = Absent(state=CellState.NOT_SUPPORTED, why="no limit")

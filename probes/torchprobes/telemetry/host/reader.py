@@ -39,7 +39,7 @@ def sources(roots: Roots, environ: Mapping[str, str], use: Callable[[], Cells]) 
     with_roots = functools.partial
     return (
         Source(("cpu_percent",), 1.0, False, use),
-        Source(memory_cells, 1.0, False, memory.Memory(roots).read),
+        Source(memory_cells, 2.0, False, memory.Memory(roots).read),
         Source(("load_1m", "tasks"), 2.0, False, cpu.Load(roots).read),
         Source(("uptime_s",), 2.0, False, cpu.Uptime(roots).read),
         Source(pressures, 2.0, False, cpu.Pressures(roots).read),
