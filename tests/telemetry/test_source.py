@@ -282,3 +282,20 @@ def test_a_reader_that_fails_is_a_strike_and_not_the_end_of_its_thread(
     told = until(lambda: sampler.state if "3 times" in sampler.state else "")
     assert "a fault of torchdoctor's own in the reader of samples: OSError: no space" in told
     assert marks.read_text() == "xxx"
+
+
+def test_rules_are_asked_once_a_second_and_at_once_when_something_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    sampler = Sampler()
+    asked: list[int] = []
+    judge = sampler._judge.judge
+    monkeypatch.setattr(sampler._judge, "judge", lambda one, past: (asked.append(one.m_ns), judge(one, past))[1])
+
+    def take(ms: int, state: str = "ok") -> None:
+        assert sampler.take(msgspec.json.encode(sample(gpu(0, state=state), m_ns=ms * 1_000_000)) + b"\n")
+
+    for ms in (1000, 1500, 2000, 2500):
+        take(ms)
+    assert asked == [1_000_000_000, 2_000_000_000]
+    take(2600, "lost")
+    assert asked[2:] == [2_600_000_000]
+    assert any(finding.id == "TD-GPU-003" for finding in sampler.judged()[2].findings)

@@ -37,6 +37,9 @@ REOPEN_S = 2.0
 BAD_LINES = 5
 """After so many lines in a row that are no samples a child is given up: the package may have been upgraded under us."""
 
+JUDGE_NS = 900_000_000
+"""The rules are asked at most this often, and at once when the state of a GPU changes or something happened."""
+
 STALE_S = 5.0
 """Silence for so long is told."""
 
@@ -91,6 +94,8 @@ class Sampler:
         self._latest: tuple[int, Sample | None, Health] = (0, None, Health())
         self._heard = time.monotonic()
         self._words = ""
+        self._stand: object = None
+        self._judged_ns = 0
         self._fault = ""
         """What went wrong with the newest sample in the console itself."""
         self._logged: set[str] = set()
@@ -200,12 +205,20 @@ class Sampler:
             except Exception as error:  # noqa: BLE001 - a fault of ours, told below
                 faults.append(self._own_fault(what, error))
         try:
-            health = self._judge.judge(sample, self.past)
+            health = self._health(sample)
         except Exception as error:  # noqa: BLE001
             faults.append(self._own_fault("the rules of health", error))
             health = Health(line=f"not judged: {faults[-1]}")
         self._latest, self._fault = (self._latest[0] + 1, sample, health), "; ".join(faults)
         return True
+
+    def _health(self, sample: Sample) -> Health:
+        """What the rules say of it; what they said before, where that is fresh and nothing happened since."""
+        stand = (sample.driver_state, tuple((gpu.uuid, gpu.state) for gpu in sample.gpus))
+        if stand == self._stand and not sample.events and sample.m_ns - self._judged_ns < JUDGE_NS:
+            return self._latest[2]
+        self._stand, self._judged_ns = stand, sample.m_ns
+        return self._judge.judge(sample, self.past)
 
     def _own_fault(self, what: str, error: Exception) -> str:
         """A fault of torchdoctor's own in words; the whole of it goes into its own log, each once."""
