@@ -208,7 +208,7 @@ class Sampler:
             health = self._health(sample)
         except Exception as error:  # noqa: BLE001
             faults.append(self._own_fault("the rules of health", error))
-            health = Health(line=f"not judged: {faults[-1]}")
+            health, self._stand = Health(line=f"not judged: {faults[-1]}"), None
         self._latest, self._fault = (self._latest[0] + 1, sample, health), "; ".join(faults)
         return True
 
