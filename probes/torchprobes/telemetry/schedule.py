@@ -71,7 +71,7 @@ class Schedule(Generic[R]):
         """Rows whose first time is not set yet."""
         self._cost_ms: dict[str, float] = {}
         self._next_due = _NOW
-        """No row is due before this; it may be earlier than the first that is."""
+        """No row is due before this; it is found when a tick has asked all that were."""
         self._spent_ms = 0.0
         self._ticks = 0
 
@@ -91,12 +91,15 @@ class Schedule(Generic[R]):
         turn = self._ticks % self._seats == self._seat
         self._ticks += 1
         self._spent_ms = 0.0
+        if now_s < self._next_due:
+            return
         for row in self._overdue(now_s):
             cost = self._cost_ms.get(row.name, min(GUESS_MS, share_ms))
             if self._spent_ms > share_ms:
                 return
             if turn or self._spent_ms + cost <= share_ms:
                 yield row
+        self._next_due = min(self._due.values(), default=ONCE)
 
     def done(self, row: R, now_s: float, cost_ms: float, *, failed: bool = False) -> None:
         """A row was asked; it is due again after its time, one that is asked once only if it failed.
@@ -128,9 +131,6 @@ class Schedule(Generic[R]):
         self._due.update((row.name, _NOW) for row in self._slow if self._due[row.name] < ONCE)
 
     def _overdue(self, now_s: float) -> list[R]:
-        if now_s < self._next_due:
-            return []
-        self._next_due = min(self._due.values(), default=ONCE)
         due = [row for row in self._slow if self._due[row.name] <= now_s]
         return sorted(due, key=lambda row: (self._due[row.name], row.every_s != ONCE, self._order[row.name]))
 
