@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS / "tui"), str(TESTS / "bench")]
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tui"))
 
 from terminal_process import CONSOLE, Terminal  # pyright: ignore[reportMissingImports]
 from test_bench_first_frame import BARE  # pyright: ignore[reportMissingImports]
@@ -34,7 +34,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
     if compiler is None:
         pytest.skip("LOUD: no C compiler, so there is no fake driver")
     library = tmp_path / "libnvidia-ml.so.1"
-    source = TESTS / "telemetry" / "fake_nvml.c"
+    source = Path(__file__).parents[1] / "telemetry" / "fake_nvml.c"
     subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(source)], check=True)
     return {
         "LD_LIBRARY_PATH": str(tmp_path), "FAKE_NVML_GPUS": "8", "TORCHDOCTOR_STATE": str(tmp_path / "state"),

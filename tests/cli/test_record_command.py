@@ -17,7 +17,7 @@ from fake_driver import FakeDriver  # pyright: ignore[reportMissingImports]
 
 from torchdoctor.commands import _when
 from torchdoctor.commands.record import RING_HZ, UNIT, _quoted, barred
-from torchprobes.telemetry.timeline import Timeline, open_timeline
+from torchprobes.telemetry.recording.timeline import Timeline, open_timeline
 
 
 def environ_of(home: Path) -> dict[str, str]:

@@ -10,8 +10,8 @@ import pynvml
 import pytest
 from vendor_rows import ask, read_all
 
-from torchprobes.telemetry.nvidia.vendor import Nvidia
 from torchprobes.telemetry.readings import Device, Memory
+from torchprobes.telemetry.vendors.nvidia.vendor import Nvidia
 
 
 class Without:

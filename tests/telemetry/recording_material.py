@@ -11,7 +11,7 @@ import msgspec
 from sample_material import gpu, host, sample
 
 from torchprobes.samples import KernelEvent, ProcessSample, Sample
-from torchprobes.telemetry.recording import Encoder, Header
+from torchprobes.telemetry.recording.file import Encoder, Header
 
 BEGAN_NS = 1_780_000_000_000_000_000
 SECOND_NS = 1_000_000_000

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from torchprobes.samples import Accelerator
-from torchprobes.telemetry import accelerators
+from torchprobes.telemetry.vendors import accelerators
 
 
 def machine(root: Path, nodes: tuple[str, ...], vendors: dict[str, str] | None = None) -> Path:

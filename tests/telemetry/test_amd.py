@@ -12,8 +12,8 @@ import pytest
 from vendor_rows import absent, check_tables, read_all
 
 from torchprobes.samples import CellState
-from torchprobes.telemetry import amd
 from torchprobes.telemetry.readings import Vendor
+from torchprobes.telemetry.vendors import amd
 
 GIB = 1 << 30
 

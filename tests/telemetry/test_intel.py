@@ -10,8 +10,8 @@ import pytest
 from vendor_rows import absent, check_tables, read_all
 
 from torchprobes.samples import UNREAD, Absent, CellState, throttle_words
-from torchprobes.telemetry import intel, sysman
 from torchprobes.telemetry.readings import Memory, Vendor
+from torchprobes.telemetry.vendors import intel, sysman
 
 SOURCE = Path(__file__).parent / "fake_sysman.c"
 

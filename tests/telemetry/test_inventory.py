@@ -12,9 +12,10 @@ import pytest
 from fake_driver import FakeDriver, absent, bus, sample_where, sampling, until
 
 from torchprobes.samples import CellState
-from torchprobes.telemetry import hardware, inventory
-from torchprobes.telemetry.gpu_rows import claim
-from torchprobes.telemetry.inventory import FILE, Inventory, Known, from_bus, from_proc, merged, place
+from torchprobes.telemetry import hardware
+from torchprobes.telemetry.sampling import inventory
+from torchprobes.telemetry.sampling.gpu_rows import claim
+from torchprobes.telemetry.sampling.inventory import FILE, Inventory, Known, from_bus, from_proc, merged, place
 
 BOOT = "a boot of this test"
 

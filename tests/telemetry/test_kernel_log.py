@@ -15,7 +15,7 @@ import pytest
 from fake_driver import absent, until
 
 from torchprobes.samples import KernelEvent
-from torchprobes.telemetry.kernel_log import KMSG, MOST_PENDING, KernelLog
+from torchprobes.telemetry.kernel.log import KMSG, MOST_PENDING, KernelLog
 
 XID = "NVRM: Xid (PCI:0000:3b:00): {code}, pid={pid}, name=python3, Ch 8"
 
@@ -127,7 +127,7 @@ def test_without_kmsg_the_journal_is_asked(tmp_path: Path) -> None:
 
 
 def test_the_journal_is_asked_on_from_its_cursor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torchprobes.telemetry.kernel_log.JOURNAL_S", 0.01)
+    monkeypatch.setattr("torchprobes.telemetry.kernel.log.JOURNAL_S", 0.01)
     asked = tmp_path / "asked"
     first, second = entry(XID.format(code=48, pid=3), "CURSOR", 2), entry(XID.format(code=79, pid=3), "NEXT", 9)
     body = (
@@ -181,7 +181,7 @@ def test_a_stand_in_for_the_log_is_not_taken_for_it(tmp_path: Path) -> None:
 
 
 def test_a_journal_that_hangs_is_killed_and_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torchprobes.telemetry.journal.DEADLINE_S", 0.5)
+    monkeypatch.setattr("torchprobes.telemetry.kernel.journal.DEADLINE_S", 0.5)
     pid = tmp_path / "pid"
     body = f"import os; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     cell = absent(started(KernelLog(tmp_path, journal_that(tmp_path, body))).state)

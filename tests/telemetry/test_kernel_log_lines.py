@@ -7,7 +7,7 @@ import time
 import pytest
 
 from torchprobes.samples import KernelEvent
-from torchprobes.telemetry.kernel_lines import MAX_TEXT, Lines, clean
+from torchprobes.telemetry.kernel.lines import MAX_TEXT, Lines, clean
 
 POD = "poda8697f49_441d_4d4f_90d2_6d8e1fa3bbe7"
 CRI = "cri-containerd-3fc28fa1c647ceede9f6b340d0b16c9f1f663698972d22a52e296f291638e014.scope"

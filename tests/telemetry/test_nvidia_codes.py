@@ -7,7 +7,7 @@ import pytest
 
 from torchprobes.samples import CellState
 from torchprobes.telemetry import hardware
-from torchprobes.telemetry.nvidia import codes
+from torchprobes.telemetry.vendors.nvidia import codes
 
 
 @pytest.mark.parametrize(

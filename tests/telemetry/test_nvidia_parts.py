@@ -13,9 +13,9 @@ from nvml_in_process import Nvml
 from vendor_rows import absent
 
 from torchprobes.samples import UNREAD, Absent, CellState, MigSample, ProcessSample
-from torchprobes.telemetry.nvidia import fields, links, pcie, processes, topology
-from torchprobes.telemetry.nvidia.codes import TooOld
 from torchprobes.telemetry.readings import Device, Memory
+from torchprobes.telemetry.vendors.nvidia import fields, links, pcie, processes, topology
+from torchprobes.telemetry.vendors.nvidia.codes import TooOld
 
 SUM = ("nvlink_replay_errors", "nvlink_recovery_errors", "nvlink_crc_errors")
 

@@ -14,8 +14,8 @@ import pytest
 from vendor_rows import read_all
 
 from torchprobes.samples import UNREAD, Absent, CellState
-from torchprobes.telemetry.nvidia.vendor import Nvidia
 from torchprobes.telemetry.readings import Device, Memory
+from torchprobes.telemetry.vendors.nvidia.vendor import Nvidia
 
 ANSWERS = json.loads((Path(__file__).parent / "h200_answers.json").read_text())
 FORMATS = ("d", "I", "L", "Q", "q", "i", "H")
@@ -92,7 +92,7 @@ class Recorded:
 def cells_of(when: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     recorded = Recorded(when)
     for module in ("calls", "ecc", "fields", "links", "mig", "readings"):
-        monkeypatch.setattr(f"torchprobes.telemetry.nvidia.{module}.function", recorded.function)
+        monkeypatch.setattr(f"torchprobes.telemetry.vendors.nvidia.{module}.function", recorded.function)
     device = Device(handle=None, index=0, uuid="GPU-0", bus_id="ffffffff:ff:ff.7")
     memory = Memory()
     read_all(Nvidia(), device, memory, 1000.0)
@@ -147,7 +147,7 @@ def test_between_idle_and_load_the_counters_say_what_happened(monkeypatch: pytes
     (row,) = (row for row in vendor.readings if row.name == "throttle time")
     shares = []
     for recorded, now in ((idle, 1000.0), (load, 1010.0)):
-        monkeypatch.setattr("torchprobes.telemetry.nvidia.fields.function", recorded.function)
+        monkeypatch.setattr("torchprobes.telemetry.vendors.nvidia.fields.function", recorded.function)
         shares.append(row.fill(row.calls[0](device), memory, now))
     assert shares[0] == dict.fromkeys(row.cells, UNREAD)
     assert shares[1] == {"power_capped_percent_1m": 28.5, "thermal_percent_1m": 0.0, "brake_percent_1m": 0.0}

@@ -12,10 +12,10 @@ from nvml_in_process import Nvml
 from vendor_rows import absent, check_tables, read_all
 
 from torchprobes.samples import UNREAD, Absent, CellState
-from torchprobes.telemetry.nvidia import pcie
-from torchprobes.telemetry.nvidia.readings import READINGS
-from torchprobes.telemetry.nvidia.vendor import Nvidia
 from torchprobes.telemetry.readings import ONCE, Device, Memory, Vendor
+from torchprobes.telemetry.vendors.nvidia import pcie
+from torchprobes.telemetry.vendors.nvidia.readings import READINGS
+from torchprobes.telemetry.vendors.nvidia.vendor import Nvidia
 
 MOST_CALLS = 130
 GPUS, RATE_HZ = 8, 2

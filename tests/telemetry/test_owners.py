@@ -16,9 +16,9 @@ from fake_driver import absent, until
 from proc_tree import ProcTree
 
 from torchprobes.samples import UNREAD, KernelEvent, ProcessSample
-from torchprobes.telemetry import owner, owners, processes
-from torchprobes.telemetry.owners import Owners, with_jobs
-from torchprobes.telemetry.slow_reads import SlowReads
+from torchprobes.telemetry.owners import owner, owners, processes
+from torchprobes.telemetry.owners.owners import Owners, with_jobs
+from torchprobes.telemetry.owners.slow_reads import SlowReads
 
 PID = 4711
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from torchprobes.telemetry.workload import (
+from torchprobes.telemetry.owners.workload import (
     container_of_environment,
     container_of_group,
     job_of_environment,

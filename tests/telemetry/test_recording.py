@@ -18,11 +18,11 @@ from recording_material import HEADER, SECOND_NS, at, encoded, line, moving, pac
 from sample_material import gpu, sample
 
 from torchprobes.samples import Sample
-from torchprobes.telemetry import recording
-from torchprobes.telemetry.recorder import Recorder, header
-from torchprobes.telemetry.recording import Encoder, RecordingError, read_samples
-from torchprobes.telemetry.ring import FileStore
-from torchprobes.telemetry.timeline import open_timeline
+from torchprobes.telemetry.recording import file as recording
+from torchprobes.telemetry.recording.file import Encoder, RecordingError, read_samples
+from torchprobes.telemetry.recording.recorder import Recorder, header
+from torchprobes.telemetry.recording.ring import FileStore
+from torchprobes.telemetry.recording.timeline import open_timeline
 
 HEAD = msgspec.json.encode(HEADER)
 
@@ -155,8 +155,8 @@ RECORDER = """
 import sys
 sys.path[:0] = {path!r}
 from pathlib import Path
-from torchprobes.telemetry.recorder import Recorder, header
-from torchprobes.telemetry.ring import FileStore
+from torchprobes.telemetry.recording.recorder import Recorder, header
+from torchprobes.telemetry.recording.ring import FileStore
 Recorder(FileStore(Path(sys.argv[1]), header(5.0), print), 5.0, tuple(sys.argv[2:]))._run()
 """
 
@@ -255,7 +255,7 @@ def test_a_bomb_is_left_where_it_passes_the_limit(tmp_path: Path, monkeypatch: p
     program = (
         "import resource, sys\n"
         f"resource.setrlimit(resource.RLIMIT_AS, (600 << 20, 600 << 20)); sys.path[:0] = {sys.path!r}\n"
-        "from pathlib import Path\nfrom torchprobes.telemetry.timeline import open_timeline\n"
+        "from pathlib import Path\nfrom torchprobes.telemetry.recording.timeline import open_timeline\n"
         f"print(open_timeline(Path({str(tmp_path / 'r')!r})).count)"
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)

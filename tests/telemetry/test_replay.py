@@ -15,7 +15,7 @@ from recording_material import at, encoded, moving, seconds, write, xid
 from torchprobes.samples import Sample
 from torchprobes.telemetry.health import Health, Judge
 from torchprobes.telemetry.past import Past
-from torchprobes.telemetry.replay import PACES, Replay
+from torchprobes.telemetry.recording.replay import PACES, Replay
 
 TOLD = {0: (xid(-500, 43),), 100: (xid(100),), 101: (xid(101, 13),), 900: (xid(899, 31),)}
 

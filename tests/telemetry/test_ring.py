@@ -12,9 +12,9 @@ import pytest
 from recording_material import BEGAN_NS, HEADER, at, line, moving, seconds, write
 
 from torchprobes.samples import Sample
-from torchprobes.telemetry.recording import RecordingError
-from torchprobes.telemetry.ring import SEGMENT_S, FileStore, Ring
-from torchprobes.telemetry.timeline import files_of, open_timeline, segment_ns
+from torchprobes.telemetry.recording.file import RecordingError
+from torchprobes.telemetry.recording.ring import SEGMENT_S, FileStore, Ring
+from torchprobes.telemetry.recording.timeline import files_of, open_timeline, segment_ns
 
 MB = 1_000_000
 

@@ -11,11 +11,11 @@ from sample_material import CELL_UNSUPPORTED, IDLE, LOADED, gpu, host, sample
 from torchprobes.model import Severity
 from torchprobes.samples import Sample
 from torchprobes.telemetry.health import judge
-from torchprobes.telemetry.nvidia.links import FABRIC_STATES
-from torchprobes.telemetry.nvidia.readings import COMPUTE_MODES
-from torchprobes.telemetry.processes import STATES
+from torchprobes.telemetry.owners.processes import STATES
 from torchprobes.telemetry.rules import CHECKS, limits, unknown_thresholds
 from torchprobes.telemetry.rules.nvlink import COMPLETED
+from torchprobes.telemetry.vendors.nvidia.links import FABRIC_STATES
+from torchprobes.telemetry.vendors.nvidia.readings import COMPUTE_MODES
 
 A100_PCIE = "NVIDIA A100-PCIE-40GB"
 NVLINK_CARD = sample(gpu(0, name=A100_PCIE, nvlinks_active=0), gpu(1, name=A100_PCIE, nvlinks_active=4))

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from torchprobes.samples import UNREAD, Absent, CellState, LinkSample
-from torchprobes.telemetry.said import Said, unread
+from torchprobes.telemetry.sampling.said import Said, unread
 
 LOST = Absent(state=CellState.LOST, why="it is gone", code=15)
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from fake_driver import DEADLINE_S, until
 
-from torchprobes.telemetry import beat as beats
-from torchprobes.telemetry.beat import Beat, Member
+from torchprobes.telemetry.sampling import beat as beats
+from torchprobes.telemetry.sampling.beat import Beat, Member
 
 
 class Band:

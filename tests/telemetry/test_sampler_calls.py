@@ -23,9 +23,9 @@ EVENT_WAITS = 1.5
 PLAY = """
 import sys
 sys.path.insert(0, {source!r})
-from torchprobes.telemetry.beat import Beat
-from torchprobes.telemetry.gpu_reader import GpuReader
-from torchprobes.telemetry.nvidia.vendor import Nvidia
+from torchprobes.telemetry.sampling.beat import Beat
+from torchprobes.telemetry.sampling.gpu_reader import GpuReader
+from torchprobes.telemetry.vendors.nvidia.vendor import Nvidia
 vendor = Nvidia()
 gpus = [GpuReader(vendor, index, vendor.open().count, Beat()) for index in range(8)]
 for minute in range({minutes}):

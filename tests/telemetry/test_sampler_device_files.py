@@ -9,8 +9,8 @@ import pytest
 from fake_driver import FakeDriver, absent, until
 
 from torchprobes.samples import UNREAD, CellState
-from torchprobes.telemetry import device_files
-from torchprobes.telemetry.device_files import DeviceFiles, Open, look
+from torchprobes.telemetry.sampling import device_files
+from torchprobes.telemetry.sampling.device_files import DeviceFiles, Open, look
 
 
 def test_processes_are_found_by_the_minor_of_their_files(driver: FakeDriver) -> None:

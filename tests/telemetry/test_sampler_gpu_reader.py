@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from torchprobes.samples import UNREAD, Absent, CellState, ProcessSample
-from torchprobes.telemetry.beat import Beat
-from torchprobes.telemetry.gpu_reader import GpuReader, Looked
 from torchprobes.telemetry.readings import ONCE, Device, Memory, Opened, ProcessReading, Reading
+from torchprobes.telemetry.sampling.beat import Beat
+from torchprobes.telemetry.sampling.gpu_reader import GpuReader, Looked
 
 
 class Says(Exception):

@@ -12,7 +12,7 @@ from fake_driver import FakeDriver, is_ready, sample_where, sampling, until
 
 from torchprobes.samples import Sample
 from torchprobes.telemetry.holders import close, find
-from torchprobes.telemetry.reload import Ground
+from torchprobes.telemetry.sampling.reload import Ground
 
 RATE_HZ = 20.0
 

@@ -8,11 +8,12 @@ import pytest
 from fake_driver import FakeDriver, absent, sample_where, sampling
 
 from torchprobes.samples import UNREAD, Absent, CellState
-from torchprobes.telemetry import hardware, own_cost
+from torchprobes.telemetry import hardware
 from torchprobes.telemetry.hardware import in_slurm_step, kernel_module, pci_gpus
-from torchprobes.telemetry.own_cost import OwnCost
-from torchprobes.telemetry.surroundings import Surroundings
-from torchprobes.telemetry.vendors import drm_vendors, present
+from torchprobes.telemetry.sampling import own_cost
+from torchprobes.telemetry.sampling.own_cost import OwnCost
+from torchprobes.telemetry.sampling.surroundings import Surroundings
+from torchprobes.telemetry.vendors.present import drm_vendors, present
 
 
 def gpu_of(driver: FakeDriver, card: str, vendor: str) -> None:

@@ -10,9 +10,9 @@ from statistics import mean
 
 import pytest
 
-from torchprobes.telemetry.nvidia.vendor import Nvidia
 from torchprobes.telemetry.readings import ONCE
-from torchprobes.telemetry.schedule import MOST_TIMES, RETRY_S, TICK_MS, BackOff, Schedule
+from torchprobes.telemetry.sampling.schedule import MOST_TIMES, RETRY_S, TICK_MS, BackOff, Schedule
+from torchprobes.telemetry.vendors.nvidia.vendor import Nvidia
 
 TICK_S = 0.5
 

@@ -21,7 +21,7 @@ from torchprobes.telemetry.health import Judge
 from torchprobes.telemetry.history import History
 from torchprobes.telemetry.holders import find
 from torchprobes.telemetry.past import Past
-from torchprobes.telemetry.reload import EXIT_REOPEN, RELEASE
+from torchprobes.telemetry.sampling.reload import EXIT_REOPEN, RELEASE
 from torchprobes.telemetry.source import Sampler
 
 

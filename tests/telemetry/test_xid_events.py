@@ -13,8 +13,8 @@ from fake_driver import absent, until
 from nvml_in_process import Nvml
 
 from torchprobes.samples import Absent, CellState
-from torchprobes.telemetry import xid_events
-from torchprobes.telemetry.xid_events import XidEvents
+from torchprobes.telemetry.kernel import xid_events
+from torchprobes.telemetry.kernel.xid_events import XidEvents
 
 
 @pytest.fixture

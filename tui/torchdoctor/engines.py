@@ -35,7 +35,7 @@ def real() -> Engines:
 
     def sampler(settings: Settings) -> SamplerLike:
         if settings.replay is not None:
-            played: SamplerLike = import_module("torchprobes.telemetry.replay").Replay(
+            played: SamplerLike = import_module("torchprobes.telemetry.recording.replay").Replay(
                 Path(settings.replay), settings.thresholds
             )
             return played

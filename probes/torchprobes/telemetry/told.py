@@ -14,7 +14,7 @@ import msgspec
 
 from ..samples import GpuSample, KernelEvent
 from .bus import short_bus_id
-from .xids import SAME_FAULT_NS
+from .kernel.xids import SAME_FAULT_NS
 
 SAME_EVENT_NS: Final = 5_000_000_000
 """The driver and the kernel's log tell of the same XID within this time."""

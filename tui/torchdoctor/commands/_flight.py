@@ -8,8 +8,8 @@ from typing import Final
 from torchdoctor.settings import Settings
 from torchprobes import rundir
 from torchprobes.rundir import RunError
-from torchprobes.telemetry.recording import RecordingError
-from torchprobes.telemetry.timeline import files_of, segment_ns
+from torchprobes.telemetry.recording.file import RecordingError
+from torchprobes.telemetry.recording.timeline import files_of, segment_ns
 
 SERVICE: Final = Path("/var/lib/torchdoctor/flight")
 """The service's: its unit sets this state directory."""

@@ -11,8 +11,8 @@ from torchdoctor.widgets.gpu_words import GpuRow, faults, gpu_rows_of, throttle
 from torchprobes.model import Finding
 from torchprobes.reports.text import mask, plain
 from torchprobes.samples import Cell, GpuSample, KernelEvent, ProcessSample, Sample
-from torchprobes.telemetry.account import Account
 from torchprobes.telemetry.past import Past
+from torchprobes.telemetry.recording.account import Account
 
 from ._when import local
 

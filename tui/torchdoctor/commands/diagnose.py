@@ -13,8 +13,8 @@ from torchdoctor.status import cell_text
 from torchprobes.model import SCHEMA
 from torchprobes.reports import exit_codes
 from torchprobes.reports.text import mask, plain
-from torchprobes.telemetry.account import Account, Change, give_account
-from torchprobes.telemetry.recording import RecordingError
+from torchprobes.telemetry.recording.account import Account, Change, give_account
+from torchprobes.telemetry.recording.file import RecordingError
 
 from ._flight import find_folder
 from ._look import verdict_of

@@ -14,9 +14,9 @@ import click
 
 from torchdoctor.settings import Settings
 from torchprobes.reports import exit_codes
-from torchprobes.telemetry.recorder import Recorder, header
-from torchprobes.telemetry.recording import RecordingError
-from torchprobes.telemetry.ring import LEAST_BYTES, FileStore, Ring
+from torchprobes.telemetry.recording.file import RecordingError
+from torchprobes.telemetry.recording.recorder import Recorder, header
+from torchprobes.telemetry.recording.ring import LEAST_BYTES, FileStore, Ring
 
 from ._flight import own_folder
 from ._interrupts import Interrupts

@@ -13,9 +13,9 @@ from torchdoctor.early import has_screen
 from torchprobes.model import SCHEMA
 from torchprobes.reports import exit_codes
 from torchprobes.reports.text import mask, plain
-from torchprobes.telemetry.account import Account, account_of
-from torchprobes.telemetry.recording import RecordingError
-from torchprobes.telemetry.timeline import Timeline, open_timeline
+from torchprobes.telemetry.recording.account import Account, account_of
+from torchprobes.telemetry.recording.file import RecordingError
+from torchprobes.telemetry.recording.timeline import Timeline, open_timeline
 
 from ._flight import find_folder
 from ._look import verdict_of

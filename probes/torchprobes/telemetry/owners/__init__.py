@@ -1,0 +1,1 @@
+"""Who is on the GPUs: user, command, job and container of each process, kept after its end."""

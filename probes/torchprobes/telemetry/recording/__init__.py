@@ -1,0 +1,1 @@
+"""Samples in files: written, kept in a ring, found again by time, played."""

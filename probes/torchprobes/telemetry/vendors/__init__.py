@@ -1,0 +1,1 @@
+"""The libraries that read GPUs, each as rows of readings behind one protocol (`telemetry.readings`)."""
