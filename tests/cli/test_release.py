@@ -18,7 +18,7 @@ from torchprobes.child import SAMPLER
 from torchprobes.rundir import start_ticks
 from torchprobes.telemetry import Sampler, holders, source
 from torchprobes.telemetry.holders import Holder
-from torchprobes.telemetry.sampling.reload import RELEASE
+from torchprobes.telemetry.letting_go import RELEASE
 
 
 @pytest.fixture

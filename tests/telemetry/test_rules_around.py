@@ -11,8 +11,8 @@ from sample_material import CELL_DENIED, gpu
 from torchprobes.model import Severity
 from torchprobes.samples import Absent, CellState, KernelEvent
 from torchprobes.telemetry.health import Health, Judge, judge
-from torchprobes.telemetry.kernel.xids import XIDS, Action
 from torchprobes.telemetry.rules import CHECKS, Check, On
+from torchprobes.telemetry.rules.xids import XIDS, Action
 
 LOG_DENIED = Absent(state=CellState.PERMISSION, why="needs CAP_SYSLOG", code=1)
 

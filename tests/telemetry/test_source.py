@@ -20,8 +20,8 @@ from torchprobes.telemetry import ending, source
 from torchprobes.telemetry.health import Judge
 from torchprobes.telemetry.history import History
 from torchprobes.telemetry.holders import find
+from torchprobes.telemetry.letting_go import EXIT_REOPEN, RELEASE
 from torchprobes.telemetry.past import Past
-from torchprobes.telemetry.sampling.reload import EXIT_REOPEN, RELEASE
 from torchprobes.telemetry.source import Sampler
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from torchprobes.telemetry.kernel import xids
-from torchprobes.telemetry.kernel.xids import Action
+from torchprobes.telemetry.rules import xids
+from torchprobes.telemetry.rules.xids import Action
 
 APPLICATION = {8, 11, 13, 25, 31, 32, 60, 68, 69, 80, 82, 83, 84, 85, 86, 88, 89, 94, 139}
 APPLICATION |= {*range(39, 42), *range(70, 73), *range(75, 78), *range(126, 136), *range(96, 106)}

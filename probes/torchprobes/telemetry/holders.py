@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..model import Frozen
 from ..rundir import start_ticks
-from .sampling.reload import RELEASE
+from .letting_go import RELEASE
 
 _FILE = (b"torchprobes", b"telemetry", b"sampler.py")
 _OPTIONS = [b"-I", b"-B"]

@@ -20,8 +20,8 @@ if __package__ in (None, ""):  # run by path, isolated: nothing of the caller's 
     gc.disable()  # until we run: what the imports make stays
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from torchprobes.telemetry.letting_go import EXIT_REOPEN, RELEASE
 from torchprobes.telemetry.sampling.composer import Composer
-from torchprobes.telemetry.sampling.reload import EXIT_REOPEN, RELEASE
 
 ONCE_S = 2.3
 """How long one sample waits for GPUs that do not answer; they are then told as hung."""

@@ -19,7 +19,7 @@ from . import hardware
 from .ending import MOST_WORDS, LastWords, await_end, cause, last_line
 from .health import Health, Judge
 from .history import History
-from .sampling.reload import EXIT_REOPEN, RELEASE
+from .letting_go import EXIT_REOPEN, RELEASE
 
 if TYPE_CHECKING:
     import logging

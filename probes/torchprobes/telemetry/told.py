@@ -14,10 +14,12 @@ import msgspec
 
 from ..samples import GpuSample, KernelEvent
 from .bus import short_bus_id
-from .kernel.xids import SAME_FAULT_NS
 
 SAME_EVENT_NS: Final = 5_000_000_000
 """The driver and the kernel's log tell of the same XID within this time."""
+
+SAME_FAULT_NS: Final = 60_000_000_000
+"""One fault writes many lines; those of one XID within this time are one occurrence. torchdoctor's own rule."""
 
 MOST_LINES: Final = 20_000
 MOST_TIMES: Final = 1_000

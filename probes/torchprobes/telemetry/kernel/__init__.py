@@ -1,1 +1,1 @@
-"""What the kernel and the driver report once: the kernel's log, live XIDs, and what an XID means."""
+"""What the kernel and the driver report once: the kernel's log, and XIDs as they happen."""

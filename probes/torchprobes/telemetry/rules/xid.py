@@ -12,10 +12,10 @@ from typing import Final
 
 from ...model import Scope, Severity
 from ...samples import GpuSample, KernelEvent, Sample
-from ..kernel.xids import CATALOGUE, DISPUTED, Action, dispute, escalation, xid
 from ..told import Group
 from .base import OWN, Check, GpuRule, Look, On, duration, listed
 from .fixes import DMESG, FIELD_DIAGNOSTIC, INSPECT, REBOOT, RESET, drained, look_at
+from .xids import CATALOGUE, DISPUTED, Action, dispute, escalation, xid
 
 SETTLES_S: Final = 7200.0
 

@@ -13,8 +13,6 @@ from typing import Final
 
 CATALOGUE: Final = "NVIDIA's XID catalogue of 2025-10-29"
 
-SAME_FAULT_NS: Final = 60_000_000_000
-"""One fault writes many lines; those of one XID within this time are one occurrence. torchdoctor's own rule."""
 
 ESCALATES_AT: Final = 2
 
