@@ -21,12 +21,16 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tui"), str(ROOT / "probes")]
 
 from torchdoctor.app import TorchDoctor  # noqa: E402
+from torchdoctor.commands.replay import DEMO  # noqa: E402
 from torchdoctor.settings import Settings  # noqa: E402
 from torchdoctor.terminal import Capabilities  # noqa: E402
 from torchprobes.catalogue import PROBES  # noqa: E402
 
 SIZE = (120, 36)
 READY_S, CHECK_S = 60.0, 900.0
+WAITING_S = 133.0
+"""Where in the recording a rank has slept for more than a minute."""
+
 SHOWN = "compile.default"
 PRIVATE = tuple(path for path in (str(ROOT), str(Path.home()), sys.base_prefix) if path not in ("/", "/usr"))
 
@@ -70,7 +74,6 @@ async def make(folder: Path) -> None:
                     "a running probe")  # fmt: skip
         await until(pilot, lambda: SHOWN in snapshot().probes and snapshot().probes[SHOWN].result, CHECK_S, SHOWN)
         await picture(pilot, "running")
-        await picture(pilot, "gpus", "1")
         await until(pilot, lambda: not snapshot().busy and snapshot().report, CHECK_S, "the end of the check")
         await pilot.press("2")
         app.pane.lines.select(SHOWN)
@@ -85,12 +88,28 @@ async def make(folder: Path) -> None:
         await picture(pilot, "logs")
 
 
+async def make_from_recording() -> None:
+    """The GPUs pane, from the recording of two real GPUs that ships: one rank sleeps, the other waits for it."""
+    app = TorchDoctor(Settings(replay=str(DEMO)), Capabilities(False, False, False, False, screen_hz=5.0))
+    async with app.run_test(size=SIZE) as pilot:
+        snapshot = app.sources.snapshot
+        await until(pilot, lambda: app.sources.replay and snapshot().sample, READY_S, "the recording")
+        replay = app.sources.replay
+        assert replay is not None
+        replay.paused = True
+        replay.seek(WAITING_S)
+        await until(pilot, lambda: any(f.id == "TD-GPU-032" for f in snapshot().findings), READY_S, "the odd rank")
+        await picture(pilot, "gpus")
+
+
 def main() -> None:
-    """All of them."""
+    """All of them, or those from the recording alone (`--recording`)."""
     os.environ.pop("NO_COLOR", None)
     os.environ["PATH"] = "/usr/local/bin:/usr/bin:/bin"
     with tempfile.TemporaryDirectory(prefix="td-") as folder:
-        asyncio.run(make(Path(folder)))
+        if "--recording" not in sys.argv:
+            asyncio.run(make(Path(folder)))
+        asyncio.run(make_from_recording())
 
 
 if __name__ == "__main__":

@@ -232,3 +232,14 @@ def test_the_console_plays_it_and_runs_nothing(recording: Path, tmp_path: Path) 
         terminal.until("a recording is shown")
         terminal.press("q")
         assert terminal.end()[0] == 0
+
+
+def test_the_recording_that_ships_shows_a_rank_asleep_in_a_collective(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two real GPUs, recorded by this program; it names no machine."""
+    run(["replay", "--demo", "--at", "2026-11-25T23:58:15Z", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    found = {finding["id"]: finding["seen"] for finding in told["findings"]}
+    assert found["TD-GPU-032"].startswith("GPU 1 00000000:00:07.0: the odd GPU of its job")
+    assert "of the same job GPU 1 does not wait" in found["TD-GPU-031"]
+    assert told["host"]["host"] == "gpu-node"
+    assert {gpu["serial"] for gpu in told["gpus"]} == {"masked"}

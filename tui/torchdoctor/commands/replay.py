@@ -28,14 +28,14 @@ from .console import open_console
 from .runs import terminal_width
 
 DEMO: Final = Path(__file__).parents[1] / "data" / "demo.jsonl.gz"
-"""Real H200s under load."""
+"""Two real H100s under load: training over both, a rank asleep in a collective, copies, bursts."""
 
 WINDOW_S: Final = 600.0
 
 
 @click.command("replay")
 @click.argument("path", required=False, metavar="[FILE|DIR]")
-@click.option("--demo", is_flag=True, help="The recording of real H200s under load that comes with torchdoctor.")
+@click.option("--demo", is_flag=True, help="The recording of two real GPUs under load that comes with torchdoctor.")
 @click.option("--at", metavar="TIME", help="One sample: HH:MM, ISO, +90s from the beginning, -15m from the end.")
 @json_flag("In a pipe: the summary, or the sample of --at,")
 @settings_options("out", "theme", "colour", "ascii", "slow", "read_only")
