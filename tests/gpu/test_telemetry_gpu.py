@@ -8,6 +8,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from torchprobes.telemetry import Sampler
 pytestmark = pytest.mark.gpu
 
 DEADLINE_S = 90.0
+PYTHON = os.environ.get("TORCHDOCTOR_PYTHON") or sys.executable
+"""The Python whose torch does the work."""
 T = TypeVar("T")
 
 LOAD = """
@@ -85,20 +88,23 @@ def until(look: Callable[[], T | None], deadline_s: float = DEADLINE_S) -> T:
 
 @contextmanager
 def running(program: str, *words: str, wait: str = "") -> Iterator[subprocess.Popen[str]]:
-    """A program of torch's; killed at the end, with all that it started."""
-    child = subprocess.Popen(
-        [sys.executable, *words, "-c", program] if program else [sys.executable, *words],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
-    )  # fmt: skip
-    assert child.stdout is not None
-    try:
-        if wait:
-            assert child.stdout.readline().strip() == wait
-        yield child
-    finally:
-        if child.poll() is None:
-            os.killpg(child.pid, signal.SIGKILL)
-        child.communicate()
+    """A program of torch's; killed at the end, with all that it started. What it said on stderr is printed."""
+    with tempfile.TemporaryFile() as said:
+        child = subprocess.Popen(
+            [PYTHON, *words, "-c", program] if program else [PYTHON, *words],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True, start_new_session=True,
+        )  # fmt: skip
+        assert child.stdout is not None
+        try:
+            if wait:
+                assert child.stdout.readline().strip() == wait
+            yield child
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+            child.communicate()
+            said.seek(0)
+            print(said.read().decode(errors="replace")[-2000:])
 
 
 @contextmanager
@@ -200,8 +206,9 @@ def test_a_rank_asleep_in_a_collective_is_told_with_the_odd_one(sampler: Sampler
         pytest.skip("LOUD: one GPU, and a collective needs two")
     script = tmp_path / "asleep.py"
     script.write_text(ASLEEP)
-    with running("", "-m", "torch.distributed.run", "--nproc-per-node=2", str(script)):
-        finding = until(lambda: found(sampler, "collective"), 180)
+    with running("", "-m", "torch.distributed.run", "--nproc-per-node=2", str(script)) as job:
+        finding = until(lambda: found(sampler, "collective") or (job.poll() is not None and "it ended"), 180)
+    assert isinstance(finding, Finding), "the job ended by itself"
     print(f"\n{finding.id} {finding.seen}\n{finding.why}")
     assert "GPU 0" in finding.seen
     assert "GPU 1" in finding.seen, "the odd one is named"
