@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from torchprobes.cells import Absent, CellState, throttle_words
 from torchprobes.model import Event, Figure, Outcome, Readings, Result, Tier, Verdict, worst
-from torchprobes.samples import Absent, CellState, GpuSample, throttle_words
+from torchprobes.samples import GpuSample
 
 
 @pytest.mark.parametrize(

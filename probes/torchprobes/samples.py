@@ -1,64 +1,18 @@
 """Telemetry as types: what the sampler child says on its pipe, what a recording holds, what the health rules read.
 
-A cell is a number or a text that was read, or says why there is none; it is never 0 for "unknown". Keys that carry
-a quantity carry its unit in their name. Cells are read in lanes (`LANES`), each at a pace of its own; a GPU says how
-old each lane is. Counters are as the driver counts them: "volatile" ones since it was loaded, "aggregate" ones over
-the life of the part, all others since boot or reset; what came since we began is up to `telemetry.past`.
+Keys that carry a quantity carry its unit in their name. Cells are read in lanes (`LANES`), each at a pace of its own;
+a GPU says how old each is. Counters are the driver's: "volatile" ones since it was loaded, "aggregate" ones over the
+life of the part, all others since boot or reset; what came since we began is up to `telemetry.past`.
 """
 
 from __future__ import annotations
 
-import enum
 from typing import Final
 
 import msgspec
 
+from .cells import UNREAD, Cell
 from .model import Frozen
-
-
-class CellState(str, enum.Enum):
-    """Why a telemetry cell holds no number."""
-
-    NOT_SUPPORTED = "n/s"
-    LOST = "lost"
-    RESET = "reset"
-    PERMISSION = "perm"
-    STALE = "stale"
-    HUNG = "hung"
-    ERROR = "error"
-
-
-class Absent(Frozen, frozen=True, kw_only=True):
-    """A cell without a number: its state, why in words, the driver's return code, and the reading's age."""
-
-    state: CellState
-    why: str
-    code: int | None = None
-    age_s: float | None = None
-
-
-Cell = int | float | str | Absent
-"""A number or a text that was read, or why there is none. Never 0 for "unknown"."""
-
-UNREAD: Final = Absent(state=CellState.STALE, why="not read yet")
-"""It is read at a slower pace and its turn has not come, or there is nothing yet to compare it with."""
-
-
-THROTTLE_REASONS: Final[dict[int, str]] = {
-    0x1: "idle", 0x2: "app clocks", 0x4: "power limit", 0x8: "hw slowdown", 0x10: "sync boost",
-    0x20: "sw thermal", 0x40: "hw thermal", 0x80: "power brake", 0x100: "display clocks",
-}  # fmt: skip
-"""A bit of `throttle_reasons` in words (nvml.h, nvmlClocksEventReasons)."""
-
-
-def throttle_words(bits: int) -> str:
-    """What holds the clocks down, "" if nothing does; a bit that no header knows is told as it is."""
-    known = [words for bit, words in THROTTLE_REASONS.items() if bits & bit]
-    rest = bits & ~sum(THROTTLE_REASONS)
-    return ", ".join([*known, *([f"{rest:#x}"] if rest else [])])
-
-
-# --- one GPU -------------------------------------------------------------------------------------------------
 
 
 class LinkSample(Frozen, frozen=True, kw_only=True):
@@ -232,17 +186,12 @@ def _lanes() -> dict[str, str]:
     first = {"utilization_percent": "fast", "memory_clock_mhz": "counters", "energy_j": "health", "name": "static"}
     lanes, lane = {}, ""
     for name in GpuSample.__struct_fields__:
-        lane = first.get(name, lane)
-        if lane:
-            lanes[name] = lane
-    return lanes
+        lanes[name] = lane = first.get(name, lane)
+    return {name: lane for name, lane in lanes.items() if lane}
 
 
 LANES: Final = _lanes()
 """Cell of a GPU -> the lane in which it is read: fast, counters, health or static."""
-
-
-# --- processes, host, events ---------------------------------------------------------------------------------
 
 
 class ProcessSample(Frozen, frozen=True, kw_only=True):

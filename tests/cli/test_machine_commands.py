@@ -12,8 +12,9 @@ from cli_process import torchdoctor
 
 from torchdoctor.cli import run
 from torchdoctor.commands import _look, machine
+from torchprobes.cells import Absent, CellState
 from torchprobes.model import Machine
-from torchprobes.samples import Absent, CellState, GpuSample, HostSample, ProcessSample, Sample
+from torchprobes.samples import GpuSample, HostSample, ProcessSample, Sample
 
 LOST = Absent(state=CellState.LOST, why="GPU is lost", code=15)
 

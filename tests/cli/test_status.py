@@ -7,8 +7,9 @@ import random
 import pytest
 
 from torchdoctor.status import LINES, WIDTH, cell_text, gpu_line, status_lines
+from torchprobes.cells import Absent, Cell, CellState
 from torchprobes.model import Finding, Fix, Machine, Severity, Target
-from torchprobes.samples import Absent, Cell, CellState, GpuSample, HostSample, Sample
+from torchprobes.samples import GpuSample, HostSample, Sample
 
 HOSTILE = ("\x1b[2Jclear", "é漢字🙂" * 40, "", "a\nb\tc", "SECRET_TOKEN=hunter2", "x" * 500, "\u202eoverride")
 

@@ -13,7 +13,8 @@ from typing import TypeVar
 
 import pytest
 
-from torchprobes.samples import Absent, GpuSample, Sample
+from torchprobes.cells import Absent
+from torchprobes.samples import GpuSample, Sample
 from torchprobes.telemetry import Sampler, health, take_sample
 
 CONTEXT_BYTES = 64 << 20

@@ -17,8 +17,9 @@ from typing import TypeVar
 
 import pytest
 
+from torchprobes.cells import Absent, CellState
 from torchprobes.model import Finding, Severity
-from torchprobes.samples import LANES, Absent, CellState, KernelEvent, Sample
+from torchprobes.samples import LANES, KernelEvent, Sample
 from torchprobes.telemetry import Sampler
 
 pytestmark = pytest.mark.gpu

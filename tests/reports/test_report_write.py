@@ -11,10 +11,11 @@ import pytest
 from report_material import MACHINE, TARGET, finding, make_run, result
 
 from torchprobes.catalogue import PROBES
+from torchprobes.cells import Absent, CellState
 from torchprobes.model import REPORT_ORDER, Report, Verdict
 from torchprobes.reports import write
 from torchprobes.rundir import RunError
-from torchprobes.samples import Absent, CellState, GpuSample, HostSample, Sample
+from torchprobes.samples import GpuSample, HostSample, Sample
 
 NAMES = tuple(probe.name for probe in PROBES)
 

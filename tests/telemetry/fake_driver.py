@@ -12,8 +12,9 @@ from typing import TypeVar
 
 import pytest
 
+from torchprobes.cells import Absent, Cell
 from torchprobes.child import SAMPLER
-from torchprobes.samples import Absent, Cell, Sample
+from torchprobes.samples import Sample
 from torchprobes.telemetry import take_sample
 from torchprobes.telemetry.source import Sampler
 

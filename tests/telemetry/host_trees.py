@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from torchprobes.samples import Absent, Cell, CellState
+from torchprobes.cells import Absent, Cell, CellState
 from torchprobes.telemetry.host import Roots
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from torchprobes.samples import Absent, CellState, GpuSample, HostSample, KernelEvent, Sample
+from torchprobes.cells import Absent, CellState
+from torchprobes.samples import GpuSample, HostSample, KernelEvent, Sample
 
 MIB, GIB = 1 << 20, 1 << 30
 

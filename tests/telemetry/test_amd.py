@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from vendor_rows import absent, check_tables, read_all
 
-from torchprobes.samples import CellState
+from torchprobes.cells import CellState
 from torchprobes.telemetry.readings import Vendor
 from torchprobes.telemetry.vendors import amd
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from sample_material import CELL_DENIED, CELL_LOST, CELL_UNSUPPORTED, MIB, gpu, host, sample, xid
 
+from torchprobes.cells import UNREAD, Absent, CellState
 from torchprobes.model import Scope, Severity
-from torchprobes.samples import UNREAD, Absent, CellState, ProcessSample, Sample
+from torchprobes.samples import ProcessSample, Sample
 from torchprobes.telemetry.health import Health, Judge, judge
 from torchprobes.telemetry.rules import CHECKS, Check, Look, On
 

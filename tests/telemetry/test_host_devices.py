@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from host_trees import plant, roots, state
 
-from torchprobes.samples import UNREAD, Absent, CellState
+from torchprobes.cells import UNREAD, Absent, CellState
 from torchprobes.telemetry.host import disks, network, ports
 from torchprobes.telemetry.host.errands import Errands
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from host_trees import plant, state
 
-from torchprobes.samples import UNREAD, Absent, CellState
+from torchprobes.cells import UNREAD, Absent, CellState
 from torchprobes.telemetry.host import files
 from torchprobes.telemetry.host.files import (
     Kept,

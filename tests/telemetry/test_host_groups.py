@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from host_trees import plant, roots, state
 
-from torchprobes.samples import UNREAD, CellState, GroupSample
+from torchprobes.cells import UNREAD, CellState
+from torchprobes.samples import GroupSample
 from torchprobes.telemetry.host import Group, Roots
 from torchprobes.telemetry.host.groups import MAX_GROUPS, NO_LIMIT, Groups
 from torchprobes.telemetry.host.rates import BACKWARDS

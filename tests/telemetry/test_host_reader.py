@@ -15,7 +15,8 @@ import msgspec
 import pytest
 from host_trees import plant, roots, state
 
-from torchprobes.samples import UNREAD, Absent, CellState, HostSample
+from torchprobes.cells import UNREAD, Absent, CellState
+from torchprobes.samples import HostSample
 from torchprobes.telemetry.host import HUNG_S, Group, HostReader
 from torchprobes.telemetry.host import errands as errands_module
 from torchprobes.telemetry.host.errands import Errands, Reading

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from host_trees import plant, roots, state
 
-from torchprobes.samples import UNREAD, Cell, CellState
+from torchprobes.cells import UNREAD, Cell, CellState
 from torchprobes.telemetry.host import Roots, cpu, kernel, limits, memory, tasks
 from torchprobes.telemetry.host.rates import BACKWARDS
 

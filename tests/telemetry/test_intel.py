@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from vendor_rows import absent, check_tables, read_all
 
-from torchprobes.samples import UNREAD, Absent, CellState, throttle_words
+from torchprobes.cells import UNREAD, Absent, CellState, throttle_words
 from torchprobes.telemetry.readings import Memory, Vendor
 from torchprobes.telemetry.vendors import intel, sysman
 

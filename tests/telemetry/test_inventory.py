@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fake_driver import FakeDriver, absent, bus, sample_where, sampling, until
 
-from torchprobes.samples import CellState
+from torchprobes.cells import CellState
 from torchprobes.telemetry import hardware
 from torchprobes.telemetry.sampling import inventory
 from torchprobes.telemetry.sampling.gpu_rows import claim

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pynvml
 import pytest
 
-from torchprobes.samples import CellState
+from torchprobes.cells import CellState
 from torchprobes.telemetry import hardware
 from torchprobes.telemetry.vendors.nvidia import codes
 

@@ -12,7 +12,8 @@ import pytest
 from nvml_in_process import Nvml
 from vendor_rows import absent
 
-from torchprobes.samples import UNREAD, Absent, CellState, MigSample, ProcessSample
+from torchprobes.cells import UNREAD, Absent, CellState
+from torchprobes.samples import MigSample, ProcessSample
 from torchprobes.telemetry.readings import Device, Memory
 from torchprobes.telemetry.vendors.nvidia import fields, links, pcie, processes, topology
 from torchprobes.telemetry.vendors.nvidia.codes import TooOld

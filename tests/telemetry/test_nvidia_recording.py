@@ -13,7 +13,7 @@ import pynvml
 import pytest
 from vendor_rows import read_all
 
-from torchprobes.samples import UNREAD, Absent, CellState
+from torchprobes.cells import UNREAD, Absent, CellState
 from torchprobes.telemetry.readings import Device, Memory
 from torchprobes.telemetry.vendors.nvidia.vendor import Nvidia
 

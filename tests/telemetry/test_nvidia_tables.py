@@ -11,7 +11,7 @@ import pytest
 from nvml_in_process import Nvml
 from vendor_rows import absent, check_tables, read_all
 
-from torchprobes.samples import UNREAD, Absent, CellState
+from torchprobes.cells import UNREAD, Absent, CellState
 from torchprobes.telemetry.readings import ONCE, Device, Memory, Vendor
 from torchprobes.telemetry.vendors.nvidia import pcie
 from torchprobes.telemetry.vendors.nvidia.readings import READINGS

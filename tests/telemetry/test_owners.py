@@ -15,7 +15,8 @@ import pytest
 from fake_driver import absent, until
 from proc_tree import ProcTree
 
-from torchprobes.samples import UNREAD, KernelEvent, ProcessSample
+from torchprobes.cells import UNREAD
+from torchprobes.samples import KernelEvent, ProcessSample
 from torchprobes.telemetry.owners import owner, owners, processes
 from torchprobes.telemetry.owners.owners import Owners, with_jobs
 from torchprobes.telemetry.owners.slow_reads import SlowReads

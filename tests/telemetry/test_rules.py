@@ -18,9 +18,10 @@ from sample_material import (
     sample,
 )
 
+from torchprobes.cells import UNREAD, Absent, CellState
 from torchprobes.judge import card
 from torchprobes.model import Severity
-from torchprobes.samples import UNREAD, Absent, CellState, DiskSample, GpuSample, GroupSample, PortSample, Sample
+from torchprobes.samples import DiskSample, GpuSample, GroupSample, PortSample, Sample
 from torchprobes.telemetry.health import judge
 from torchprobes.telemetry.rules import CHECKS, TIMED, Check, On
 

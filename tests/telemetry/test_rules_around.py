@@ -8,8 +8,9 @@ import pytest
 from rules_material import AROUND, NOW_S, WITH, S, ago, at, collective, judged, lasting, line, rank, slow_driver, told
 from sample_material import CELL_DENIED, gpu
 
+from torchprobes.cells import Absent, CellState
 from torchprobes.model import Severity
-from torchprobes.samples import Absent, CellState, KernelEvent
+from torchprobes.samples import KernelEvent
 from torchprobes.telemetry.health import Health, Judge, judge
 from torchprobes.telemetry.rules import CHECKS, Check, On
 from torchprobes.telemetry.rules.xids import XIDS, Action

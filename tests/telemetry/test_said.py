@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from torchprobes.samples import UNREAD, Absent, CellState, LinkSample
+from torchprobes.cells import UNREAD, Absent, CellState
+from torchprobes.samples import LinkSample
 from torchprobes.telemetry.sampling.said import Said, unread
 
 LOST = Absent(state=CellState.LOST, why="it is gone", code=15)

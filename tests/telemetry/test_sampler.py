@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from fake_driver import DEADLINE_S, FakeDriver, absent
 
+from torchprobes.cells import UNREAD, CellState
 from torchprobes.child import SAMPLER
-from torchprobes.samples import LANES, UNREAD, CellState, Sample
+from torchprobes.samples import LANES, Sample
 from torchprobes.telemetry import health, take_sample
 
 GIB = 1 << 30

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fake_driver import FakeDriver, absent, until
 
-from torchprobes.samples import UNREAD, CellState
+from torchprobes.cells import UNREAD, CellState
 from torchprobes.telemetry.sampling import device_files
 from torchprobes.telemetry.sampling.device_files import DeviceFiles, Open, look
 

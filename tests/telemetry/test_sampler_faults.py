@@ -7,7 +7,8 @@ import time
 import pytest
 from fake_driver import DEADLINE_S, FakeDriver, absent, is_ready, sample_where, sampling, until
 
-from torchprobes.samples import LANES, Absent, CellState, GpuSample, Sample
+from torchprobes.cells import Absent, CellState
+from torchprobes.samples import LANES, GpuSample, Sample
 from torchprobes.telemetry import source
 
 RATE_HZ = 20.0

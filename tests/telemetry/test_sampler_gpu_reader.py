@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from torchprobes.samples import UNREAD, Absent, CellState, ProcessSample
+from torchprobes.cells import UNREAD, Absent, CellState
+from torchprobes.samples import ProcessSample
 from torchprobes.telemetry.readings import ONCE, Device, Memory, Opened, ProcessReading, Reading
 from torchprobes.telemetry.sampling.beat import Beat
 from torchprobes.telemetry.sampling.gpu_reader import GpuReader, Looked

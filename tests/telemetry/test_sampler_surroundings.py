@@ -7,7 +7,7 @@ import time
 import pytest
 from fake_driver import FakeDriver, absent, sample_where, sampling
 
-from torchprobes.samples import UNREAD, Absent, CellState
+from torchprobes.cells import UNREAD, Absent, CellState
 from torchprobes.telemetry import hardware
 from torchprobes.telemetry.hardware import in_slurm_step, kernel_module, pci_gpus
 from torchprobes.telemetry.sampling import own_cost

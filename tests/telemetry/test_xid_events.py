@@ -12,7 +12,7 @@ import pytest
 from fake_driver import absent, until
 from nvml_in_process import Nvml
 
-from torchprobes.samples import Absent, CellState
+from torchprobes.cells import Absent, CellState
 from torchprobes.telemetry.kernel import xid_events
 from torchprobes.telemetry.kernel.xid_events import XidEvents
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torchprobes.samples import LANES, Absent
+from torchprobes.cells import Absent
+from torchprobes.samples import LANES
 from torchprobes.telemetry.readings import ONCE, Device, Memory, Reading, Vendor
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from torchdoctor.interfaces import Engines
 from torchprobes.catalogue import PROBES, Probe
+from torchprobes.cells import Absent, CellState
 from torchprobes.child import Part
 from torchprobes.jobs.ranks import RankRow
 from torchprobes.model import (
@@ -27,7 +28,7 @@ from torchprobes.model import (
     worst,
 )
 from torchprobes.runner.snapshot import CheckView, ProbeState, ProbeView
-from torchprobes.samples import Absent, CellState, GpuSample, HostSample, KernelEvent, ProcessSample, Sample
+from torchprobes.samples import GpuSample, HostSample, KernelEvent, ProcessSample, Sample
 from torchprobes.target import TargetChoice
 from torchprobes.telemetry.health import Health
 

@@ -35,11 +35,10 @@ from torchdoctor.widgets.gpu_rows import _COLUMNS
 from torchdoctor.widgets.gpu_words import GpuRow, faults, mark, throttle_cell, worst_of_gpus
 from torchdoctor.widgets.process_rows import SORTS, matches, process_key, process_rows
 from torchdoctor.widgets.table_rows import Column
+from torchprobes.cells import Absent, CellState
 from torchprobes.model import Finding, Severity
 from torchprobes.samples import (
-    Absent,
     Accelerator,
-    CellState,
     DiskSample,
     GpuSample,
     GroupSample,

@@ -20,8 +20,9 @@ from torchdoctor.widgets.event_rows import event_rows
 from torchdoctor.widgets.gpu_cells import GPU_GROUPS
 from torchdoctor.widgets.history_plot import BAND, METRICS, SPANS, band_plot
 from torchdoctor.widgets.topology_rows import topology_rows
+from torchprobes.cells import Absent, CellState
 from torchprobes.child import Part
-from torchprobes.samples import LANES, Absent, CellState, HostSample, LinkSample, MigSample, Sample
+from torchprobes.samples import LANES, HostSample, LinkSample, MigSample, Sample
 from torchprobes.telemetry import history as recorded
 
 GIB = 1 << 30

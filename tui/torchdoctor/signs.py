@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from torchprobes.cells import CellState
 from torchprobes.model import Severity, Verdict
-from torchprobes.samples import CellState
 
 VERDICTS: Final[dict[Verdict, tuple[str, str]]] = {
     Verdict.PASS: ("✔", "ok"),

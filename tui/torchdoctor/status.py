@@ -5,9 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from torchprobes.cells import Absent, Cell
 from torchprobes.model import Finding, Machine, Severity, Target
 from torchprobes.reports.text import mask, plain
-from torchprobes.samples import Absent, Cell, GpuSample, Sample
+from torchprobes.samples import GpuSample, Sample
 
 from .signs import to_ascii
 

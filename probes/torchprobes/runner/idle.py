@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torchprobes.samples import Absent, Cell, GpuSample, ProcessSample, Sample
+from torchprobes.cells import Absent, Cell
+from torchprobes.samples import GpuSample, ProcessSample, Sample
 
 from . import processes
 from .order import Device

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from ..samples import LANES, UNREAD, Absent, CellState, GpuSample, Sample
+from ..cells import UNREAD, Absent, CellState
+from ..samples import LANES, GpuSample, Sample
 from .past import Past, getter
 from .rules import Check, Limits, Look, On
 

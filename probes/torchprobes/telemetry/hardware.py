@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..samples import Absent, Cell, CellState
+from ..cells import Absent, Cell, CellState
 
 NVIDIA = "0x10de"
 AGAIN_S = 30.0

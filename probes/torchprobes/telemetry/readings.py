@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from ..samples import UNREAD, Absent, Cell, ProcessSample
+from ..cells import UNREAD, Absent, Cell
+from ..samples import ProcessSample
 
 ONCE: Final = float("inf")
 """`every_s` of what does not change."""

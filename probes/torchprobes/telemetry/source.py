@@ -13,8 +13,9 @@ from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from ..cells import Absent, CellState
 from ..child import Piped, sampler_command
-from ..samples import Absent, CellState, HostSample, Sample
+from ..samples import HostSample, Sample
 from . import hardware
 from .ending import MOST_WORDS, LastWords, await_end, cause, last_line
 from .health import Health, Judge

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torchdoctor import early
+from torchprobes.cells import Absent, CellState
 from torchprobes.model import Finding, Severity, Verdict
 from torchprobes.reports import exit_codes
-from torchprobes.samples import Absent, CellState, GpuSample, Sample
+from torchprobes.samples import GpuSample, Sample
 from torchprobes.telemetry import take_sample
 from torchprobes.telemetry.health import Judge
 from torchprobes.telemetry.past import Past

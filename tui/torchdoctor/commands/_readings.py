@@ -8,9 +8,10 @@ from typing import Final
 from torchdoctor.events import NewestXids
 from torchdoctor.status import cell_text
 from torchdoctor.widgets.gpu_words import GpuRow, faults, gpu_rows_of, throttle
+from torchprobes.cells import Cell
 from torchprobes.model import Finding
 from torchprobes.reports.text import mask, plain
-from torchprobes.samples import Cell, GpuSample, KernelEvent, ProcessSample, Sample
+from torchprobes.samples import GpuSample, KernelEvent, ProcessSample, Sample
 from torchprobes.telemetry.past import Past
 from torchprobes.telemetry.recording.account import Account
 

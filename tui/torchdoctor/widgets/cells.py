@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from torchdoctor.signs import CELLS
 from torchdoctor.text import safe
-from torchprobes.samples import Absent, Cell
+from torchprobes.cells import Absent, Cell
 
 if TYPE_CHECKING:
     from torchdoctor.paint import Span

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from torchdoctor.paint import Line, Span, bar, line
 from torchdoctor.text import safe
-from torchprobes.samples import Absent
+from torchprobes.cells import Absent
 
 if TYPE_CHECKING:
     from torchdoctor.interfaces import ReplayLike

@@ -10,7 +10,8 @@ from torchdoctor.text import rate_text, safe
 from torchdoctor.widgets.cells import GIB, cell_span, fraction, load_role, number, pair_span
 from torchdoctor.widgets.gpu_rows import MEMORY_WARN, RECENT_S, gpu_key, name_span
 from torchdoctor.widgets.gpu_words import GpuRow, faults, mark, throttle_cell
-from torchprobes.samples import Absent, Cell, GpuSample
+from torchprobes.cells import Absent, Cell
+from torchprobes.samples import GpuSample
 
 CARDS: Final = 2
 """Up to this many GPUs are shown as cards."""

@@ -13,7 +13,8 @@ from torchdoctor.widgets.cells import cell_span
 from torchdoctor.widgets.gpu_cells import GPU_GROUPS, Shown, by_name
 from torchdoctor.widgets.gpu_rows import name_span
 from torchdoctor.widgets.gpu_words import GpuRow, faults, mark, throttle
-from torchprobes.samples import LANES, Absent, Cell, GpuSample, HostSample, Sample
+from torchprobes.cells import Absent, Cell
+from torchprobes.samples import LANES, GpuSample, HostSample, Sample
 
 _LABEL: Final = 32
 _VALUE: Final = 14

@@ -12,7 +12,8 @@ from torchdoctor.text import rate_text
 from torchdoctor.widgets.cells import GIB, cell_span, fraction, load_role, number, pair_span
 from torchdoctor.widgets.gpu_words import FAULT_CELLS, GpuRow, faults, mark, throttle_cell
 from torchdoctor.widgets.table_rows import GAP, Column, fit_columns, head_line, table_row
-from torchprobes.samples import Absent, Cell, GpuSample
+from torchprobes.cells import Absent, Cell
+from torchprobes.samples import GpuSample
 
 RECENT_S: Final = 120.0
 """What the plot at the end of a row shows."""

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 from torchdoctor.signs import SEVERITIES
 from torchdoctor.text import safe
 from torchdoctor.widgets.cells import cell_span, number
+from torchprobes.cells import THROTTLE_REASONS, Absent, Cell, throttle_words
 from torchprobes.model import Finding, Severity
-from torchprobes.samples import THROTTLE_REASONS, Absent, Cell, GpuSample, KernelEvent, throttle_words
+from torchprobes.samples import GpuSample, KernelEvent
 
 if TYPE_CHECKING:  # headless commands say the same words, and load no screen
     from torchdoctor.interfaces import HistoryLike

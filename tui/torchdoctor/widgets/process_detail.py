@@ -9,7 +9,8 @@ from torchdoctor.interfaces import AnswerLike
 from torchdoctor.paint import BLANK, Line, Part, fit, heading, labelled, line, wrap
 from torchdoctor.text import safe
 from torchdoctor.widgets.cells import GIB, cell_span
-from torchprobes.samples import Absent, Cell, GpuSample, ProcessSample
+from torchprobes.cells import Absent, Cell
+from torchprobes.samples import GpuSample, ProcessSample
 
 _AT: Final = 20
 _NOT_ASKED: Final = "/proc is not asked: this is a recording, or the process is gone"

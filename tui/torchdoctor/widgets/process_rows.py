@@ -11,7 +11,8 @@ from torchdoctor.paint import Line, Part, Span, heading, line
 from torchdoctor.text import safe
 from torchdoctor.widgets.cells import GIB, cell_span, number
 from torchdoctor.widgets.table_rows import Column, fit_columns, head_line, table_row
-from torchprobes.samples import Absent, Cell, CellState, GpuSample, ProcessSample
+from torchprobes.cells import Absent, Cell, CellState
+from torchprobes.samples import GpuSample, ProcessSample
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final, Generic, TypeVar
 
 from torchdoctor.paint import Align, Line, Span, fit, line
-from torchprobes.samples import CellState
+from torchprobes.cells import CellState
 
 T = TypeVar("T")
 

@@ -11,8 +11,8 @@ from torchdoctor.sources import verdicts
 from torchdoctor.text import safe
 from torchdoctor.widgets.bars import Rows
 from torchdoctor.widgets.finding_rows import by_weight
+from torchprobes.cells import Absent, Cell
 from torchprobes.model import REPORT_ORDER, Target
-from torchprobes.samples import Absent, Cell
 
 if TYPE_CHECKING:
     from torchdoctor.sources import Snapshot

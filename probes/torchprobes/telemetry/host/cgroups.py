@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from ...samples import Cell
+from ...cells import Cell
 from .cpu import some_pressure
 from .files import Roots, number, pairs, text, whole, words
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from ...samples import UNREAD, Cell
+from ...cells import UNREAD, Cell
 from .files import PIECE_BYTES, Cells, Kept, Roots, Unexpected, all_or_why, text, whole
 from .rates import BACKWARDS, MIN_S
 

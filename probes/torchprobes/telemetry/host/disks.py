@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from ...samples import UNREAD, Cell, DiskSample
+from ...cells import UNREAD, Cell
+from ...samples import DiskSample
 from .errands import Reading
 from .files import absent
 from .memory import sizes

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
-from ...samples import UNREAD, Absent, CellState
+from ...cells import UNREAD, Absent, CellState
 
 T = TypeVar("T")
 

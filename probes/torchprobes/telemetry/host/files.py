@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ...samples import Absent, Cell, CellState
+from ...cells import Absent, Cell, CellState
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,8 @@ from typing import Final, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
-from ...samples import UNREAD, Absent, Cell, CellState, GroupSample
+from ...cells import UNREAD, Absent, Cell, CellState
+from ...samples import GroupSample
 from .cgroups import Quota, Version, find
 from .errands import Reading
 from .files import Cells, Roots, all_or_why, cell

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from ...samples import Absent, Cell, CellState
+from ...cells import Absent, Cell, CellState
 from .files import MAX_WORDS, Cells, Roots, absent, cell, entries, names, text, words
 
 DENIED: Final = {

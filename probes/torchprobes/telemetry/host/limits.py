@@ -6,8 +6,8 @@ import resource
 from collections.abc import Mapping
 from typing import Final
 
+from ...cells import Absent, Cell, CellState
 from ...masking import mask_text
-from ...samples import Absent, Cell, CellState
 from .files import Cells, Roots, Unexpected, cell, number, whole, words
 
 LIMITS: Final = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from ...samples import Absent, Cell, CellState
+from ...cells import Absent, Cell, CellState
 from .files import Cells, Kept, Roots, Unexpected, pairs, text, whole
 
 _MEMINFO: Final = ("MemTotal", "MemAvailable", "SwapTotal", "SwapFree")

@@ -10,7 +10,8 @@ import os
 import time
 from typing import Final, NamedTuple
 
-from ...samples import UNREAD, Absent, Cell, CellState, NetworkSample
+from ...cells import UNREAD, Absent, Cell, CellState
+from ...samples import NetworkSample
 from .errands import Reading
 from .files import Roots, Unexpected, cell, names, text, whole, words
 from .rates import Rate

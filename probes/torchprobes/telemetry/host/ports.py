@@ -6,7 +6,8 @@ import os
 import time
 from typing import Any, Final
 
-from ...samples import Absent, Cell, CellState, PortSample
+from ...cells import Absent, Cell, CellState
+from ...samples import PortSample
 from .errands import Errands, Reading
 from .files import Roots, cell, names, number, words
 from .rates import Rate

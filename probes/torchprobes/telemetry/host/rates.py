@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ...samples import UNREAD, Absent, Cell, CellState
+from ...cells import UNREAD, Absent, Cell, CellState
 
 MIN_S: Final = 0.05
 """Two readings that are nearer make no rate: the kernel itself counts in steps."""

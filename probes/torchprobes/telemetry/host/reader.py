@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from ...samples import Absent, CellState, HostSample
+from ...cells import Absent, CellState
+from ...samples import HostSample
 from . import cpu, kernel, limits, memory, tasks
 from .disks import places, rows
 from .errands import Errands, Reading

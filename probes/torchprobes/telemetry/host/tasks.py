@@ -6,7 +6,7 @@ import os
 from itertools import islice
 from typing import Final, NamedTuple
 
-from ...samples import Absent, Cell, CellState
+from ...cells import Absent, Cell, CellState
 from .files import Cells, Roots, Unexpected, text
 
 MAX_PROCESSES: Final = 1 << 16

@@ -23,7 +23,8 @@ from typing import Final
 
 import msgspec
 
-from ...samples import UNREAD, Absent, Cell, CellState, KernelEvent
+from ...cells import UNREAD, Absent, Cell, CellState
+from ...samples import KernelEvent
 from .lines import Lines
 
 KMSG: Final = "dev/kmsg"

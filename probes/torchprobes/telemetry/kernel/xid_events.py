@@ -15,7 +15,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
 
-from ...samples import UNREAD, Absent, Cell, CellState, KernelEvent
+from ...cells import UNREAD, Absent, Cell, CellState
+from ...samples import KernelEvent
 from ..bus import short_bus_id
 from ..readings import Device
 from ..vendors.nvidia.calls import function

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from ...samples import UNREAD, Absent, Cell, CellState
+from ...cells import UNREAD, Absent, Cell, CellState
 from . import processes, workload
 from .processes import Stat
 from .slow_reads import SlowReads

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from ...samples import Absent, CellState
+from ...cells import Absent, CellState
 
 PATIENCE_S: Final = 1.0
 MOST_LOST: Final = 4

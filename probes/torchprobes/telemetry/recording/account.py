@@ -8,8 +8,9 @@ from typing import Final
 
 import msgspec
 
+from ...cells import Absent, Cell, CellState
 from ...model import Frozen
-from ...samples import Absent, Cell, CellState, GpuSample, KernelEvent, Sample
+from ...samples import GpuSample, KernelEvent, Sample
 from ..health import Health, Judge
 from ..past import COUNTERS, Past
 from .timeline import GAP_NS, Note, Timeline, open_timeline

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from ...cells import Cell
 from ...model import Fix, Severity
-from ...samples import Cell, GpuSample, ProcessSample, Sample
+from ...samples import GpuSample, ProcessSample, Sample
 from ..past import Past
 
 Limits = Mapping[str, float]

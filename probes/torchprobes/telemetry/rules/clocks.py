@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from ...cells import THROTTLE_REASONS, throttle_words
 from ...model import Scope, Severity
-from ...samples import THROTTLE_REASONS, GpuSample, ProcessSample, throttle_words
+from ...samples import GpuSample, ProcessSample
 from .base import OWN, Check, GpuRule, Limits, Look, On, Timed, bits, duration, number, over, text
 from .fixes import COOLING, INSPECT, POWER, drained, look_at
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from ...cells import Absent, Cell
 from ...model import Scope, Severity
-from ...samples import Absent, Cell, Sample
+from ...samples import Sample
 from ..past import HOST
 from .base import OWN, Check, Limits, Look, NodeRule, On, Timed, duration, listed, number, text
 from .fixes import DMESG, drained, look_at

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from ...cells import Absent, CellState
 from ...model import Scope, Severity
-from ...samples import Absent, CellState, GpuSample
+from ...samples import GpuSample
 from .base import OWN, Check, GpuRule, Look, On, bits, duration, number
 from .fixes import INDEX, REBOOT, RESET, drained, look_at
 

@@ -13,7 +13,8 @@ from typing import Final
 
 import msgspec
 
-from ...samples import Absent, CellState, GpuSample, HostSample, KernelEvent, ProcessSample, Sample
+from ...cells import Absent, CellState
+from ...samples import GpuSample, HostSample, KernelEvent, ProcessSample, Sample
 from ..host import Group, HostReader, Roots
 from ..kernel.log import KernelLog
 from ..owners.owners import Owners, with_jobs

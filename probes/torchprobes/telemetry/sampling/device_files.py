@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from ...samples import UNREAD, Absent, Cell, CellState
+from ...cells import UNREAD, Absent, Cell, CellState
 
 AGAIN_S: Final = 5.0
 MOST_FILES: Final = 4096

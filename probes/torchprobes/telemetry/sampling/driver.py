@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from ...samples import Absent, Cell, CellState
+from ...cells import Absent, Cell, CellState
 from ..readings import Vendor
 from .beat import Beat
 from .gpu_reader import HUNG_S, GpuReader

@@ -11,7 +11,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from ...samples import LANES, UNREAD, Absent, CellState, ProcessSample
+from ...cells import UNREAD, Absent, CellState
+from ...samples import LANES, ProcessSample
 from ..readings import ONCE, Device, Memory, ProcessReading, Reading, Vendor
 from .beat import Beat, Member
 from .said import Said, Words, inside, unread

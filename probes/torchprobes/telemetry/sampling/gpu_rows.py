@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from ...samples import LANES, UNREAD, Absent, Cell, CellState, GpuSample
+from ...cells import UNREAD, Absent, Cell, CellState
+from ...samples import LANES, GpuSample
 from ..bus import short_bus_id
 from .driver import Driver
 from .gpu_reader import NAMES, GpuReader

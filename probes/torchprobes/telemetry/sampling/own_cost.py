@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 
-from ...samples import UNREAD, Cell
+from ...cells import UNREAD, Cell
 
 WINDOW_S = 10.0
 LEAST_S = 2.0

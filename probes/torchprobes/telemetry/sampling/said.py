@@ -10,7 +10,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from ...samples import LANES, UNREAD, Absent
+from ...cells import UNREAD, Absent
+from ...samples import LANES
 
 PARTS: Final = frozenset({"links", "migs"})
 """What a GPU has several of; there are none where they cannot be read."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ...samples import UNREAD, Accelerator, Cell
+from ...cells import UNREAD, Cell
+from ...samples import Accelerator
 from .. import hardware
 from ..vendors import accelerators
 

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from ...samples import UNREAD, Absent, Cell, CellState, ProcessSample
+from ...cells import UNREAD, Absent, Cell, CellState
+from ...samples import ProcessSample
 from ..readings import ONCE, Device, Memory, Opened, ProcessReading, Reading
 from .untold import untold
 

@@ -10,7 +10,8 @@ import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from ...samples import UNREAD, Absent, Cell, CellState, ProcessSample
+from ...cells import UNREAD, Absent, Cell, CellState
+from ...samples import ProcessSample
 from ..readings import ONCE, Device, Memory, Opened, ProcessReading, Reading
 from . import sysman as zes
 from .untold import untold

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from ...samples import LANES, Absent, CellState
+from ...cells import Absent, CellState
+from ...samples import LANES
 from ..readings import ONCE, Device, Memory, Reading
 
 _PLURAL: Final = frozenset({"links", "migs"})

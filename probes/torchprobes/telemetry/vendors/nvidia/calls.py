@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pynvml
 
-from ....samples import Absent, Cell, CellState
+from ....cells import Absent, Cell, CellState
 from ...readings import Device, Memory, Reading
 from .codes import NOT_SUPPORTED, OF_THE_DEVICE, UNKNOWN, TooOld, absent, code_of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ....samples import Absent, CellState
+from ....cells import Absent, CellState
 from ... import hardware
 
 UNKNOWN_FUNCTION: Final = 13

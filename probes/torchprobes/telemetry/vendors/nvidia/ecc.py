@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any, Final
 
-from ....samples import Absent, CellState
+from ....cells import Absent, CellState
 from ...readings import Device, Reading
 from .calls import Call, call, columns, each, first, function, number, one, reading
 from .fields import fields

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any, Final
 
-from ....samples import Absent, Cell, CellState
+from ....cells import Absent, Cell, CellState
 from ...readings import Device, Reading
 from . import calls
 from .calls import Call, columns, finite, function, number, raise_if_final

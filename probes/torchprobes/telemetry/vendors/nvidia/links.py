@@ -7,7 +7,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from ....samples import UNREAD, Absent, Cell, CellState, LinkSample
+from ....cells import UNREAD, Absent, Cell, CellState
+from ....samples import LinkSample
 from ...readings import Device, Memory, Reading
 from . import calls
 from .calls import first_known, function, number

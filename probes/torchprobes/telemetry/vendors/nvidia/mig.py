@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ....samples import Cell, MigSample
+from ....cells import Cell
+from ....samples import MigSample
 from ...readings import Device, Memory, Reading
 from .calls import function, number, text
 from .codes import INVALID_ARGUMENT, NOT_FOUND, OF_THE_DEVICE, absent, code_of

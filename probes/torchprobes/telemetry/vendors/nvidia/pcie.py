@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from ....samples import Absent, Cell, CellState
+from ....cells import Absent, Cell, CellState
 from ...readings import ONCE, Device, Memory, Reading
 from .calls import call, first_known, one
 from .fields import ask, batch, fields

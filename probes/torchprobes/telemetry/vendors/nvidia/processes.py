@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from ....samples import UNREAD, Absent, Cell, CellState, ProcessSample
+from ....cells import UNREAD, Absent, Cell, CellState
+from ....samples import ProcessSample
 from ...readings import Device, ProcessReading
 from . import calls
 from .codes import NOT_FOUND, TOO_SMALL, absent, code_of

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from ....samples import Absent, Cell, CellState
+from ....cells import Absent, Cell, CellState
 from ...readings import ONCE, Device, Memory, Reading
 from . import ecc, links, mig, pcie
 from .calls import call, first, first_known, function, number, one, reading, text, thousandth, word_of

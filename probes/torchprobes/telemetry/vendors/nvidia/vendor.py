@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pynvml
 
-from ....samples import Absent, Cell, CellState
+from ....cells import Absent, Cell, CellState
 from ...readings import Device, Opened, ProcessReading, Reading
 from . import codes
 from .calls import function, text

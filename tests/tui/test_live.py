@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fakes import FakeHistory, gpu
 
-from torchdoctor.glance import Glance
+from torchdoctor.live import Glance
 
 S = 10**9
 WHO = gpu(0).uuid
