@@ -255,6 +255,9 @@ def test_a_sample_is_shown_also_when_our_own_part_fails_on_it(
     sampler = Sampler(command=("/bin/true",))
     line = msgspec.json.encode(sample(gpu()))
     with pytest.MonkeyPatch.context() as patch:
+        # The console's own log may have been opened by a test before: then nothing goes up to the root, where caplog is.
+        patch.setattr(logging.getLogger("torchdoctor.sampler"), "handlers", [caplog.handler])
+        patch.setattr(logging.getLogger("torchdoctor.sampler"), "propagate", False)
         patch.setattr(part, method, fail)
         assert sampler.take(line)
         assert sampler.take(line)
