@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import signal
@@ -255,7 +256,7 @@ def test_a_sample_is_shown_also_when_our_own_part_fails_on_it(
     sampler = Sampler(command=("/bin/true",))
     line = msgspec.json.encode(sample(gpu()))
     with pytest.MonkeyPatch.context() as patch:
-        # The console's own log may have been opened by a test before: then nothing goes up to the root, where caplog is.
+        # A test before may have opened the console's own log: then nothing goes up to the root, where caplog is.
         patch.setattr(logging.getLogger("torchdoctor.sampler"), "handlers", [caplog.handler])
         patch.setattr(logging.getLogger("torchdoctor.sampler"), "propagate", False)
         patch.setattr(part, method, fail)
