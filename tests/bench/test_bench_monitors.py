@@ -29,6 +29,7 @@ GPUS = 8
 WARM_S, BLOCK_S, BLOCKS = 8.0, 20.0, 3
 MINUTE_S = 60.0
 PRESSES = 40
+NVITOP = os.environ.get("TORCHDOCTOR_NVITOP") or shutil.which("nvitop")
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +53,9 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
 
 def nvitop() -> str:
     """The peer's program."""
-    found = os.environ.get("TORCHDOCTOR_NVITOP") or shutil.which("nvitop")
-    if found is None:
+    if NVITOP is None:
         pytest.skip("LOUD: no nvitop on PATH or in $TORCHDOCTOR_NVITOP to compare with")
-    return found
+    return NVITOP
 
 
 def tree(pid: int) -> Iterator[int]:
