@@ -36,6 +36,11 @@ UNREAD: Final = Absent(state=CellState.STALE, why="not read yet")
 """It is read at a slower pace and its turn has not come, or there is nothing yet to compare it with."""
 
 
+def number(cell: Cell) -> float | None:
+    """The number in a cell, None if it holds none."""
+    return cell if isinstance(cell, (int, float)) and not isinstance(cell, bool) else None
+
+
 THROTTLE_REASONS: Final[dict[int, str]] = {
     0x1: "idle", 0x2: "app clocks", 0x4: "power limit", 0x8: "hw slowdown", 0x10: "sync boost",
     0x20: "sw thermal", 0x40: "hw thermal", 0x80: "power brake", 0x100: "display clocks",

@@ -6,9 +6,7 @@ time: that is what the machine beside us decides.
 
 from __future__ import annotations
 
-import shutil
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,7 +14,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tui"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "telemetry"))
 
+import c_library  # pyright: ignore[reportMissingImports]
 from terminal_process import CONSOLE, Terminal  # pyright: ignore[reportMissingImports]
 from test_bench_first_frame import BARE  # pyright: ignore[reportMissingImports]
 
@@ -30,12 +30,7 @@ ROW = b"Fake 7"
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
     """Eight GPUs."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("LOUD: no C compiler, so there is no fake driver")
-    library = tmp_path / "libnvidia-ml.so.1"
-    source = Path(__file__).parents[1] / "telemetry" / "fake_nvml.c"
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(source)], check=True)
+    c_library.build(c_library.NVML, tmp_path / "libnvidia-ml.so.1", otherwise="there is no fake driver")
     return {
         "LD_LIBRARY_PATH": str(tmp_path), "FAKE_NVML_GPUS": "8", "TORCHDOCTOR_STATE": str(tmp_path / "state"),
         "XDG_CONFIG_HOME": str(tmp_path / "config"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -18,12 +17,13 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tui"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "telemetry"))
 
+import c_library  # pyright: ignore[reportMissingImports]
 from terminal_process import CONSOLE, Terminal  # pyright: ignore[reportMissingImports]
 
 pytestmark = pytest.mark.bench
 
-FAKE = Path(__file__).parents[1] / "telemetry" / "fake_nvml.c"
 SIZE = (200, 50)
 GPUS = 8
 WARM_S, BLOCK_S, BLOCKS = 8.0, 20.0, 3
@@ -35,12 +35,8 @@ NVITOP = os.environ.get("TORCHDOCTOR_NVITOP") or shutil.which("nvitop")
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     """The environment of eight fake GPUs whose readings change at every look."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("LOUD: no C compiler, so there is no fake driver to measure with")
     folder = tmp_path_factory.mktemp("nvml")
-    words = [compiler, "-shared", "-fPIC", "-O1", "-o", str(folder / "libnvidia-ml.so.1")]
-    subprocess.run([*words, str(FAKE)], check=True)
+    c_library.build(c_library.NVML, folder / "libnvidia-ml.so.1", otherwise="there is no fake driver to measure with")
     processes = ",".join(f"{gpu}:{os.getpid()}:{(gpu + 1) << 30}" for gpu in range(GPUS))
     return {
         "LD_LIBRARY_PATH": str(folder),

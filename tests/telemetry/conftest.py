@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 
+import c_library
 import pytest
 from fake_driver import FakeDriver
 from nvml_in_process import Nvml
 
-SOURCE = Path(__file__).parent / "fake_nvml.c"
-
 
 def build(folder: Path, *options: str) -> Path:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("LOUD: no C compiler, so the fake driver library cannot be built and the sampler is not tested")
-    words = [compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", *options]
-    subprocess.run([*words, "-o", str(folder / "libnvidia-ml.so.1"), str(SOURCE)], check=True)
-    return folder
+    otherwise = "the fake driver library cannot be built and the sampler is not tested"
+    return c_library.build(c_library.NVML, folder / "libnvidia-ml.so.1", *options, otherwise=otherwise).parent
 
 
 @pytest.fixture(scope="session")

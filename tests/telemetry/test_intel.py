@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 
+import c_library
 import pytest
 from vendor_rows import absent, check_tables, read_all
 
@@ -18,13 +17,9 @@ SOURCE = Path(__file__).parent / "fake_sysman.c"
 
 @pytest.fixture(scope="module")
 def loader(tmp_path_factory: pytest.TempPathFactory) -> str:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("LOUD: no C compiler, so the fake Level Zero loader cannot be built and Intel is not tested")
     library = tmp_path_factory.mktemp("zes") / "libze_loader.so.1"
-    words = [compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o", str(library), str(SOURCE)]
-    subprocess.run(words, check=True)
-    return str(library)
+    otherwise = "the fake Level Zero loader cannot be built and Intel is not tested"
+    return str(c_library.build(SOURCE, library, otherwise=otherwise))
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def test_names_are_those_of_the_catalogue(code: int, name: str) -> None:
 
 def test_every_row_says_what_to_do_and_every_action_too() -> None:
     assert all(row.todo and row.name for row in xids.XIDS.values())
-    assert set(xids.TODO) == set(Action)
+    assert set(xids.WHAT_TO_DO) == set(Action)
     assert xids.xid(45).todo == "alone: restart the fabric manager; with other XIDs: follow those"
 
 

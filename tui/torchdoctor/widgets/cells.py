@@ -6,17 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 from torchdoctor.signs import CELLS
 from torchdoctor.text import safe
-from torchprobes.cells import Absent, Cell
+from torchprobes.cells import Absent, Cell, number
 
 if TYPE_CHECKING:
     from torchdoctor.paint import Span
 
 GIB: Final = 1 << 30
-
-
-def number(cell: Cell) -> float | None:
-    """The number in a cell, if there is one."""
-    return float(cell) if isinstance(cell, (int, float)) and not isinstance(cell, bool) else None
 
 
 def absent(cell: Absent) -> Span:

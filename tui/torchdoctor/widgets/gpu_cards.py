@@ -7,10 +7,10 @@ from typing import Final
 
 from torchdoctor.paint import BLANK, Line, Part, Span, bar, fit, line, plot
 from torchdoctor.text import rate_text, safe
-from torchdoctor.widgets.cells import GIB, cell_span, fraction, load_role, number, pair_span
+from torchdoctor.widgets.cells import GIB, cell_span, fraction, load_role, pair_span
 from torchdoctor.widgets.gpu_rows import MEMORY_WARN, RECENT_S, gpu_key, name_span
 from torchdoctor.widgets.gpu_words import GpuRow, faults, mark, throttle_cell
-from torchprobes.cells import Absent, Cell
+from torchprobes.cells import Absent, Cell, number
 from torchprobes.samples import GpuSample
 
 CARDS: Final = 2

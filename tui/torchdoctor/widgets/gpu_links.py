@@ -7,8 +7,9 @@ from typing import Final
 
 from torchdoctor.paint import BLANK, Part, Span, heading
 from torchdoctor.text import safe
-from torchdoctor.widgets.cells import GIB, cell_span, number, pair_span
+from torchdoctor.widgets.cells import GIB, cell_span, pair_span
 from torchdoctor.widgets.table_rows import Column, fit_columns, head_line, table_row
+from torchprobes.cells import number
 from torchprobes.samples import GpuSample, LinkSample, MigSample
 
 _WIDEST: Final = 110

@@ -9,10 +9,10 @@ from typing import Final
 
 from torchdoctor.paint import Line, Part, Span, Stop, bar, fit, heading, plot
 from torchdoctor.text import rate_text
-from torchdoctor.widgets.cells import GIB, cell_span, fraction, load_role, number, pair_span
+from torchdoctor.widgets.cells import GIB, cell_span, fraction, load_role, pair_span
 from torchdoctor.widgets.gpu_words import FAULT_CELLS, GpuRow, faults, mark, throttle_cell
 from torchdoctor.widgets.table_rows import GAP, Column, fit_columns, head_line, table_row
-from torchprobes.cells import Absent, Cell
+from torchprobes.cells import Absent, Cell, number
 from torchprobes.samples import GpuSample
 
 RECENT_S: Final = 120.0

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from torchdoctor.signs import SEVERITIES
 from torchdoctor.text import safe
-from torchdoctor.widgets.cells import cell_span, number
-from torchprobes.cells import THROTTLE_REASONS, Absent, Cell, throttle_words
+from torchdoctor.widgets.cells import cell_span
+from torchprobes.cells import THROTTLE_REASONS, Absent, Cell, number, throttle_words
 from torchprobes.model import Finding, Severity
 from torchprobes.samples import GpuSample, KernelEvent
 
@@ -156,8 +156,6 @@ _SHORT: Final = {
 """A throttle reason in at most seven cells."""
 
 _SHARES: Final = (("power_capped_percent_1m", "power"), ("thermal_percent_1m", "hot"), ("brake_percent_1m", "brake"))
-
-IDLE: Final = 0x1
 
 
 def throttle(cell: Cell) -> Span:

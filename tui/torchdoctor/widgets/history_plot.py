@@ -11,9 +11,10 @@ from torchdoctor.interfaces import HistoryLike, WindowLike
 from torchdoctor.paint import BLANK, Line, Page, Part, Span, fit, heading, line, stack
 from torchdoctor.signs import STEPS
 from torchdoctor.text import safe
-from torchdoctor.widgets.cells import GIB, number
+from torchdoctor.widgets.cells import GIB
 from torchdoctor.widgets.gpu_rows import gpu_key
 from torchdoctor.widgets.gpu_words import GpuRow, mark
+from torchprobes.cells import number
 from torchprobes.samples import GpuSample, KernelEvent
 
 SPANS: Final = (

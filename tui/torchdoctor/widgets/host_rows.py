@@ -8,10 +8,10 @@ from typing import Final
 from torchdoctor.interfaces import HOST_KEY, HistoryLike
 from torchdoctor.paint import Line, Part, Span, fit, heading, line
 from torchdoctor.text import rate_text, safe
-from torchdoctor.widgets.cells import GIB, cell_span, fraction, load_role, number, pair_span
+from torchdoctor.widgets.cells import GIB, cell_span, fraction, load_role, pair_span
 from torchdoctor.widgets.gpu_cards import CARD_WIDTH, LABEL, VALUE, meter, plot_rows
 from torchdoctor.widgets.gpu_rows import RECENT_S
-from torchprobes.cells import Absent, Cell
+from torchprobes.cells import Absent, Cell, number
 from torchprobes.samples import DiskSample, GroupSample, HostSample, NetworkSample, PortSample
 
 SHM = "/dev/shm"  # noqa: S108 - its size is shown, nothing is written there

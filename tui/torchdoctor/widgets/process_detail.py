@@ -26,11 +26,7 @@ def process_part(
     state = answer.poll() if answer is not None else "failed"
     parts = answer.parts() if answer is not None else {}
     if not parts:
-        said = (
-            "reading /proc"
-            if state == "waiting"
-            else safe(answer.cause if answer else "/proc is not asked: this is a recording, or the process is gone")
-        )
+        said = "reading /proc" if state == "waiting" else safe(answer.cause if answer else _NOT_ASKED)
         return Part([*rows, BLANK, line(("  " + said, "dim" if state == "waiting" else "warn"))])
     for title, show in _ITEMS.items():
         part = parts.get(title)

@@ -9,9 +9,9 @@ from typing import Final
 
 from torchdoctor.paint import Line, Part, Span, heading, line
 from torchdoctor.text import safe
-from torchdoctor.widgets.cells import GIB, cell_span, number
+from torchdoctor.widgets.cells import GIB, cell_span
 from torchdoctor.widgets.table_rows import Column, fit_columns, head_line, table_row
-from torchprobes.cells import Absent, Cell, CellState
+from torchprobes.cells import Absent, Cell, CellState, number
 from torchprobes.samples import GpuSample, ProcessSample
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from ...cells import Cell
+from ...cells import Cell, number
 from ...model import Fix, Severity
 from ...samples import GpuSample, ProcessSample, Sample
 from ..past import Past
@@ -85,11 +85,6 @@ class Timed:
 
 
 # --- cells ---------------------------------------------------------------------------------------------------
-
-
-def number(cell: Cell) -> float | None:
-    """A cell as a number, None if it holds none."""
-    return cell if isinstance(cell, (int, float)) else None
 
 
 def text(cell: Cell) -> str:

@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from ...cells import THROTTLE_REASONS, throttle_words
+from ...cells import THROTTLE_REASONS, number, throttle_words
 from ...model import Scope, Severity
 from ...samples import GpuSample, ProcessSample
-from .base import OWN, Check, GpuRule, Limits, Look, On, Timed, bits, duration, number, over, text
+from .base import OWN, Check, GpuRule, Limits, Look, On, Timed, bits, duration, over, text
 from .fixes import COOLING, INSPECT, POWER, drained, look_at
 
 POWER_CAP, HW_SLOWDOWN, SW_THERMAL, HW_THERMAL, POWER_BRAKE = 0x4, 0x8, 0x20, 0x40, 0x80

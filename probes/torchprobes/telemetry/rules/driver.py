@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from ...cells import Absent, Cell
+from ...cells import Absent, Cell, number
 from ...model import Scope, Severity
 from ...samples import Sample
 from ..past import HOST
-from .base import OWN, Check, Limits, Look, NodeRule, On, Timed, duration, listed, number, text
+from .base import OWN, Check, Limits, Look, NodeRule, On, Timed, duration, listed, text
 from .fixes import DMESG, drained, look_at
 
 SPOKEN: Final = frozenset({4, 9, 12, 18, 999})

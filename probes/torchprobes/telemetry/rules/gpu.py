@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from ...cells import Absent, CellState
+from ...cells import Absent, CellState, number
 from ...model import Scope, Severity
 from ...samples import GpuSample
-from .base import OWN, Check, GpuRule, Look, On, bits, duration, number
+from .base import OWN, Check, GpuRule, Look, On, bits, duration
 from .fixes import INDEX, REBOOT, RESET, drained, look_at
 
 ACTIONS: Final = {

@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+from ...cells import number
 from ...model import Scope, Severity
 from ...samples import DiskSample, GpuSample, GroupSample, ProcessSample, Sample
 from ..past import HOST
-from .base import GIB, MIB, OWN, Check, Limits, Look, NodeRule, On, Timed, duration, listed, number, text
+from .base import GIB, MIB, OWN, Check, Limits, Look, NodeRule, On, Timed, duration, listed, text
 from .fixes import look_at
 
 SHM = "/dev/shm"  # noqa: S108 - its size is what is judged

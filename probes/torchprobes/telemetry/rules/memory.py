@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from ...cells import number
 from ...model import Severity
 from ...samples import GpuSample
-from .base import OWN, Check, GpuRule, Look, On, a_minute, at_least, came_since_start, number, over, raised, text
+from .base import OWN, Check, GpuRule, Look, On, a_minute, at_least, came_since_start, over, raised, text
 from .fixes import ECC, FIELD_DIAGNOSTIC, INDEX, RESET, drained
 
 DATA_CENTRE: Final = re.compile(

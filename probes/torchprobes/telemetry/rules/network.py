@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from ...cells import number
 from ...model import Scope, Severity
 from ...samples import PortSample, Sample
 from ..past import port_key
-from .base import OWN, Check, Look, NodeRule, On, duration, listed, number, text
+from .base import OWN, Check, Look, NodeRule, On, duration, listed, text
 from .fixes import look_at
 
 _PORTS = look_at("ibstat; ip -s link", Scope.NODE)

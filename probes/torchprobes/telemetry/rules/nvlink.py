@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from ...cells import number
 from ...model import Scope, Severity
 from ...samples import GpuSample, Sample
-from .base import OWN, Check, GpuRule, Look, On, a_minute, came_since_start, number, text
+from .base import OWN, Check, GpuRule, Look, On, a_minute, came_since_start, text
 from .fixes import LINKS, RESET, drained, look_at
 
 CARD: Final = re.compile(r"\bPCIE?\b|\bNVL\b|-PCIE", re.IGNORECASE)

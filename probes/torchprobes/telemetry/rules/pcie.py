@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+from ...cells import number
 from ...model import Scope, Severity
 from ...samples import GpuSample, ProcessSample, Sample
-from .base import OWN, Check, Limits, Look, On, Timed, a_minute, came_since_start, duration, number, text
+from .base import OWN, Check, Limits, Look, On, Timed, a_minute, came_since_start, duration, text
 from .fixes import INDEX, INSPECT, look_at
 
 REPLAYS_PER_LANE: Final = {1: 0.15, 2: 0.3, 3: 0.48, 4: 0.96, 5: 1.92, 6: 3.84}

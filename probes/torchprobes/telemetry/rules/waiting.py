@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from ...cells import number
 from ...model import Scope, Severity
 from ...samples import GpuSample, ProcessSample, Sample
-from .base import GIB, OWN, Check, Limits, Look, On, Timed, duration, listed, number, text
+from .base import GIB, OWN, Check, Limits, Look, On, Timed, duration, listed, text
 from .fixes import INDEX, look_at
 
 WAITING, GHOST, HELD = "waiting", "ghost", "held_memory"

@@ -48,7 +48,7 @@ class Opinion:
     says: str
 
 
-TODO: Final[dict[Action, str]] = {
+WHAT_TO_DO: Final[dict[Action, str]] = {
     Action.REBOOT: "drain the node and reboot it",
     Action.RESET: "drain the GPU and reset it",
     Action.WORKFLOW: "follow NVIDIA's workflow for this XID",
@@ -174,7 +174,7 @@ _ROWS: Final[tuple[tuple[int, str, Action, str], ...]] = (
 )
 
 XIDS: Final[dict[int, Xid]] = {
-    code: Xid(code, name, action, todo or TODO[action]) for code, name, action, todo in _ROWS
+    code: Xid(code, name, action, todo or WHAT_TO_DO[action]) for code, name, action, todo in _ROWS
 }
 """Every XID that this torchdoctor knows, by its code."""
 
@@ -206,7 +206,7 @@ DISPUTED: Final = frozenset({31, 63, 68, 92, 94})
 def xid(code: int) -> Xid:
     """What is known of an XID; one that is not in the catalogue says so, and is never taken for harmless."""
     unknown = f"XID {code} is not known to this torchdoctor"
-    return XIDS.get(code) or Xid(code, unknown, Action.UNKNOWN, TODO[Action.UNKNOWN], "torchdoctor's own rule")
+    return XIDS.get(code) or Xid(code, unknown, Action.UNKNOWN, WHAT_TO_DO[Action.UNKNOWN], "torchdoctor's own rule")
 
 
 def opinions(code: int) -> tuple[Opinion, ...]:

@@ -7,7 +7,6 @@ or none when the second reading came too late to be sure. nvmlDeviceGetPcieThrou
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ....cells import Absent, Cell, CellState
+from ...host import files
 from ...readings import ONCE, Device, Memory, Reading
 from .calls import call, first_known, one
 from .fields import ask, batch, fields
@@ -41,16 +41,8 @@ def folder(bus_id: str, devices: Path = DEVICES) -> Path:
 
 
 def read(path: Path) -> str:
-    """A small file of the kernel's.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        return os.read(handle, 4096).decode(errors="replace").strip()
-    finally:
-        os.close(handle)
+    """A small file of the kernel's; raises OSError where it cannot be read."""
+    return files.text(str(path), 4096).strip()
 
 
 # --- bytes a second -------------------------------------------------------------------------------------------
