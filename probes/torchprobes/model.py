@@ -105,6 +105,23 @@ class Finding(Frozen, frozen=True, kw_only=True):
     source: str = ""
 
 
+class Expectation(Frozen, frozen=True, kw_only=True):
+    """What a figure should reach on a sound machine of this kind, and who says so.
+
+    It belongs to the figure `name` whose labels include `labels`. `value` is the expected number and `limit` the one
+    at which `degraded` begins, both in the figure's unit; `higher_is_better` tells throughput from latency. `source`
+    is whose number it is. A kind of device that is not known has no expectation, and never a guess.
+    """
+
+    name: str
+    value: float
+    unit: str
+    limit: float | None = None
+    higher_is_better: bool = True
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+    source: str = ""
+
+
 class Evidence(Frozen, frozen=True, kw_only=True):
     """What a verdict rests on: its kind, a line of text, and the file in the run directory, if there is one."""
 
@@ -127,6 +144,7 @@ class Result(Frozen, frozen=True, kw_only=True):
     facts: tuple[Fact, ...] = ()
     findings: tuple[Finding, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    expectations: tuple[Expectation, ...] = ()
     command: str = ""
     cache_state: str = ""
     log: str = ""
@@ -189,6 +207,7 @@ class Judgement(Frozen, frozen=True, kw_only=True):
     reason: str
     findings: tuple[Finding, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    expectations: tuple[Expectation, ...] = ()
 
 
 # --- events: one JSON line in a process's own file ------------------------------------------------------------

@@ -20,6 +20,9 @@ from torchprobes.rundir import RunDir, list_runs
 
 DEADLINE_S = 90.0
 
+TWO = ("export.signature", "env.identity")
+"""Two probes that take seconds."""
+
 
 def runs_of(home: Path) -> list[RunDir]:
     return list_runs(home / "state" / "runs")
@@ -104,14 +107,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def checked(home: Path) -> Said:
     """One real check with JSON on stdout and JUnit in a file."""
-    return torchdoctor(
-        home, "check", "forward", "env", "--device", "cpu", "--json", "-", "--junit", str(home / "junit.xml")
-    )
+    return torchdoctor(home, "check", *TWO, "--device", "cpu", "--json", "-", "--junit", str(home / "junit.xml"))
 
 
 def test_stdout_is_the_report_alone_in_request_order(checked: Said, home: Path) -> None:
     report = read(checked.out)
-    assert [r.name for r in report.results] == ["forward.signature", "env.identity"]
+    assert [r.name for r in report.results] == ["export.signature", "env.identity"]
     assert report.machine.host
     assert report.target.torch
     assert report == read(runs_of(home)[0].report.read_bytes())
@@ -125,7 +126,7 @@ def test_the_exit_code_is_the_reports(checked: Said) -> None:
 
 
 def test_stderr_tells_each_probe_the_run_and_the_counts(checked: Said, home: Path) -> None:
-    assert {line.split()[2] for line in checked.lines if line.startswith("[")} == {"forward.signature", "env.identity"}
+    assert {line.split()[2] for line in checked.lines if line.startswith("[")} == {"export.signature", "env.identity"}
     assert f"run: {runs_of(home)[0].path}" in checked.lines
     assert checked.lines[-1].startswith(f"{read(checked.out).verdict.value}: ")
     assert "\x1b" not in checked.err
@@ -144,7 +145,7 @@ def test_the_run_is_finished_and_can_be_shown_again(checked: Said, home: Path) -
     assert read(said.out) == read(checked.out)
     assert said.code == 0
     markdown = torchdoctor(home, "report", str(run.path), "--markdown", "-").out
-    assert "forward.signature" in markdown.replace("\\", "")
+    assert "export.signature" in markdown.replace("\\", "")
     text = torchdoctor(home, "report", str(run.report)).out
     assert text.splitlines()[-1].startswith(f"{read(checked.out).verdict.value}: ")
     assert run.name in torchdoctor(home, "runs").out
@@ -169,12 +170,12 @@ def test_a_run_directory_that_fills_up_loses_no_result_of_the_report(tmp_path: P
     place.mkdir()
     if subprocess.run(in_small_file_system(64, place, ["true"]), capture_output=True, check=False).returncode:
         pytest.skip("this machine lets nobody mount a file system of their own")
-    words = command("check", "env", "forward", "--device", "cpu", "--as-root", "--out", str(place), "--json", "-")
+    words = command("check", *reversed(TWO), "--device", "cpu", "--as-root", "--out", str(place), "--json", "-")
     done = subprocess.run(
         in_small_file_system(40, place, words),
         env=environment(tmp_path), capture_output=True, text=True, timeout=DEADLINE_S, check=False,
     )  # fmt: skip
-    assert [r.name for r in read(done.stdout).results] == ["env.identity", "forward.signature"]
+    assert [r.name for r in read(done.stdout).results] == ["env.identity", "export.signature"]
     assert done.returncode in (1, 4)
     assert "Traceback" not in done.stderr
     (line,) = [line for line in done.stderr.splitlines() if "report.json: No space left on device" in line]
@@ -187,7 +188,7 @@ def test_a_run_directory_that_fills_up_loses_no_result_of_the_report(tmp_path: P
 def interrupted(home: Path, number: signal.Signals) -> subprocess.Popen[str]:
     """A check of two probes that got a signal while the first of them ran."""
     process = subprocess.Popen(
-        command("check", "forward", "env", "--device", "cpu", "--json", str(home / "report.json")),
+        command("check", "export.signature", "env.identity", "--device", "cpu", "--json", str(home / "report.json")),
         env=environment(home), cwd=home, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )  # fmt: skip
@@ -207,7 +208,7 @@ def test_a_signal_cancels_and_writes_the_report_and_resume_does_the_rest(
     assert process.returncode == 128 + number
     assert "Traceback" not in said
     report = read((tmp_path / "report.json").read_bytes())
-    assert [r.name for r in report.results] == ["forward.signature", "env.identity"]
+    assert [r.name for r in report.results] == ["export.signature", "env.identity"]
     assert Verdict.ERROR in [r.verdict for r in report.results]
     (run,) = runs_of(tmp_path)
     assert read(run.report.read_bytes()) == report
@@ -215,7 +216,7 @@ def test_a_signal_cancels_and_writes_the_report_and_resume_does_the_rest(
         return
     resumed = torchdoctor(tmp_path, "check", "--resume", run.name, "--json", "-")
     after = read(resumed.out)
-    assert [r.name for r in after.results] == ["forward.signature", "env.identity"]
+    assert [r.name for r in after.results] == ["export.signature", "env.identity"]
     assert Verdict.ERROR not in [r.verdict for r in after.results]
     assert len(runs_of(tmp_path)) == 1
 
@@ -230,7 +231,7 @@ def test_a_second_signal_ends_at_once_and_still_reports(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert "Traceback" not in said
     report = read((tmp_path / "report.json").read_bytes())
-    assert [r.name for r in report.results] == ["forward.signature", "env.identity"]
+    assert [r.name for r in report.results] == ["export.signature", "env.identity"]
     assert report.verdict is Verdict.ERROR
 
 

@@ -138,9 +138,9 @@ def test_a_check_on_a_narrow_terminal_never_wraps_its_live_line(tmp_path: Path) 
 
 
 def test_ctrl_c_on_a_terminal_cancels_and_reports(tmp_path: Path) -> None:
-    terminal = Terminal(tmp_path, 80, 24, "check", "dataloader", "env", "--device", "cpu")
+    terminal = Terminal(tmp_path, 80, 24, "check", "data.loader", "env.identity", "--device", "cpu")
     try:
-        terminal.read_until(b"dataloader.workers")
+        terminal.read_until(b"data.loader")
         os.write(terminal.master, b"\x03")
         assert terminal.end() == 130
         assert b"cancelling" in terminal.text
@@ -151,12 +151,12 @@ def test_ctrl_c_on_a_terminal_cancels_and_reports(tmp_path: Path) -> None:
 
 
 def test_a_line_that_drops_ends_the_check_with_its_report(tmp_path: Path) -> None:
-    terminal = Terminal(tmp_path, 80, 24, "check", "dataloader", "env", "--device", "cpu")
+    terminal = Terminal(tmp_path, 80, 24, "check", "data.loader", "env.identity", "--device", "cpu")
     try:
-        terminal.read_until(b"dataloader.workers")
+        terminal.read_until(b"data.loader")
         terminal.hang_up()
         assert terminal.process.wait(DEADLINE_S) == 129
         (report,) = tmp_path.glob("state/runs/*/report.json")
-        assert b"dataloader.workers" in report.read_bytes()
+        assert b"data.loader" in report.read_bytes()
     finally:
         terminal.close()

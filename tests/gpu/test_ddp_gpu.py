@@ -84,13 +84,13 @@ def test_identity_reads_an_answer_back_from_the_gpu(tmp_path: Path) -> None:
     print(said.judgement)
 
 
-@pytest.mark.parametrize("name", ["export.roundtrip", "dataloader.workers"])
+@pytest.mark.parametrize("name", ["export.roundtrip", "data.loader"])
 def test_the_others_pass_on_a_gpu(tmp_path: Path, name: str) -> None:
     if not gpu_uuids():
         pytest.skip("needs a GPU")
     said = run_payload(tmp_path / "run", name, "cuda:0")
     assert said.judgement.verdict in (Verdict.PASS, Verdict.DEGRADED), said.judgement
-    if name == "dataloader.workers":
+    if name == "data.loader":
         pinned = said.readings.fact("dataloader.pinned")
         assert pinned is not None
         assert pinned.value == "right"

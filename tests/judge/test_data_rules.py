@@ -1,4 +1,4 @@
-"""dataloader.workers judged: each fault in a sound run has its card, and nothing unread passes."""
+"""data.loader judged: each fault in a sound run has its card, and nothing unread passes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sound import DATALOADER, figure, ids, judged, readings
 
 from torchprobes.model import Verdict
 
-NAME = "dataloader.workers"
+NAME = "data.loader"
 F, D, U = Verdict.FAIL, Verdict.DEGRADED, Verdict.UNSURE
 
 

@@ -1,4 +1,4 @@
-"""forward.signature and export.roundtrip judged: sound runs pass with evidence, each fault has its card."""
+"""export.signature and export.roundtrip judged: sound runs pass with evidence, each fault has its card."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sound import EXPORT, SIGNATURE, ids, judged, readings
 
 from torchprobes.model import Verdict
 
-FORWARD, ROUNDTRIP = "forward.signature", "export.roundtrip"
+FORWARD, ROUNDTRIP = "export.signature", "export.roundtrip"
 F, D, U, P = Verdict.FAIL, Verdict.DEGRADED, Verdict.UNSURE, Verdict.PASS
 
 

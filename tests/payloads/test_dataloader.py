@@ -1,4 +1,4 @@
-"""dataloader.workers in real processes: order, a killed worker, and nothing left behind."""
+"""data.loader in real processes: order, a killed worker, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torchprobes.model import Verdict
 
 
 def test_workers_keep_order_tell_their_death_and_leave_nothing(tmp_path: Path) -> None:
-    said = run_payload(tmp_path / "run", "dataloader.workers")
+    said = run_payload(tmp_path / "run", "data.loader")
     facts = {f.name: f.value for f in said.readings.facts}
     orders = {name.split(".")[1]: value for name, value in facts.items() if name.endswith(".order")}
     assert {"workers-0", "workers-2", "persistent-1", "persistent-2", "spawn", "forkserver"} <= set(orders)

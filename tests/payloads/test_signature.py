@@ -1,4 +1,4 @@
-"""forward.signature: the user's case, a forward with annotated arguments and result, for real."""
+"""export.signature: the user's case, a forward with annotated arguments and result, for real."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torchprobes.model import Verdict
 
 
 def test_an_annotated_forward_is_read_called_scripted_and_traced(tmp_path: Path) -> None:
-    said = run_payload(tmp_path / "run", "forward.signature")
+    said = run_payload(tmp_path / "run", "export.signature")
     facts = {f.name: f.value for f in said.readings.facts}
     assert said.judgement.verdict is Verdict.PASS, said.judgement
     assert [facts[f"forward.{n}"] for n in ("annotated", "bare", "unresolved")] == ["complete", "open", "unresolved"]

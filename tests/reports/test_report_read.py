@@ -95,7 +95,7 @@ def test_a_missing_file_a_folder_a_pipe_and_a_huge_file_are_refused_without_wait
 
 
 def test_a_run_gives_what_it_has_and_a_lone_report_is_enough(tmp_path: Path) -> None:
-    run = make_run(tmp_path, ("env.identity", "forward.signature"), (result(),))
+    run = make_run(tmp_path, ("env.identity", "export.signature"), (result(),))
     assert [r.verdict for r in read.read_run(run).results] == [Verdict.PASS, Verdict.ERROR]
     kept = write.write(run)
     run.results.unlink()

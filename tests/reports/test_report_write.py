@@ -41,7 +41,7 @@ def test_the_last_result_of_a_probe_counts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cut", [1, 10, 100])
 def test_a_line_that_a_full_disk_cut_is_an_interrupted_probe_and_costs_no_other(tmp_path: Path, cut: int) -> None:
-    run = make_run(tmp_path, ("env.identity", "forward.signature"), (result(), result("forward.signature")))
+    run = make_run(tmp_path, ("env.identity", "export.signature"), (result(), result("export.signature")))
     whole = run.results.read_bytes()
     run.results.write_bytes(whole[:-cut])
     report = write.collect(run)

@@ -162,10 +162,10 @@ COMPILED = result(
 
 RESULTS = (
     result("env.identity", Verdict.PASS, "torch 2.13.0+cu130 on Python 3.11.9 fits driver 580", seconds=1.9),
-    result("forward.signature", Verdict.PASS, "7 of 7 signatures are readable", seconds=0.8),
+    result("export.signature", Verdict.PASS, "7 of 7 signatures are readable", seconds=0.8),
     COMPILED,
     result("cudagraph.replay", Verdict.FAIL, "replay 3 differs from eager by 0.25, 1e-05 is allowed", seconds=4.2),
-    result("dataloader.workers", Verdict.SKIP, HOSTILE, seconds=0.1),
+    result("data.loader", Verdict.SKIP, HOSTILE, seconds=0.1),
     result("ddp.allreduce", Verdict.ERROR, "timeout: no end within 180 s", seconds=180.0),
 )
 

@@ -332,7 +332,7 @@ async def test_the_palette_runs_a_probe_by_name() -> None:
         await until(pilot, lambda: app.screen.query_one("OptionList").option_count == 1)  # type: ignore[attr-defined]
         await pilot.press("enter")
         await until(pilot, lambda: world.asked)
-        assert world.asked == [("dataloader.workers",)]
+        assert world.asked == [("data.loader",)]
 
 
 async def test_the_palette_has_every_action_and_every_probe() -> None:

@@ -1,4 +1,4 @@
-"""Rules of `dataloader.*`: order, telling of dead workers, what is left behind, and the limits around it."""
+"""Rules of `data.loader`: order, telling of dead workers, what is left behind, and the limits around it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ..model import Readings, Severity, Verdict
 from .reading import facts, is_true, line, number, raised, text
 from .rules import Positive, Rule
 
-_ALL = ("dataloader.*",)
+_ALL = ("data.loader",)
 
 SMALL_SHM_BYTES = 1 << 30
 """Below this, workers that hand over batches run out of it: containers start with 64 MiB."""
@@ -105,4 +105,4 @@ def _worked(readings: Readings) -> str | None:
     return f"order exact with {counts} workers, a killed worker was told{after}, nothing left behind"
 
 
-POSITIVE: Positive = {"dataloader.*": _worked}
+POSITIVE: Positive = {"data.loader": _worked}

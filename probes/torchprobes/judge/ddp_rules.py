@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..model import Figure, Readings, Severity, Verdict
 from .reading import facts, figure, is_true, line, number, on_gpu, raised, text
-from .rules import Positive, Rule
+from .rules import Expected, Positive, Rule
 
 _ALL = ("ddp.*",)
 
@@ -150,3 +150,5 @@ def _proven(readings: Readings) -> str | None:
 
 
 POSITIVE: Positive = {"ddp.*": _proven}
+
+EXPECTED: Expected = {}

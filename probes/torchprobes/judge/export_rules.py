@@ -1,4 +1,4 @@
-"""Rules of `forward.*` and `export.*`: can tools read a forward, and does an exported program survive?"""
+"""Rules of `export.*`: can tools read a forward, and does an exported program survive?"""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from ..model import Fact, Readings, Severity, Verdict
 from .reading import facts, is_true, line, raised, text
 from .rules import Positive, Rule, When
 
-_FORWARD = ("forward.signature",)
+_FORWARD = ("export.signature",)
 _EXPORT = ("export.roundtrip",)
 
 ROUNDING = 1e-5
 """Above this a difference is no rounding: outputs are of the order of 1, in single precision."""
 
 
-# --- forward.signature ---------------------------------------------------------------------------------------
+# --- export.signature ---------------------------------------------------------------------------------------
 
 
 def _detector(readings: Readings) -> str | None:
@@ -132,4 +132,4 @@ RULES: tuple[Rule, ...] = (
     Rule("TD-EXP-006", _EXPORT, None, Severity.INFO, _no_dynamic),
 )
 
-POSITIVE: Positive = {"forward.signature": _readable, "export.roundtrip": _survived}
+POSITIVE: Positive = {"export.signature": _readable, "export.roundtrip": _survived}

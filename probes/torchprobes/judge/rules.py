@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ..model import Readings, Severity, Verdict
+from ..model import Expectation, Readings, Severity, Verdict
 
 When = Callable[[Readings], "str | None"]
 """Looks at readings and returns what was seen, with number and limit, or None when the rule does not hold.
@@ -15,6 +15,9 @@ It must take empty readings: what was not read is not there, and is never 0.
 
 Positive = Mapping[str, When]
 """By probe name (or `group.*`): the evidence line without which there is no `pass`."""
+
+Expected = Mapping[str, Callable[[Readings], tuple[Expectation, ...]]]
+"""By probe name (or `group.*`): what its figures should reach on the device that the readings name; () if unknown."""
 
 
 EVERY = ("*",)

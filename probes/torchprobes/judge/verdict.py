@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 from ..catalogue import Probe
-from ..model import Evidence, Finding, Judgement, Outcome, Readings, Severity, Verdict
+from ..model import Evidence, Expectation, Finding, Judgement, Outcome, Readings, Severity, Verdict
 from .cards import card
-from .registry import POSITIVE, RULES
+from .registry import EXPECTED, POSITIVE, RULES
 from .rules import Rule
 
 _WORST_FIRST = (Verdict.FAIL, Verdict.UNSURE, Verdict.DEGRADED)
 _SEVEREST_FIRST = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
+
+_T = TypeVar("_T")
 
 Hit = tuple[Rule, str]
 """A rule that holds, and what it saw."""
@@ -29,7 +34,13 @@ def judge(probe: Probe, readings: Readings) -> Judgement:
         verdict, reason = ended
         return Judgement(verdict=verdict, reason=reason, findings=findings, evidence=readings.evidence)
     verdict, reason, proof = _by_evidence(probe.name, readings, hits)
-    return Judgement(verdict=verdict, reason=reason, findings=findings, evidence=proof + readings.evidence)
+    return Judgement(
+        verdict=verdict,
+        reason=reason,
+        findings=findings,
+        evidence=proof + readings.evidence,
+        expectations=_expected(probe.name, readings),
+    )
 
 
 def rule_hits(probe: str, readings: Readings) -> tuple[Hit, ...]:
@@ -67,8 +78,18 @@ def _by_evidence(probe: str, readings: Readings, hits: tuple[Hit, ...]) -> tuple
 
 
 def _positive(probe: str, readings: Readings) -> str | None:
-    rule = POSITIVE.get(probe) or POSITIVE.get(f"{probe.partition('.')[0]}.*")
+    rule = _of(POSITIVE, probe)
     return None if rule is None else rule(readings)
+
+
+def _expected(probe: str, readings: Readings) -> tuple[Expectation, ...]:
+    expected = _of(EXPECTED, probe)
+    return () if expected is None else expected(readings)
+
+
+def _of(table: Mapping[str, _T], probe: str) -> _T | None:
+    """The entry of a probe, else that of its group."""
+    return table.get(probe) or table.get(f"{probe.partition('.')[0]}.*")
 
 
 def _finding(rule: Rule, seen: str) -> Finding:

@@ -1,4 +1,4 @@
-"""dataloader.workers: do DataLoader workers start, keep order, tell when they die, and leave nothing behind?
+"""data.loader: do DataLoader workers start, keep order, tell when they die, and leave nothing behind?
 
 The data is a TensorDataset, so that `spawn` and `forkserver`, which pickle it, need nothing of this file. Standard
 library and torch 2.1 or later; parses on Python 3.8.

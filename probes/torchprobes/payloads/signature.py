@@ -1,4 +1,4 @@
-"""forward.signature: can tools read the signature of a module's forward, and does what they read hold?
+"""export.signature: can tools read the signature of a module's forward, and does what they read hold?
 
 The same detector looks at modules built here (annotated, bare, with an annotation that names nothing) and at
 modules of PyTorch itself; that it tells the first three apart is the proof that it can say no. Standard library and

@@ -185,6 +185,7 @@ class One:
             facts=readings.facts,
             findings=judgement.findings,
             evidence=self._evidence(judgement, told),
+            expectations=judgement.expectations,
             command=prepared.command,
             cache_state=_cache_state(readings),
             log=outcome.log_path(prepared.folder, self.job.run.path),

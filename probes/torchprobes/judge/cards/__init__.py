@@ -6,15 +6,23 @@ import difflib
 
 from .base import Card
 from .compiler import CARDS as _COMPILER
+from .compute import CARDS as _COMPUTE
+from .cuda import CARDS as _CUDA
 from .cudagraph import CARDS as _CUDAGRAPH
 from .data import CARDS as _DATA
 from .ddp import CARDS as _DDP
+from .entry import CARDS as _ENTRY
+from .env import CARDS as _ENV
+from .errors import CARDS as _ERRORS
 from .export import CARDS as _EXPORT
 from .identity import CARDS as _IDENTITY
 from .machine import CARDS as _MACHINE
 from .runner import CARDS as _RUNNER
+from .system import CARDS as _SYSTEM
+from .toolchain import CARDS as _TOOLCHAIN
 
-CARDS: tuple[Card, ...] = _IDENTITY + _EXPORT + _COMPILER + _CUDAGRAPH + _DDP + _DATA + _RUNNER + _MACHINE
+_TORCH = _IDENTITY + _ENV + _CUDA + _COMPUTE + _EXPORT + _COMPILER + _TOOLCHAIN + _ENTRY + _CUDAGRAPH + _ERRORS
+CARDS: tuple[Card, ...] = _TORCH + _DDP + _DATA + _SYSTEM + _RUNNER + _MACHINE
 
 _BY_ID = {card.id: card for card in CARDS}
 

@@ -1,4 +1,4 @@
-"""Cards of `dataloader.*`."""
+"""Cards of `data.*`."""
 
 from __future__ import annotations
 

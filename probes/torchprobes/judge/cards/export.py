@@ -1,4 +1,4 @@
-"""Cards of `forward.*` and `export.*`."""
+"""Cards of `export.*`."""
 
 from __future__ import annotations
 

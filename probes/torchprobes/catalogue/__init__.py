@@ -1,0 +1,53 @@
+"""Every probe as a row. Adding a probe is a row in its group's file, a payload and its rules in `judge`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..model import Tier
+from .probe import Launch, Place, Probe
+from .rows_compile import PROBES as _COMPILE
+from .rows_compute import PROBES as _COMPUTE
+from .rows_cuda import PROBES as _CUDA
+from .rows_env import PROBES as _ENV
+from .rows_system import PROBES as _SYSTEM
+
+__all__ = ["PROBES", "TIERS", "Launch", "Place", "Probe", "UnknownProbe", "select"]
+
+PROBES: tuple[Probe, ...] = _ENV + _CUDA + _COMPUTE + _COMPILE + _SYSTEM
+
+TIERS = tuple(Tier)
+
+
+class UnknownProbe(LookupError):
+    """A name that is neither a probe nor a group; the text says what is near it."""
+
+
+def select(names: Iterable[str], tier: Tier) -> tuple[Probe, ...]:
+    """The probes asked for, in request order; without names, all up to `tier`, in catalogue order.
+
+    A named probe runs whatever its tier; a group means its probes up to `tier`, or all if none is within it.
+
+    Raises:
+        UnknownProbe: if a name is neither a probe nor a group.
+    """
+    asked = list(names)
+    within = [p for p in PROBES if TIERS.index(p.tier) <= TIERS.index(tier)]
+    if not asked:
+        return tuple(within)
+    chosen: dict[str, Probe] = {}
+    for name in asked:
+        exact = [p for p in PROBES if p.name == name]
+        group = [p for p in PROBES if p.group == name]
+        for probe in exact or [p for p in group if p in within] or group or _unknown(name):
+            chosen[probe.name] = probe
+    return tuple(chosen.values())
+
+
+def _unknown(name: str) -> list[Probe]:
+    import difflib
+
+    known = sorted({p.name for p in PROBES} | {p.group for p in PROBES})
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise UnknownProbe(f"there is no probe or group {name!r}: {hint}`torchdoctor list` shows them all")

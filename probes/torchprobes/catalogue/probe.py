@@ -1,0 +1,43 @@
+"""What a row of the catalogue is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..model import Tier
+
+Launch = Literal["plain", "torchrun"]
+
+Place = Literal["device", "host"]
+"""Where a probe runs: on the device that was chosen, or on the host alone, whatever works on the GPUs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One question answered by running code in the target.
+
+    `payload` is the file's stem in `payloads/`, `params` go to it as they are. `limit_s` is the time limit after
+    `import torch`. A `timed` probe measures wall time on the CPU when it runs there, and then runs alone; an `alone`
+    one takes so much of the machine that nothing may run beside it, and comes last. `needs` are words for people
+    ("a C++ compiler"), shown by `list`. A `warm` probe may start from a process that has torch imported already.
+    """
+
+    name: str
+    tier: Tier
+    title: str
+    payload: str
+    limit_s: float
+    params: Mapping[str, object] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    timed: bool = False
+    launch: Launch = "plain"
+    warm: bool = False
+    place: Place = "device"
+    alone: bool = False
+
+    @property
+    def group(self) -> str:
+        """The part of the name before the dot."""
+        return self.name.partition(".")[0]

@@ -1,0 +1,7 @@
+"""Cards of `compute.*`."""
+
+from __future__ import annotations
+
+from .base import Card
+
+CARDS: tuple[Card, ...] = ()
