@@ -22,6 +22,7 @@ class Probe:
     `import torch`. A `timed` probe measures wall time on the CPU when it runs there, and then runs alone; an `alone`
     one takes so much of the machine that nothing may run beside it, and comes last. `needs` are words for people
     ("a C++ compiler"), shown by `list`. A `warm` probe may start from a process that has torch imported already.
+    `gpus` is how many idle GPUs it needs at once; with fewer it is skipped, never run on half of what it asks about.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Probe:
     warm: bool = False
     place: Place = "device"
     alone: bool = False
+    gpus: int = 1
 
     @property
     def group(self) -> str:
