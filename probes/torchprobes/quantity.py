@@ -11,6 +11,7 @@ _STEPS: dict[str, tuple[tuple[float, str], ...]] = {
     "B": ((2.0**40, "TiB"), (2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B")),
     "B/s": ((1e12, "TB/s"), (1e9, "GB/s"), (1e6, "MB/s"), (1e3, "kB/s"), (1.0, "B/s")),
     "FLOP/s": ((1e12, "TFLOP/s"), (1e9, "GFLOP/s"), (1e6, "MFLOP/s")),
+    "OP/s": ((1e12, "TOP/s"), (1e9, "GOP/s"), (1e6, "MOP/s")),
     "x": ((1.0, "×"),),
     "share": ((0.01, "%"),),
     "percent": ((1.0, "%"),),
@@ -27,7 +28,7 @@ _ONE = {
 def quantity(value: float, unit: str = "", digits: int = 3) -> str:
     """`value` with `unit`, scaled to read well, in `digits` significant ones: `180 ms`, `1 call`, `4.3 TB/s`.
 
-    Units are those of figures: us, ms, s, B, B/s, FLOP/s, x (a ratio), share (0 to 1, shown in %), or a counted noun in
+    Units are those of figures: us, ms, s, B, B/s, FLOP/s, OP/s (whole numbers), x (a ratio), share (0 to 1, shown in %), or a counted noun in
     the plural, which 1 makes singular. What is no number is told as it is.
     """
     if not math.isfinite(value):

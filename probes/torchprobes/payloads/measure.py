@@ -210,6 +210,94 @@ def seconds_of(wait, step):
     return _sample(wait, step, 1)
 
 
+LEAST_WARM_UPS = 10
+MOST_WARM_UPS = 50
+WARM_UP_S = 0.3
+LEAST_RUNS = 20
+MOST_RUNS = 100
+
+FLUSH_BYTES = 256 << 20
+"""Written before a kernel is timed, so that its inputs come from memory: as much as `triton.testing.do_bench` does."""
+
+
+class Times:
+    """Seconds of single calls on the device's own clock: `median`, `best`, `n`, and `spread`.
+
+    `spread` is the half-width of the 95 % interval of the median, from order statistics: it assumes no distribution.
+    """
+
+    def __init__(self, seconds):
+        self.seconds = sorted(seconds)
+        self.n = len(self.seconds)
+        self.median = median(self.seconds)
+        self.best = self.seconds[0]
+        reach = 0.98 * self.n**0.5  # 1.96 standard deviations of a binomial with p = 1/2
+        low, high = (int(self.n / 2 + side * reach) for side in (-1, 1))
+        self.spread = (self.seconds[min(high, self.n - 1)] - self.seconds[max(low, 0)]) / 2
+
+
+def device_times(torch, where, step, budget_s=0.5, before=None, during=None):
+    """Times of `step` on the device: warm it up, queue all runs between events made first, wait once at the end.
+
+    `before` is queued ahead of each run and not timed (a cache flush). `during` is called when all runs are queued and
+    the device still works on them: what it reads of the device is true under load. A device without events is timed
+    by the host, each run with its wait.
+    """
+    wait, flush = synchronizer(torch, where), before or (lambda: None)
+    once = _warm_up(wait, step)
+    runs = int(min(MOST_RUNS, max(LEAST_RUNS, budget_s / max(once, 1e-9))))
+    marks = _event_pairs(torch, where, runs)
+    if marks is None:
+        return Times([_flushed(wait, flush, step) for _ in range(runs)])
+    for begin, end in marks:
+        flush()
+        begin.record()
+        step()
+        end.record()
+    if during is not None:
+        during()
+    wait()
+    return Times([begin.elapsed_time(end) / 1e3 for begin, end in marks])
+
+
+def flusher(torch, where, limit_bytes=None):
+    """A function that queues a write larger than the device's caches; None on a CPU or where memory is too short."""
+    if where.type == "cpu" or (limit_bytes is not None and limit_bytes < 2 * FLUSH_BYTES):
+        return None
+    return torch.empty(FLUSH_BYTES, dtype=torch.int8, device=where).zero_
+
+
+def _warm_up(wait, step):
+    """Seconds of a warm call, after at least 10 of them and up to 50 within 0.3 s."""
+    begin, calls = time.perf_counter(), 0
+    while calls < LEAST_WARM_UPS or (calls < MOST_WARM_UPS and time.perf_counter() - begin < WARM_UP_S):
+        step()
+        wait()
+        calls += 1
+    return _sample(wait, step, 3)
+
+
+def _event_pairs(torch, where, count):
+    """Pairs of timing events of the device, or None if it has none that can be timed."""
+    event = getattr(getattr(torch, where.type, None), "Event", None)
+    if where.type == "cpu" or event is None:
+        return None
+    try:
+        pairs = [(event(enable_timing=True), event(enable_timing=True)) for _ in range(count)]
+        pairs[0][0].record()
+        pairs[0][1].record()
+        synchronizer(torch, where)()
+        pairs[0][0].elapsed_time(pairs[0][1])
+    except Exception:
+        return None
+    return pairs
+
+
+def _flushed(wait, flush, step):
+    flush()
+    return _sample(wait, step, 1)
+
+
 # --- right or wrong ----------------------------------------------------------------------------------------------
 
 
