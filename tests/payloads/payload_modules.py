@@ -12,6 +12,9 @@ from payload_process import PAYLOADS
 
 def load(patch: pytest.MonkeyPatch, stem: str, *needs: str) -> ModuleType:
     """The module of `payloads/<stem>.py`, those that it needs loaded first, gone again with `patch`."""
+    shared = ModuleType("torchdoctor_shared")
+    shared.__path__ = [str(PAYLOADS.parent)]
+    patch.setitem(sys.modules, shared.__name__, shared)
     for name in ("kit", *needs):
         _load(patch, name)
     return _load(patch, stem)

@@ -3,9 +3,12 @@
 Runs inside the target: standard library only, parses on Python 3.8. The payload becomes the module
 `torchdoctor_payload`, the helper beside this file `torchdoctor_kit`; both are found by name in spawned
 multiprocessing children too, because those run this file again. Other files of this folder can be imported as
-`torchdoctor_<stem>` and in no other way, so that a file here never stands in for a module of the target.
+`torchdoctor_<stem>` and in no other way, so that a file here never stands in for a module of the target. What payloads
+share with the console (readers of files and of /proc, in `runner/order.py` SHARED) is `torchdoctor_shared.…`: the
+folder above this one, here and behind a launcher prefix.
 """
 
+import importlib.machinery
 import importlib.util
 import os
 import sys
@@ -22,6 +25,10 @@ class Finder:
     def find_spec(name, path=None, target=None):
         """The spec of a module of ours, None for every other name."""
         prefix, _, stem = name.partition("_")
+        if name == "torchdoctor_shared":
+            spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
+            spec.submodule_search_locations = [os.path.dirname(HERE)]
+            return spec
         if prefix != "torchdoctor" or not stem.isidentifier():
             return None
         file = os.environ["TORCHDOCTOR_PAYLOAD"] if stem == "payload" else os.path.join(HERE, stem + ".py")

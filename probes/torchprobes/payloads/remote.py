@@ -60,7 +60,7 @@ class Remote:
 
     def unpack(self):
         """Write the payload's files and its request."""
-        for folder in ("payloads", "events", "artifacts", "compile"):
+        for folder in ("payloads", "environment", "events", "artifacts", "compile"):
             os.mkdir(os.path.join(self.place, folder))
         files = dict(self.bundle["files"])
         files["request.json"] = json.dumps(self.fill(self.bundle["request"]))

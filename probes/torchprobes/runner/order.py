@@ -36,6 +36,9 @@ for _name, _text in BUNDLE["modules"].items():
     sys.modules[_name] = types.ModuleType(_name)
     exec(compile(_text, _name, "exec"), sys.modules[_name].__dict__)
 """
+SHARED = ("masking.py", *(f"environment/{name}.py" for name in ("__init__", "interpreters", "ownership", "places")))
+"""Files of torchprobes that payloads import as `torchdoctor_shared.…`: standard library only, Python 3.8."""
+
 _ALWAYS = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
 _PLACE_LIMIT_S = 5.0
 
@@ -193,9 +196,11 @@ def _far(job: Job, folder: Path, request: Mapping[str, Any], command: Command, e
 def bundle(request: Mapping[str, Any], command: Command, env: Mapping[str, str], marker: str, grace_s: float) -> bytes:
     """The program that runs a payload where none of our files are: Python source, standard library only."""
     here = Path(__file__).parent
+    package = here.parent
     content = {
         "modules": {f"torchdoctor_{n}": (here / f"{n}.py").read_text("utf-8") for n in ("processes", "places")},
-        "files": {f"payloads/{f.name}": f.read_text("utf-8") for f in sorted(PAYLOADS.glob("*.py"))},
+        "files": {f"payloads/{f.name}": f.read_text("utf-8") for f in sorted(PAYLOADS.glob("*.py"))}
+        | {name: (package / name).read_text("utf-8") for name in SHARED},
         "request": dict(request),
         "argv": list(command.argv),
         "env": dict(env),
