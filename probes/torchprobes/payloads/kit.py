@@ -198,11 +198,11 @@ def timed(what="cpu"):
         os.close(fd)
 
 
-def spawn_self(role, limit_s, **params):
-    """Run this payload again in a process of its own, its request's params with `role` and `params` over them.
+def start_self(role, **params):
+    """Start this payload again in a process of its own, its request's params with `role` and `params` over them.
 
     The helper writes figures and facts, never `start` or `end`: those are the probe's. What it prints goes where
-    this process prints. Returns its exit code (negative: a signal), or "timeout" when it was killed at `limit_s`.
+    this process prints. Returns the `subprocess.Popen`; who starts it must see to its end.
     """
     data = dict(request.data, helper=True, params=dict(request.params, role=role, **params))
     path = os.path.join(request.artifacts, "request.%s.json" % role)
@@ -210,11 +210,22 @@ def spawn_self(role, limit_s, **params):
         json.dump(data, file)
     bootstrap = os.path.abspath(sys.modules["__main__"].__file__)
     command = [sys.executable, "-B", bootstrap, _payload]
-    environ = dict(os.environ, TORCHDOCTOR_REQUEST=path)
+    return subprocess.Popen(command, env=dict(os.environ, TORCHDOCTOR_REQUEST=path), stdin=subprocess.DEVNULL)
+
+
+def spawn_self(role, limit_s, **params):
+    """Run a helper (`start_self`) to its end.
+
+    Returns its exit code (negative: a signal), or "timeout" when it was killed at `limit_s`.
+    """
+    process = start_self(role, **params)
     try:
-        return subprocess.run(command, env=environ, stdin=subprocess.DEVNULL, timeout=limit_s).returncode
+        return process.wait(timeout=limit_s)
     except subprocess.TimeoutExpired:
         return "timeout"
+    finally:
+        process.kill()
+        process.wait()
 
 
 _payload = ""
