@@ -22,7 +22,9 @@ class Probe:
     `import torch`. A `timed` probe measures wall time on the CPU when it runs there, and then runs alone; an `alone`
     one takes so much of the machine that nothing may run beside it, and comes last. `needs` are words for people
     ("a C++ compiler"), shown by `list`. A `warm` probe may start from a process that has torch imported already.
+    A `bare` one imports no torch and starts from an interpreter that is there already, also where torch is broken.
     `gpus` is how many idle GPUs it needs at once; with fewer it is skipped, never run on half of what it asks about.
+    With `helpers` it starts further processes that use the device beside it, which a GPU in exclusive mode refuses.
     """
 
     name: str
@@ -38,6 +40,8 @@ class Probe:
     place: Place = "device"
     alone: bool = False
     gpus: int = 1
+    bare: bool = False
+    helpers: bool = False
 
     @property
     def group(self) -> str:
