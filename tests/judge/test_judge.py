@@ -15,6 +15,7 @@ from torchprobes.telemetry.rules import CHECKS, Check
 
 ENDED = Outcome(ending="ended")
 IDS = [probe.name for probe in PROBES]
+COMPILE = next(probe for probe in PROBES if probe.name == "compile.default")
 
 
 def empty(probe: Probe, outcome: Outcome = ENDED, device: str = "cpu") -> Readings:
@@ -99,11 +100,11 @@ def test_a_skip_keeps_its_reason() -> None:
 def test_the_payloads_own_evidence_is_kept() -> None:
     own = Evidence(kind="trace", text="profile", artifact="artifacts/trace.json")
     readings = Readings(probe="compile.default", device="cpu", evidence=(own,), outcome=ENDED)
-    assert own in judge(PROBES[3], readings).evidence
+    assert own in judge(COMPILE, readings).evidence
 
 
 def test_judging_again_gives_the_same() -> None:
-    probe = PROBES[3]
+    probe = COMPILE
     readings = Readings(probe=probe.name, device="cpu", outcome=ENDED, facts=(Fact(name="compile", value="E"),))
     assert judge(probe, readings) == judge(probe, readings)
     assert rule_hits(probe.name, readings)
@@ -111,7 +112,7 @@ def test_judging_again_gives_the_same() -> None:
 
 def test_a_card_is_found_in_any_case_and_a_wrong_id_says_what_is_near() -> None:
     assert card(" td-cmp-001 ").title == "No working C++ compiler"
-    with pytest.raises(UnknownCard, match="did you mean TD-CMP-0"):
+    with pytest.raises(UnknownCard, match=r"did you mean TD-CMP-\d"):
         card("TD-CMP-01")
 
 

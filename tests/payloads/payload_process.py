@@ -37,19 +37,32 @@ class Said:
 
 
 def run_payload(
-    folder: Path, name: str, device: str = "cpu", environ: Mapping[str, str] | None = None, limit_s: float = 300
+    folder: Path,
+    name: str,
+    device: str = "cpu",
+    environ: Mapping[str, str] | None = None,
+    limit_s: float = 300,
+    python: str = sys.executable,
+    more: Mapping[str, object] | None = None,
 ) -> Said:
-    """Run the catalogue's probe `name` in `folder`, with `environ` over a clean environment, and judge it."""
+    """Run the catalogue's probe `name` in `folder`, with `environ` over a clean environment, and judge it.
+
+    `python` is the target's interpreter; `more` goes into the request ("params" of it over the row's own).
+    """
     probe = next(p for p in PROBES if p.name == name)
     for part in ("events", "artifacts", "compile", "locks"):
         (folder / part).mkdir(parents=True)
+    asked = dict(more or {})
+    params = asked.pop("params", {})
+    assert isinstance(params, Mapping)
     request = {
         "probe": name,
         "device": device,
-        "params": dict(probe.params),
+        "params": {**probe.params, **params},
         "artifacts": str(folder / "artifacts"),
         "compile_dir": str(folder / "compile"),
         "locks": str(folder / "locks"),
+        **asked,
     }
     (folder / "request.json").write_text(json.dumps(request))
     env = {key: value for key, value in os.environ.items() if not key.startswith(SWITCHES)}
@@ -59,7 +72,7 @@ def run_payload(
         "TORCHINDUCTOR_CACHE_DIR": str(folder / "compile" / "inductor"),
         "TRITON_CACHE_DIR": str(folder / "compile" / "triton"),
     }
-    command = [sys.executable, "-B", str(PAYLOADS / "bootstrap.py"), str(PAYLOADS / f"{probe.payload}.py")]
+    command = [python, "-B", str(PAYLOADS / "bootstrap.py"), str(PAYLOADS / f"{probe.payload}.py")]
     with subprocess.Popen(
         command, env=env | dict(environ or {}), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as process:

@@ -12,6 +12,8 @@ PROBES: tuple[Probe, ...] = (
           needs=("torch",), warm=True, place="host"),
     Probe("export.roundtrip", Tier.STANDARD, "Does torch.export survive save, load and another process?", "export",
           180, needs=("torch",)),
+    Probe("compile.toolchain", Tier.QUICK, "Can compilers, triton and the cache directory hold what compiling needs?",
+          "toolchain", 60, needs=("Python",)),
     Probe("compile.default", Tier.STANDARD, "Does torch.compile run compiled code, and does it help?", "compile",
           300, {"mode": "default"}, _COMPILER, timed=True),
     Probe("compile.reduce-overhead", Tier.STANDARD, "Does reduce-overhead remove launch overhead?", "compile",

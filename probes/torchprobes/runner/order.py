@@ -40,6 +40,9 @@ SHARED = ("masking.py", *(f"environment/{name}.py" for name in ("__init__", "int
 """Files of torchprobes that payloads import as `torchdoctor_shared.…`: standard library only, Python 3.8."""
 
 _ALWAYS = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
+_OVERRIDDEN = ("CUDA_VISIBLE_DEVICES", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
+"""The user's variables that a payload cannot see, because ours stand in their place; its request carries them."""
+
 _PLACE_LIMIT_S = 5.0
 
 
@@ -124,7 +127,7 @@ def _request(job: Job, plan: Plan) -> dict[str, Any]:
         "locks": None if job.target.prefix else str(job.run.locks),
         "gpus": list(plan.gpus),
         "memory_limit_bytes": job.device.memory_limit_bytes,
-        "user_environ": {k: v for k, v in os.environ.items() if k == "CUDA_VISIBLE_DEVICES"},
+        "user_environ": {k: v for k, v in {**os.environ, **job.options.env}.items() if k in _OVERRIDDEN},
     }
 
 
