@@ -104,14 +104,15 @@ def tell_surroundings(torch, where):
     for name in SWITCHES:
         if name in os.environ:
             kit.fact("env." + name, os.environ[name], evidence="environment")
-    _tell_settings(torch)
+    tell_settings(torch)
     _tell_tools(where)
     if where.type == "cuda":
         _tell_gpu(torch, where)
     return _tell_cache()
 
 
-def _tell_settings(torch):
+def tell_settings(torch):
+    """Facts of the compiler's settings as they are now: errors hidden, disabled, stance, cache."""
     import torch._dynamo.config as config
     from torch._dynamo import eval_frame
 
