@@ -17,6 +17,7 @@ from torchprobes.quantity import quantity
         (2.5, "s", "2.5 s"),
         (95.0, "s", "1.58 min"),
         (4 << 30, "B", "4 GiB"),
+        (1 << 30, "B", "1 GiB"),
         (64 << 20, "B", "64 MiB"),
         (4.298e12, "B/s", "4.3 TB/s"),
         (7.88e14, "FLOP/s", "788 TFLOP/s"),

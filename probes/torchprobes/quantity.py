@@ -21,7 +21,7 @@ _STEPS: dict[str, tuple[tuple[float, str], ...]] = {
 _ONE = {
     "calls": "call", "launches": "launch", "graphs": "graph", "kernels": "kernel", "breaks": "break", "ranks": "rank",
     "recompiles": "recompile", "steps": "step", "regions": "region", "workers": "worker", "cores": "core",
-    "bytes": "byte", "ops": "op", "processes": "process", "files": "file",
+    "bytes": "byte", "threads": "thread", "requests": "request", "ops": "op", "processes": "process", "files": "file",
 }  # fmt: skip
 
 
@@ -36,7 +36,7 @@ def quantity(value: float, unit: str = "", digits: int = 3) -> str:
     steps = _STEPS.get(unit)
     if steps is None:
         return f"{_number(value, digits)} {_ONE.get(unit, unit) if value == 1 else unit}".strip()
-    size, name = next((s for s in steps if _rounded(abs(value), digits) >= s[0]), steps[-1])
+    size, name = next((s for s in steps if max(abs(value), _rounded(abs(value), digits)) >= s[0]), steps[-1])
     if value == 0:
         size, name = next((s for s in steps if s[0] == 1.0), steps[-1])
     text = _number(value / size, digits)

@@ -108,6 +108,88 @@ DDP_FIGURES = (
 )
 
 
+IMAGE: Facts = {
+    "image.pil": "13.0.0",
+    "image.pil.libjpeg_turbo": True,
+    "image.cv2": "5.0.0",
+    "image.opencv.wheels": 1,
+}
+
+IMAGE_FIGURES = (
+    figure("image_error", 1.64, decoder="pil"),
+    figure("image_error", 1.64, decoder="cv2"),
+    figure("image_difference", 0),
+    figure("decode_us", 6060.0, n=40, decoder="pil"),
+    figure("decode_us", 2790.0, n=40, decoder="cv2"),
+)
+
+CSV: Facts = {
+    "csv.pandas": "3.1.1",
+    **{
+        f"csv.{engine}.{name}": value
+        for engine in ("c", "pyarrow")
+        for name, value in (("ending", 0), ("values", "right"))
+    },
+}
+
+CSV_FIGURES = (
+    figure("csv_bytes", 100 << 20),
+    *(figure("csv_read_s", seconds, engine=engine) for engine, seconds in (("c", 0.9), ("pyarrow", 0.3))),
+    *(figure("csv_memory", 400 << 20, engine=engine, series="peak") for engine in ("c", "pyarrow")),
+)
+
+SERVING: Facts = {
+    "serving.started": True,
+    "serving.alive": True,
+    "serving.failures": 0,
+    "serving.answers": "right",
+    "serving.versions": "v1",
+}
+
+SERVING_FIGURES = (
+    figure("cold_start_s", 2.1),
+    figure("first_inference_us", 19000.0),
+    *(figure(f"request_{share}_us", us, handler="def") for share, us in (("p50", 17900.0), ("p99", 53500.0))),
+    figure("health_p50_us", 3900.0, n=75, handler="def", clients="4"),
+    figure("health_p50_us", 4100.0, n=75, handler="async def", clients="4"),
+)
+
+CPU: Facts = {
+    "torch.threads": 16,
+    "torch.capability": "AVX512",
+    "cpu.affinity": 32,
+    "cpu.quota": "none",
+    "cpu.vector": "avx512f",
+    "cpu.governor": "powersave",
+    "cpu.frequency_driver": "intel_pstate",
+    "gpu.0000:1b:00.0.near": True,
+    "env.OMP_NUM_THREADS": None,
+}
+
+CPU_FIGURES = (figure("allowed_cores", 32.0),)
+
+PLACES = ("home", "tmp", "torch_home", "hf_home", "inductor_cache", "triton_cache", "shm")
+
+DISK: Facts = {
+    **{f"disk.{place}.state": "read" for place in PLACES},
+    **{f"disk.{place}.kind": "ext4" for place in PLACES},
+    **{f"disk.{place}.writable": True for place in PLACES},
+    **{f"disk.{place}.noexec": False for place in PLACES},
+    "disk.shm.kind": "tmpfs",
+    "disk.shm.noexec": True,
+    "shm.total_bytes": 64 << 30,
+}
+
+DISK_FIGURES = tuple(
+    found
+    for place in PLACES
+    for found in (
+        figure("disk_free", 50 << 30, place=place, path=f"/{place}"),
+        figure("disk_free_inodes", 10**6, place=place, path=f"/{place}"),
+    )
+)
+
+
 def readings(
     probe: str,
     facts: Facts,

@@ -7,6 +7,7 @@ from . import (
     compute_rules,
     cuda_rules,
     cudagraph_rules,
+    data_files_rules,
     data_rules,
     ddp_rules,
     entry_rules,
@@ -14,6 +15,7 @@ from . import (
     export_rules,
     identity_rules,
     run_rules,
+    serving_rules,
     system_rules,
     toolchain_rules,
 )
@@ -31,6 +33,8 @@ RULES: tuple[Rule, ...] = (
     + cudagraph_rules.RULES
     + ddp_rules.RULES
     + data_rules.RULES
+    + data_files_rules.RULES
+    + serving_rules.RULES
     + system_rules.RULES
     + run_rules.RULES
 )
@@ -47,6 +51,8 @@ POSITIVE: Positive = {
     **cudagraph_rules.POSITIVE,
     **ddp_rules.POSITIVE,
     **data_rules.POSITIVE,
+    **data_files_rules.POSITIVE,
+    **serving_rules.POSITIVE,
     **system_rules.POSITIVE,
 }
 

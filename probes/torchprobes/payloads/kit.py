@@ -6,6 +6,7 @@ the name `torchdoctor_kit`, so that a payload says `import torchdoctor_kit as ki
 """
 
 import contextlib
+import importlib.util
 import json
 import os
 import subprocess
@@ -149,15 +150,36 @@ def _io_wait_seconds():
         return None
 
 
-def import_torch():
-    """Import torch, time it, and emit `start`: the time limit of the probe runs from here."""
+imported = None
+"""What importing torch cost the starter from which this process was forked (`timed_import`), None without one."""
+
+
+def timed_import():
+    """Import torch: (torch, {"import_s", "io_wait_s"}); a wait that the kernel does not tell is None."""
     begin, waited = time.perf_counter(), _io_wait_seconds()
     import torch
 
     after = _io_wait_seconds()
     io_wait = None if waited is None or after is None else after - waited
+    return torch, {"import_s": time.perf_counter() - begin, "io_wait_s": io_wait}
+
+
+def lacks(package):
+    """Whether this Python has no such package; nothing of it is imported."""
+    try:
+        return importlib.util.find_spec(package) is None
+    except (ImportError, ValueError):
+        return True
+
+
+def import_torch():
+    """Import torch, time it, and emit `start`: the time limit of the probe runs from here.
+
+    In a fork of the warm starter torch is there already: its one import is told, and that it was one for all.
+    """
+    torch, cost = timed_import()
     if not request.helper:  # the probe's own clock runs already
-        emit("start", import_s=time.perf_counter() - begin, io_wait_s=io_wait)
+        emit("start", text="imported once, by the warm starter" if imported else None, **(imported or cost))
     return torch
 
 

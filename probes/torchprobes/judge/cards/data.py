@@ -84,4 +84,85 @@ CARDS: tuple[Card, ...] = (
         fix=Fix(command="ulimit -n 65535"),
         source="https://pytorch.org/docs/stable/multiprocessing.html#sharing-strategies",
     ),
+    Card(
+        id="TD-DAT-001",
+        title="OpenCV needs a desktop that is not here",
+        why="The wheel opencv-python links against X11 and OpenGL, which an image without a desktop lacks. The "
+        "headless wheel has the same functions without windows.",
+        fix=Fix(command="python -m pip uninstall -y opencv-python && python -m pip install opencv-python-headless"),
+        source="https://pypi.org/project/opencv-python-headless/",
+    ),
+    Card(
+        id="TD-DAT-002",
+        title="Several OpenCV wheels share one folder",
+        why="All of them install the package cv2: the files of the last one lie over those of the others, and removing "
+        "one breaks the rest.",
+        fix=Fix(
+            command="python -m pip uninstall -y opencv-python opencv-contrib-python opencv-python-headless "
+            "opencv-contrib-python-headless && python -m pip install opencv-python-headless"
+        ),
+        source="https://pypi.org/project/opencv-python/",
+    ),
+    Card(
+        id="TD-DAT-003",
+        title="An image library is there and does not work",
+        why="It could not be imported, or raised while it decoded a sound JPEG. A library of the system that is "
+        "missing, and numpy 2 under a package built for numpy 1, are the usual causes.",
+        fix=Fix(command="python -m pip install --force-reinstall pillow opencv-python-headless"),
+        source="measured",
+    ),
+    Card(
+        id="TD-DAT-004",
+        title="A JPEG is decoded to other pixels",
+        why="A picture whose pixels are known was encoded at quality 90 and decoded again: it must come back within a "
+        "few levels.",
+        fix=Fix(command="python -m pip install --force-reinstall pillow opencv-python-headless"),
+        source="measured",
+    ),
+    Card(
+        id="TD-DAT-005",
+        title="PIL and OpenCV decode the same JPEG differently",
+        why="Their JPEG libraries upsample colour or round in another way. A model that was trained on one and serves "
+        "with the other sees slightly other pictures.",
+        fix=Fix(command="# decode with the same library in training and serving"),
+        source="https://github.com/python-pillow/Pillow/issues/3833",
+    ),
+    Card(
+        id="TD-DAT-006",
+        title="PIL decodes JPEG without libjpeg-turbo",
+        why="libjpeg-turbo decodes two to six times as fast. Wheels of Pillow from PyPI carry it; a build from source "
+        "or a distribution's package may not.",
+        fix=Fix(command="python -m pip install --force-reinstall --only-binary :all: pillow"),
+        source="https://libjpeg-turbo.org/About/Performance",
+    ),
+    Card(
+        id="TD-DAT-010",
+        title="pandas reads other values than the file holds",
+        why="The file was written here with sums that are known, and read back.",
+        fix=Fix(command="python -m pip install --force-reinstall pandas pyarrow numpy"),
+        source="measured",
+    ),
+    Card(
+        id="TD-DAT-011",
+        title="pandas is there and does not work",
+        why="It could not be imported, or raised while it read a plain file. `numpy.dtype size changed` means that "
+        "pandas and numpy were built for different versions of each other.",
+        fix=Fix(command="python -m pip install --upgrade --force-reinstall pandas"),
+        source="https://numpy.org/doc/stable/dev/depending_on_numpy.html",
+    ),
+    Card(
+        id="TD-DAT-012",
+        title="Reading a CSV ended the process",
+        why="Signal 9 comes from the kernel when memory runs out: a table of text takes many times the bytes of its "
+        "file. Signal 11 is a crash in native code.",
+        fix=Fix(command="# read_csv(..., usecols=..., dtype=..., chunksize=1_000_000), or dtype_backend='pyarrow'"),
+        source="https://pandas.pydata.org/docs/user_guide/scale.html",
+    ),
+    Card(
+        id="TD-DAT-013",
+        title="A table takes many times the memory of its file",
+        why="Each string of an object column is a Python object of 50 bytes and more.",
+        fix=Fix(command="# read_csv(..., dtype={'label': 'category'}), or dtype_backend='pyarrow'"),
+        source="https://pandas.pydata.org/docs/user_guide/scale.html",
+    ),
 )
