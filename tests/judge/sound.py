@@ -149,7 +149,7 @@ SERVING: Facts = {
 SERVING_FIGURES = (
     figure("cold_start_s", 2.1),
     figure("first_inference_us", 19000.0),
-    *(figure(f"request_{share}_us", us, handler="def") for share, us in (("p50", 17900.0), ("p99", 53500.0))),
+    *(figure(f"request_{share}_us", us, handler="def") for share, us in (("p50", 18000.0), ("p99", 53000.0))),
     figure("health_p50_us", 3900.0, n=75, handler="def", clients="4"),
     figure("health_p50_us", 4100.0, n=75, handler="async def", clients="4"),
 )

@@ -10,7 +10,7 @@ from .rules import Positive, Rule
 _IMAGE, _CSV = ("data.image",), ("data.csv",)
 
 WRONG_LEVELS = 4.0
-"""Mean distance of 255 levels from the picture that was encoded at quality 90 (1.6 measured; with swapped colours it is 60)."""
+"""Mean distance of 255 levels from the picture that was encoded at quality 90 (1.6 measured; swapped colours: 60)."""
 
 X11_LIBRARIES = ("libGL.so", "libgthread", "libSM.so", "libXext.so", "libXrender.so", "libX11.so", "libglib-2.0")
 """What `import cv2` lacks in an image without a desktop."""
