@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..model import Figure, Readings, Severity, Verdict
 from ..quantity import quantity
 from . import cpu_rules
-from .reading import facts, figure, line
+from .reading import facts, figure, is_true, line
 from .rules import Expected, Positive, Rule
 
 _DISK = ("system.disk",)
@@ -60,7 +60,7 @@ def _full(readings: Readings) -> str | None:
     words = []
     for place, least in LEAST_FREE.items():
         free = figure(readings, "disk_free", place=place)
-        if free is not None and free.value < least:
+        if free is not None and free.value < least and is_true(readings, f"disk.{place}.writable") is not False:
             words.append(f"{_path(free)} ({place}) has {quantity(free.value, 'B')} free (limit {quantity(least, 'B')})")
     return line("; ".join(words)) or None
 
@@ -71,7 +71,7 @@ def _path(found: Figure) -> str:
 
 def _no_inodes(readings: Readings) -> str | None:
     told = [f for f in readings.figures if f.name == "disk_free_inodes" and f.labels.get("place") in LEAST_FREE]
-    few = [f for f in told if f.value < LEAST_INODES]
+    few = [f for f in told if f.value < LEAST_INODES and is_true(readings, f"disk.{f.labels['place']}.writable")]
     return line("; ".join(f"{_path(f)} has room for {f.value:.0f} files (limit {LEAST_INODES})" for f in few)) or None
 
 

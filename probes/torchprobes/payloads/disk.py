@@ -11,6 +11,7 @@ import json
 import os
 import select
 import signal
+import tempfile
 import time
 
 import torchdoctor_kit as kit
@@ -153,24 +154,34 @@ def _kind(path, mounts):
 
 
 def _cannot_write(folder, read_only):
-    """Why nothing can be written there, "" if it can: a block goes into a file that never has a name."""
+    """Why nothing can be written there, "" if it can: tried with a block in a file that has no name, if it may."""
     if read_only:
         return "its file system is read-only"
     if not os.path.isdir(folder):
         return "it is not a folder"
     try:
-        handle = os.open(folder, getattr(os, "O_TMPFILE", os.O_DIRECTORY) | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    except OSError as error:  # EISDIR where there are no nameless files
-        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL):
-            return error.strerror or str(error)
-        return "" if os.access(folder, os.W_OK | os.X_OK) else "no permission to write there"
-    try:
-        os.write(handle, b"\0" * 4096)
+        handle = _nameless_file(folder)
+        try:
+            os.write(handle, b"\0" * 4096)
+        finally:
+            os.close(handle)
         return ""
     except OSError as error:
         return error.strerror or str(error)
-    finally:
-        os.close(handle)
+
+
+def _nameless_file(folder):
+    """A file in `folder` that nobody else can see; where there are none of that kind, one that is unlinked at once."""
+    flag = getattr(os, "O_TMPFILE", None)
+    if flag is not None:
+        try:
+            return os.open(folder, flag | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+                raise
+    handle, path = tempfile.mkstemp(prefix=".torchdoctor-", dir=folder)
+    os.unlink(path)
+    return handle
 
 
 # --- told ------------------------------------------------------------------------------------------------------------
