@@ -83,7 +83,7 @@ def _examine(server, port_file, begin, expected):
     if port is None:
         return
     kit.figure("cold_start_s", time.perf_counter() - begin, "s")
-    tally = _Tally(expected)
+    tally, load_s = _Tally(expected), float(kit.request.params.get("load_s", LOAD_S))
     client = _Client(port, tally)
     first = client.infer("/run", 0)
     if first is not None:
@@ -92,7 +92,7 @@ def _examine(server, port_file, begin, expected):
     kit.figure("health_p50_us", collectives.quantile(idle, 0.5), "us", n=len(idle), handler="none")
     for handler, path in HANDLERS.items():
         kit.progress("%d clients call a %s handler" % (CLIENTS, handler))
-        _tell_load(handler, *_load(port, path, tally))
+        _tell_load(handler, *_load(port, path, tally, load_s))
     kit.fact("serving.alive", server.poll() is None, "exit code %s" % server.poll())
     kit.fact("serving.failures", tally.failed, tally.why or "no request failed")
     words = "%d of %d answers within %g of the CPU's" % (tally.right, tally.answered, TOLERANCE)
@@ -176,8 +176,8 @@ class _Client:
         return took, body
 
 
-def _load(port, path, tally):
-    """Microseconds of inferences and of health checks while CLIENTS clients call `path` for LOAD_S seconds."""
+def _load(port, path, tally, load_s):
+    """Microseconds of inferences and of health checks while CLIENTS clients call `path` for `load_s` seconds."""
     over, calls, checks = threading.Event(), [], []
 
     def call(client, first):
@@ -198,7 +198,7 @@ def _load(port, path, tally):
     threads.append(threading.Thread(target=check, args=(_Client(port, tally),)))
     for thread in threads:
         thread.start()
-    time.sleep(LOAD_S)
+    time.sleep(load_s)
     over.set()
     for thread in threads:
         thread.join()
