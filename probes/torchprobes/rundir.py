@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import shutil
 import socket
 import tempfile
@@ -178,7 +177,7 @@ def new_name(now: float | None = None) -> str:
     """A name for a run: UTC second, host, six random hex digits."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
     host = re.sub(r"[^\w.-]", "-", socket.gethostname())[:64] or "host"
-    return f"{stamp}-{host}-{secrets.token_hex(3)}"
+    return f"{stamp}-{host}-{os.urandom(3).hex()}"
 
 
 def create(place: Path, kind: Kind, *, name: str | None = None, **fields: Any) -> RunDir:

@@ -306,6 +306,7 @@ class FakeCheck:
 
     views: tuple[ProbeView, ...] = VIEWS
     run: str = "/runs/1"
+    revision: int = 0
     cancelled: list[str | None] = field(default_factory=list)
     abandoned: bool = False
     begun: threading.Event = field(default_factory=threading.Event)
@@ -316,7 +317,9 @@ class FakeCheck:
 
     def view(self) -> CheckView:
         done = self.ended.is_set()
-        return CheckView(revision=int(done), run=self.run, probes=self.views, finished=done, interrupted=False)
+        return CheckView(
+            revision=self.revision + int(done), run=self.run, probes=self.views, finished=done, interrupted=False
+        )
 
     def cancel(self, name: str | None = None) -> None:
         self.cancelled.append(name)
@@ -362,6 +365,7 @@ class World:
     verdict: str = "GPU 5 is lost · 41 checked · 9 unreadable (kernel log: needs CAP_SYSLOG)"
     target: Target | None = TARGET
     report: Report | None = REPORT
+    earlier: Sequence[tuple[str, Report]] = ()
     check: FakeCheck = field(default_factory=FakeCheck)
     ranks: tuple[RankRow, ...] = RANKS
     asked: list[tuple[str, ...]] = field(default_factory=list)
@@ -378,6 +382,7 @@ class World:
             sampler=self._sampler,
             find_target=lambda _: self._choice(), make_check=self._check,
             finish=lambda *_: None, last_report=lambda _: ("/runs/1", self.report) if self.report else None,
+            earlier=lambda _: self.earlier,
             export=lambda report, run: self._wrote(f"{run}/export.md"), copy=lambda _, text: self._wrote(text),
             ranks=lambda *_: lambda: self.ranks, inspect=self._inspect, signal=self._signal,
         )  # fmt: skip

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
-import pytest
 from console_app import page_text
 from fakes import (
     COMPILED,
@@ -25,16 +24,18 @@ from fakes import (
     view,
 )
 
+from torchdoctor.paint import Page
 from torchdoctor.panes.gpus_overview import overview
 from torchdoctor.panes.jobs import jobs_page
-from torchdoctor.panes.probes import list_page, rows_of, summary_page
+from torchdoctor.panes.probes_views import earlier_page
 from torchdoctor.panes.report import report_page
 from torchdoctor.sources import Snapshot
 from torchdoctor.widgets.cells import cell_span
-from torchdoctor.widgets.result_rows import probe_page, scaled, value_text
+from torchdoctor.widgets.probe_rows import Look, list_page
+from torchdoctor.widgets.result_rows import probe_page
 from torchdoctor.widgets.top_rows import tally, top_rows
 from torchprobes.catalogue import PROBES
-from torchprobes.model import Figure, Tier
+from torchprobes.model import Expectation, Figure
 
 
 def changed(snapshot: Snapshot, **changes: Any) -> Snapshot:
@@ -48,83 +49,15 @@ FULL = Snapshot(sample=sample(), findings=FINDINGS, verdict="GPU 5 is lost", tar
                 history=FakeHistory(), past=FakePast())  # fmt: skip
 
 
+def _page(rows: list[Any]) -> Page:
+    return Page(rows)
+
+
 def _row(text: str, beginning: str) -> str:
     return next(row for row in text.splitlines() if row.strip().startswith(beginning))
 
 
-# --- probes ------------------------------------------------------------------------------------------------------
-
-
-def test_the_list_has_every_probe_with_a_sign_a_word_and_its_seconds() -> None:
-    text = page_text(list_page(SEEN, Tier.STANDARD, 79, reasons=True))
-    for name in PROBE:
-        assert name in text
-    assert "▲ degraded" in _row(text, "▲ degraded   ".rstrip())
-    assert "180.0 s" in next(row for row in text.splitlines() if "ddp.allreduce" in row)
-    assert "38 %  capturing graph 3 of 8" in text
-    assert "· queued" in text
-    assert "○ not run" in text
-
-
-def test_marks_of_the_list_are_those_that_are_not_well() -> None:
-    page = list_page(SEEN, Tier.STANDARD, 79, reasons=True)
-    assert {page.keys[y] for y in page.marks} == {"compile.default", "cudagraph.replay", "ddp.allreduce"}
-
-
-def test_a_group_of_several_has_a_row_of_its_own() -> None:
-    keys = [row.key for row in rows_of(Tier.QUICK)]
-    assert keys[0] == "all"
-    assert "compile" in keys
-    assert "env" not in keys
-    groups = {row.key: row for row in rows_of(Tier.STANDARD)}
-    assert {p.name for p in groups["compile"].probes} == {n for n in PROBE if n.startswith("compile.")}
-
-
-def test_a_result_shows_figures_with_spread_findings_evidence_and_the_command() -> None:
-    text = page_text(probe_page(PROBE["compile.default"], SEEN["compile.default"], "never shown", 90))
-    flat = " ".join(text.split())
-    assert "speedup 1.031 x ± 0.0213 n 40" in flat
-    assert "eager_ms 1.27 ms batch=64 ± 0.02 n 40" in flat
-    assert "1.4e-06" in text
-    for part in ("why", "fix", "cudagraph_skips is 2, 0 is expected", "TD-CMP-012", "batch=64", "counters.json",
-                 COMPILED.command, COMPILED.log, "touches this process only"):  # fmt: skip
-        assert part in text, part
-    assert "never shown" not in text
-
-
-def test_a_running_probe_shows_how_far_it_is() -> None:
-    text = page_text(probe_page(PROBE["compile.reduce-overhead"], SEEN["compile.reduce-overhead"], "again", 79))
-    assert "capturing graph 3 of 8" in text
-    assert "38 %" in text
-    assert "again" in text
-
-
-def test_a_probe_that_was_not_run_says_what_it_needs() -> None:
-    text = page_text(probe_page(PROBE["cudagraph.replay"], None, "again", 79))
-    assert "needs torch, a CUDA device" in text
-
-
-def test_a_summary_has_the_worst_first() -> None:
-    row = rows_of(Tier.STANDARD)[0]
-    rows = page_text(summary_page(row, FULL, Tier.STANDARD, 79)).splitlines()
-    assert [text.split()[1] for text in rows[3:9]] == ["fail", "error", "degraded", "pass", "pass", "skip"]
-    assert rows[9].strip() == "2 to go"
-
-
-@pytest.mark.parametrize(("value", "text"), [
-    (0.0, "0"), (1.03125, "1.031"), (12345678.9, "1.23e+07"), (12345.6, "12,346"), (3.0, "3"), (1.4e-6, "1.4e-06"),
-    (float("nan"), "nan"), (float("inf"), "inf"), (-2.5, "-2.5"),
-])  # fmt: skip
-def test_numbers_are_shown_without_false_precision(value: float, text: str) -> None:
-    assert value_text(value) == text
-
-
-@pytest.mark.parametrize(("value", "unit", "shown"), [
-    (478e6, "B", ("455.9", "MiB", "± 0.9537")), (3 * 1024.0**3, "bytes", ("3", "GiB", "± 0.000931")),
-    (100.0, "B", ("100", "B", "± 1,000,000")), (2.5, "ms", ("2.5", "ms", "± 1,000,000")),
-])  # fmt: skip
-def test_bytes_are_scaled_together_with_their_spread(value: float, unit: str, shown: tuple[str, str, str]) -> None:
-    assert scaled(Figure(name="f", value=value, unit=unit, spread=1e6)) == shown
+# --- report ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_finding_of_several_probes_is_told_once() -> None:
@@ -191,10 +124,20 @@ def test_no_page_lets_text_from_outside_act() -> None:
     )  # fmt: skip
     result = msgspec.structs.replace(COMPILED, reason=HOSTILE, command=HOSTILE, log=HOSTILE, findings=(evil,))
     report = msgspec.structs.replace(REPORT, results=(result,), findings=(evil,), started=HOSTILE, tier=HOSTILE)
+    figure = Figure(name=HOSTILE, value=1.0, unit=HOSTILE, labels={HOSTILE: HOSTILE})
+    held = Expectation(name=HOSTILE, value=2.0, unit=HOSTILE, source=HOSTILE)
+    result = msgspec.structs.replace(result, figures=(figure, figure), expectations=(held,), cache_state=HOSTILE)
+    other = msgspec.structs.replace(COMPILED, figures=(), device=HOSTILE)
+    compared = changed(
+        bad,
+        probes={COMPILED.name: view(COMPILED.name, result=result)},
+        earlier=(("/runs/0", msgspec.structs.replace(report, results=(other,), target=bad.target)),),
+    )
     pages = [
-        page_text(overview(bad, 99, 30)), page_text(list_page(bad.probes, Tier.FULL, 99, reasons=True)),
+        page_text(overview(bad, 99, 30)), page_text(list_page(bad.probes, Look(height=999), 99, reasons=True)),
         page_text(jobs_page(bad, 99)), page_text(report_page(report, HOSTILE, 99)),
         page_text(probe_page(PROBE["compile.default"], view("compile.default", result=result), HOSTILE, 99)),
+        page_text(earlier_page(compared, "", 99)), page_text(earlier_page(compared, "/runs/0", 99)),
         "\n".join("".join(text for text, _ in row) for row in top_rows(bad)),
     ]  # fmt: skip
     for page in pages:

@@ -15,6 +15,8 @@ from torchdoctor.terminal import Capabilities
 from torchdoctor.widgets.lines import Lines
 from torchprobes.catalogue import PROBES
 
+pytestmark = pytest.mark.usefixtures("fixed_catalogue")
+
 SIZES = [(80, 24), (120, 40)]
 GREY = Capabilities(ascii=False, ansi=True, no_colour=True, mouse=True, screen_hz=20)
 PANES = {"gpus": "1", "probes": "2", "jobs": "3", "report": "5"}

@@ -5,6 +5,7 @@ Importing this module imports the machine half; the console does so in a thread,
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -14,7 +15,6 @@ from typing import Any, Final
 
 from torchprobes import child, rundir
 from torchprobes.model import Report
-from torchprobes.reports import read
 from torchprobes.samples import Sample
 from torchprobes.target import TargetChoice, find_targets
 from torchprobes.telemetry import Sampler
@@ -25,6 +25,9 @@ from .settings import Settings
 
 TARGET_DEADLINE_S: Final = 10.0
 TMUX_S: Final = 2.0
+EARLIER: Final = 30
+"""How many earlier runs there are to choose from."""
+
 PROCESS_S: Final = 3.0
 """How long the files of a process in /proc may take: they wait for its memory lock."""
 
@@ -53,6 +56,7 @@ def real() -> Engines:
         make_check=lambda settings, target, probes: _checks().make(settings, _place(settings), target, probes, newest),
         finish=lambda run, findings, seconds: _checks().finish(run, findings, seconds, newest()),
         last_report=_last_report,
+        earlier=_earlier,
         export=lambda report, run: _checks().export_beside(report, run),
         copy=_copy,
         ranks=lambda folder, local: _checks().ranks(folder, local),
@@ -77,8 +81,25 @@ def _place(settings: Settings) -> Path:
 def _last_report(settings: Settings) -> tuple[str, Report] | None:
     for run in rundir.list_runs(_place(settings)):
         if run.report.exists():
-            return str(run.path), read.read_run(run)
+            return str(run.path), _reports().read_run(run)
     return None
+
+
+def _earlier(settings: Settings) -> list[tuple[str, Report]]:
+    """The newest runs that came to their end, newest first; one that cannot be read is passed over."""
+    found: list[tuple[str, Report]] = []
+    for run in rundir.list_runs(_place(settings)):
+        if len(found) == EARLIER:
+            break
+        with contextlib.suppress(rundir.RunError):
+            if run.report.exists():
+                found.append((str(run.path), _reports().read_run(run)))
+    return found
+
+
+def _reports() -> Any:
+    """What reads a report, imported when there is one."""
+    return import_module("torchprobes.reports.read")
 
 
 def _inspect(pid: int, started: int | None) -> child.Answer:

@@ -186,6 +186,7 @@ class Engines:
     make_check: Callable[[Settings, Target, Sequence[Probe]], tuple[Any, CheckLike]]
     finish: Callable[[Any, tuple[Finding, ...], float], None]
     last_report: Callable[[Settings], tuple[str, Report] | None]
+    earlier: Callable[[Settings], Sequence[tuple[str, Report]]]
     export: Callable[[Report, str], str]
     copy: Callable[[Settings, str], str]
     ranks: Callable[[str, bool], Callable[[], Sequence[RankRow]]]

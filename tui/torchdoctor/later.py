@@ -108,6 +108,11 @@ def gpu_view(*asked: Any) -> Page:
     return made
 
 
+def probe_views() -> Any:
+    """The right half of the Probes pane: functions that make pages of one probe, of several, and of two runs."""
+    return _module("panes.probes_views")
+
+
 def gpu_spans() -> int:
     """How many times a plot can go back over."""
     return len(_module("widgets.history_plot").SPANS)

@@ -41,6 +41,12 @@ NOT_RUN: Final = ("○", "dim")
 FULL, EMPTY = "━", "─"
 """A bar of fixed scale: heavy for what is used, light for the rest."""
 
+OPEN, CLOSED = "▾", "▸"
+"""A group of rows whose members stand below it, and one that is folded."""
+
+LIMIT, EXPECTED = "╎", "│"
+"""On a bar: where `degraded` begins, and the number that is expected."""
+
 STEPS: Final = "▁▂▃▄▅▆▇█"
 """Eighths of a cell, for a plot of fixed scale."""
 
@@ -48,7 +54,8 @@ _TWINS: Final = str.maketrans(
     {
         "✔": "+", "▲": "^", "✘": "x", "–": "-", "•": "*", "●": "*", "·": "-", "○": "o", "█": "#", "━": "#",
         "▁": "_", "▂": ".", "▃": "-", "▄": "=", "▅": "+", "▆": "*", "▇": "%", "…": "~", "±": "~", "×": "x",
-        "─": "-", "│": "|", "└": "`", "›": ">", "→": ">", "▸": ">", "↑": "^", "↓": "v", "≤": "<", "≥": ">", "µ": "u",
+        "─": "-", "│": "|", "╎": ":", "└": "`", "›": ">", "→": ">", "▸": ">", "▾": "v", "↑": "^", "↓": "v",
+        "≤": "<", "≥": ">", "µ": "u",
     }
 )  # fmt: skip
 

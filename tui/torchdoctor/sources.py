@@ -47,7 +47,8 @@ class Snapshot:
     """All that the screen knows at one instant. `revision` differs whenever anything else does.
 
     `sampler` says in words what is wrong with the sampler, "" if nothing is; `target_note` why there is no target
-    yet; `report_note` why there is no report. `run` is the newest check's folder. `history` and `past` are asked by
+    yet; `report_note` why there is no report. `earlier` are the runs that were asked for, by folder, `earlier_note` why
+    there are none. `run` is the newest check's folder. `history` and `past` are asked by
     views for what they draw, and go on by themselves; `xids` has the newest XID of each GPU, `rate_hz` how many
     samples a second really came.
     """
@@ -70,6 +71,8 @@ class Snapshot:
     report: Report | None = None
     report_run: str = ""
     report_note: str = "no check has been run here yet"
+    earlier: Sequence[tuple[str, Report]] | None = None
+    earlier_note: str = ""
     replay: bool = False
     ranks: tuple[RankRow, ...] = ()
     ranks_run: str = ""
@@ -278,6 +281,22 @@ class Sources:
             return
         if found is not None:
             self._set(report_run=found[0], report=found[1], report_note="")
+
+    def read_earlier(self) -> None:
+        """Read the runs of this machine that came to their end, but for the one that is on screen."""
+        self._set(earlier=None, earlier_note="reading the runs of this machine")
+
+        def read() -> None:
+            try:
+                runs = self._need().earlier(self.settings)
+            except Exception as error:  # noqa: BLE001 - a home that is gone is a line on the screen
+                self._set(earlier_note=str(error) or type(error).__name__)
+                return
+            shown = self.run_folder()
+            left = tuple(run for run in runs if run[0] != shown)
+            self._set(earlier=left, earlier_note="" if left else "there is no earlier run on this machine")
+
+        _thread("earlier", read)
 
     def export(self) -> None:
         """Write the report on screen as JSON and Markdown; a notice says where, or why not."""

@@ -79,10 +79,14 @@ class SnapshotPane(Widget):
     def refresh_data(self) -> None:
         """Show the newest snapshot; a hidden pane builds nothing."""
         snapshot = self.snapshot
-        stamp = (snapshot.revision, self._sizes, self.state())
+        stamp = (self.stamp(snapshot), self._sizes, self.state())
         if stamp != self._shown and self.display and self.size.width:
             self._shown = stamp
             self.draw(snapshot)
+
+    def stamp(self, snapshot: Snapshot) -> object:
+        """What of the snapshot the page is made of: while it stays the same, nothing is made anew."""
+        return snapshot.revision
 
     def state(self) -> object:
         """What else the page depends on: the pane's own choices."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torchdoctor.paint import BLANK, Line, Page, Span, fit, heading, join, line
 from torchdoctor.sources import JOB, Snapshot
 from torchdoctor.text import safe
-from torchdoctor.widgets.result_rows import said, seconds_text, sign
+from torchdoctor.widgets.probe_rows import said, seconds_text, sign
 
 from .base import SnapshotPane, console
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -11,50 +10,25 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.message import Message
 
-from torchdoctor.paint import BLANK, Line, Page, fit, join, line
-from torchdoctor.signs import NOT_RUN, QUEUED, RUNNING, VERDICTS
+from torchdoctor import later
+from torchdoctor.paint import Page
+from torchdoctor.signs import RUNNING
 from torchdoctor.widgets.lines import Lines
-from torchdoctor.widgets.result_rows import probe_page, said, seconds_text, sign, state_of
-from torchprobes.catalogue import PROBES, TIERS, Probe, select
-from torchprobes.model import Tier, Verdict, worst
+from torchdoctor.widgets.probe_rows import ALL, Look, Order, Row, list_page, rows_of, sign, state_of
+from torchprobes.catalogue import TIERS
+from torchprobes.model import Tier
 
 from .base import SnapshotPane, console
 
 if TYPE_CHECKING:
     from torchdoctor.sources import Snapshot
-    from torchprobes.runner.snapshot import ProbeView
 
-ALL = "all"
-"""The key of the first row: every probe of the tier."""
+SIDE_BY_SIDE, VERY_WIDE = 110, 180
+_LIST, _LONG_LIST = 53, 92
+"""How wide the list is beside a detail, without and with what each probe said."""
 
-SIDE_BY_SIDE = 110
-_LIST = 50
-_BAD = (Verdict.FAIL, Verdict.ERROR, Verdict.UNSURE, Verdict.DEGRADED)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row of the list: a probe, a group of several, or all of the tier."""
-
-    key: str
-    probes: tuple[Probe, ...]
-    indent: int = 0
-
-    @property
-    def single(self) -> bool:
-        """Whether it is one probe."""
-        return len(self.probes) == 1 and self.key == self.probes[0].name
-
-
-def rows_of(tier: Tier) -> list[Row]:
-    """All probes of the catalogue in its order, a group of several under a row of its own."""
-    rows = [Row(ALL, select((), tier))]
-    for group in dict.fromkeys(probe.group for probe in PROBES):
-        members = tuple(probe for probe in PROBES if probe.group == group)
-        if len(members) > 1:
-            rows.append(Row(group, select((group,), tier)))
-        rows += [Row(probe.name, (probe,), 2 if len(members) > 1 else 0) for probe in members]
-    return rows
+PROBE, EARLIER = "probe", "earlier"
+"""What is open: one probe or a group; the earlier runs, or one of them beside what is on screen."""
 
 
 class ProbesPane(SnapshotPane):
@@ -63,14 +37,16 @@ class ProbesPane(SnapshotPane):
     HELP = """\
 r runs what the cursor stands on: one probe, a group, or with the first row everything of the tier. Only idle GPUs
 are taken; a probe that finds somebody else on the GPU is skipped and says who. enter opens a probe, and its output
-from there; the results stay until the probe is run again. pass works and helps · degraded works, but a named cause
-keeps it from helping · unsure carries no verdict · error is the probe's own trouble, never the machine's.
+from there, and folds a group; the results stay until the probe is run again. d holds them against an earlier run.
+pass works and helps · degraded works, but a named cause keeps it from helping · unsure carries no verdict · error is
+the probe's own trouble, never the machine's.
 """
     DEFAULT_CSS = """
     ProbesPane Horizontal { height: 1fr; }
     ProbesPane #probe-list { width: 1fr; }
     ProbesPane #probe-detail { width: 1fr; display: none; padding-left: 1; }
-    ProbesPane.-wide #probe-list { width: 50; }
+    ProbesPane.-wide #probe-list { width: 53; }
+    ProbesPane.-wide.-long #probe-list { width: 92; }
     ProbesPane.-wide #probe-detail { display: block; border-left: vkey $panel; }
     ProbesPane.-wide.-ascii #probe-detail { border-left: ascii $panel; }
     ProbesPane.-open #probe-list { display: none; }
@@ -79,12 +55,19 @@ keeps it from helping · unsure carries no verdict · error is the probe's own t
     BINDING_GROUP_TITLE = "Probes"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "run", "Run", id="probes.run", tooltip="Run the selected probe, group or tier"),
-        Binding("c", "cancel", "Cancel", id="probes.cancel", tooltip="Cancel the selected probe, or from the first "
-                "row the whole check; finished results stay"),
+        Binding("c", "cancel", "Cancel", id="probes.cancel", tooltip="Cancel the selected probe or group, or from "
+                "the first row the whole check; finished results stay"),
         Binding("enter", "open", "Open", key_display="enter", id="probes.open",
-                tooltip="Everything about this probe, then its output"),
+                tooltip="Fold or unfold a group; everything about a probe, then its output"),
         Binding("R", "tier", "Tier", id="probes.tier", tooltip="How much r runs: quick, standard or full"),
-        Binding("z", "zoom", "Zoom", show=False, id="probes.zoom", tooltip="One probe on the whole screen"),
+        Binding("s", "sort", "Sort", id="probes.sort", tooltip="Sort by group, or worst first"),
+        Binding("d", "earlier", "Compare", id="probes.compare", tooltip="Hold the results against an earlier run"),
+        Binding("y", "copy", "Copy", id="pane.copy", tooltip="Copy the line that repeats the selected probe by hand; "
+                "on other rows the page. Into a file and the clipboard"),
+        Binding("Y", "copy_page", "Copy page", show=False, id="probes.copy-page", tooltip="Copy the whole page"),
+        Binding("right", "fold(True)", "Unfold", show=False, id="probes.unfold", tooltip="Show a group's probes"),
+        Binding("left", "fold(False)", "Fold", show=False, id="probes.fold", tooltip="Hide a group's probes"),
+        Binding("z", "zoom", "Zoom", show=False, id="probes.zoom", tooltip="One probe or group on the whole screen"),
         Binding("escape", "back", "Back", id="probes.back", tooltip="Back to the list"),
     ]  # fmt: skip
 
@@ -99,8 +82,11 @@ keeps it from helping · unsure carries no verdict · error is the probe's own t
         super().__init__()
         self.lines = Lines(id="probe-list")
         self.detail = Lines(id="probe-detail")
-        self.tier: Tier | None = None
-        self.opened = False
+        self.look = Look()
+        self.open = ""
+        """PROBE or EARLIER where that has the whole screen, "" while the list is there."""
+        self.chosen = ""
+        """The folder of the earlier run that is compared."""
 
     def compose(self) -> ComposeResult:
         """List and detail."""
@@ -110,57 +96,66 @@ keeps it from helping · unsure carries no verdict · error is the probe's own t
 
     def on_mount(self) -> None:
         """The tier of the settings."""
-        self.tier = console(self).settings.tier
+        self.look = replace(self.look, tier=console(self).settings.tier or Tier.STANDARD)
         self.set_class(console(self).settings.ascii, "-ascii")
+
+    @property
+    def opened(self) -> bool:
+        """Whether something has the whole screen."""
+        return bool(self.open)
 
     # --- drawing -----------------------------------------------------------------------------------------------
 
     @property
-    def _tier(self) -> Tier:
-        return self.tier or Tier.STANDARD
-
-    @property
     def row(self) -> Row:
         """The row under the cursor."""
-        rows = rows_of(self._tier)
+        rows = rows_of(self._looked(), self.snapshot.probes)
         return next((row for row in rows if row.key == self.lines.cursor), rows[0])
 
+    def _looked(self) -> Look:
+        return replace(self.look, cursor=self.lines.cursor, height=self.size.height)
+
+    def stamp(self, snapshot: Snapshot) -> object:
+        """What the page is made of: telemetry, which is new at every tick, is no part of it."""
+        return (snapshot.probes, snapshot.busy, snapshot.run, snapshot.target, snapshot.report_run, snapshot.earlier,
+                snapshot.earlier_note)  # fmt: skip
+
     def state(self) -> object:
-        """Tier, cursor, and what is open."""
-        return self.tier, self.lines.cursor, self.opened
+        """How the list is looked at, where the cursor stands, and what is open."""
+        return self.look, self.lines.cursor, self.open, self.chosen
 
     def draw(self, snapshot: Snapshot) -> None:
-        """List and detail."""
-        self.set_class(self.size.width >= SIDE_BY_SIDE and not self.opened, "-wide")
+        """The list, the detail, or both: what cannot be seen is not made."""
+        wide, long = self.size.width >= SIDE_BY_SIDE and not self.open, self.size.width >= VERY_WIDE
+        self.set_class(wide, "-wide")
+        self.set_class(wide and long, "-long")
         self.set_class(self.opened, "-open")
-        wide = self.has_class("-wide")
-        width = _LIST if wide else self.size.width
-        self.lines.show(list_page(snapshot.probes, self._tier, width, reasons=not wide))
-        room = self.size.width - 2 - (_LIST + 2 if wide else 0)
-        self.detail.show(self._detail_page(snapshot, room))
+        beside = (_LONG_LIST if long else _LIST) if wide else 0
+        if not self.open:
+            shown = list_page(snapshot.probes, self._looked(), beside or self.size.width, reasons=not wide or long)
+            self.lines.show_anchored(shown)
+        if wide or self.open:
+            self.detail.show(self._detail_page(snapshot, self.size.width - (beside + 2 if wide else 0) - 2))
         self.refresh_bindings()
 
     def _detail_page(self, snapshot: Snapshot, width: int) -> Page:
-        row = self.row
-        if not row.single:
-            return summary_page(row, snapshot, self._tier, width)
-        probe = row.probes[0]
-        return probe_page(probe, snapshot.probes.get(probe.name), _command(probe, snapshot), min(width, 110))
+        views = later.probe_views()
+        if self.open == EARLIER:
+            page: Page = views.earlier_page(snapshot, self.chosen, width)
+        else:
+            page = views.detail_page(self.row, snapshot, self.look, width)
+        return page
 
     def on_lines_selected(self, event: Lines.Selected) -> None:
-        """Another probe beside the list."""
-        event.stop()
-        self.detail.scroll_to(y=0, animate=False)
-        self.refresh_data()
+        """Another probe: its detail from the top."""
+        if event.lines is self.lines:
+            self.detail.scroll_home(animate=False, immediate=True)
+            self.refresh_data()
 
     def on_lines_opened(self, event: Lines.Opened) -> None:
-        """As enter."""
+        """A second click opens."""
         event.stop()
         self.action_open()
-
-    def plain_text(self) -> str:
-        """The detail if that is open, else the list."""
-        return (self.detail if self.opened else self.lines).plain_text()
 
     # --- actions -----------------------------------------------------------------------------------------------
 
@@ -169,14 +164,24 @@ keeps it from helping · unsure carries no verdict · error is the probe's own t
         if not self.is_attached:
             return True
         busy = console(self).sources.snapshot().busy
+        listed = not self.open
         allowed = {
-            "run": not console(self).settings.read_only and not busy,
+            "run": not console(self).settings.read_only and not busy and self.open != EARLIER,
             "cancel": busy,
             "back": self.opened,
-            "open": not self.opened or bool(self._folder()),
-            "tier": not self.opened,
+            "open": listed or self._choosing or (self.open == PROBE and bool(self._folder())),
+            "tier": listed,
+            "sort": listed,
+            "fold": listed,
+            "earlier": self.open != EARLIER,
+            "zoom": self.open != EARLIER,
         }
         return allowed.get(action, True)
+
+    @property
+    def _choosing(self) -> bool:
+        """Whether an earlier run is to be chosen."""
+        return self.open == EARLIER and not self.chosen and self.detail.cursor is not None
 
     def action_run(self) -> None:
         """Run what the cursor stands on."""
@@ -185,18 +190,37 @@ keeps it from helping · unsure carries no verdict · error is the probe's own t
         self.refresh_data()
 
     def action_cancel(self) -> None:
-        """Cancel the probe under the cursor if it is part of what runs, else all that runs."""
-        row, snapshot = self.row, console(self).sources.snapshot()
-        view = snapshot.probes.get(row.key)
-        pending = view is not None and view.result is None
-        console(self).sources.cancel(row.key if row.single and pending else None)
+        """Cancel what runs of the row under the cursor; all that runs where nothing of it does."""
+        probes, sources = self.snapshot.probes, console(self).sources
+        pending = [probe.name for probe in self.row.probes if _pending(probes.get(probe.name))]
+        for name in pending if self.row.key != ALL and pending else [None]:
+            sources.cancel(name)
         self.refresh_data()
 
     def action_tier(self) -> None:
         """The next tier; the first row then says what it holds."""
-        self.tier = TIERS[(TIERS.index(self._tier) + 1) % len(TIERS)]
-        console(self).sources.settings = replace(console(self).sources.settings, tier=self.tier)
+        tier = TIERS[(TIERS.index(self.look.tier) + 1) % len(TIERS)]
+        self.look = replace(self.look, tier=tier)
+        console(self).sources.settings = replace(console(self).sources.settings, tier=tier)
         self.lines.select(ALL)
+        self.refresh_data()
+
+    def action_sort(self) -> None:
+        """The other order; the cursor stays on its probe."""
+        order = Order.GROUPS if self.look.order is Order.WORST else Order.WORST
+        self.look = replace(self.look, order=order)
+        self.refresh_data()
+        self.notify(f"sorted {order.value}", timeout=2, markup=False)
+
+    def action_fold(self, opened: bool) -> None:
+        """Show or hide the probes of the group that the cursor stands on or in."""
+        row = self.row
+        group = row.probes[0].group if row.single else row.key
+        if self.look.order is Order.WORST or row.key == ALL or (row.single and (opened or not row.indent)):
+            return
+        self.look = replace(self.look, folds={**self.look.folds, group: opened})
+        if row.single:
+            self.lines.select(group)
         self.refresh_data()
 
     def _folder(self) -> str:
@@ -205,105 +229,69 @@ keeps it from helping · unsure carries no verdict · error is the probe's own t
         return view.folder if view is not None and state_of(view) != "queued" else ""
 
     def action_open(self) -> None:
-        """Open the detail; from there, the output."""
-        running = self._folder() and sign(self.snapshot.probes.get(self.row.key))[0] == RUNNING
-        if self.opened or running:
+        """Fold a group, choose a run, open the detail; from there, the output."""
+        row = self.row
+        if self.open == EARLIER:
+            self.chosen = self.detail.cursor or ""
+            self.detail.scroll_home(animate=False, immediate=True)
+            self.refresh_data()
+        elif not self.open and row.open is not None:
+            self.action_fold(not row.open)
+        elif self.open or (self._folder() and sign(self.snapshot.probes.get(row.key))[0] == RUNNING):
             if self._folder():
                 self.post_message(self.FollowRun(self._folder()))
-            return
-        self.action_zoom()
+        else:
+            self._show(PROBE)
 
     def action_zoom(self) -> None:
         """The detail on the whole screen, or back."""
-        self.opened = not self.opened
+        self._show("" if self.open else PROBE)
+
+    def action_earlier(self) -> None:
+        """Choose an earlier run to hold the results against."""
+        console(self).sources.read_earlier()
+        self._show(EARLIER)
+
+    def _show(self, what: str) -> None:
+        """Give the whole screen to a probe or to earlier runs, or to the list again."""
+        self.open, self.chosen = what, ""
+        self.detail.scroll_home(animate=False, immediate=True)
         self.draw(self.snapshot)
-        self.call_after_refresh((self.detail if self.opened else self.lines).focus)
+        self.call_after_refresh((self.detail if self.open else self.lines).focus)
         self.call_after_refresh(self.refresh_data)
+
+    def action_copy(self) -> None:
+        """Copy the line that repeats the probe; the page where no probe is selected."""
+        if self.open == EARLIER or not self.row.single:
+            self.action_copy_page()
+            return
+        exact = later.probe_views().copied(self.row, self.snapshot)
+        self.app.copy_to_clipboard(exact.line + "\n")
+        for note in exact.notes:
+            self.notify(note, severity="warning", markup=False)
+
+    def action_copy_page(self) -> None:
+        """Copy the page."""
+        self.app.copy_to_clipboard(self.plain_text())
+
+    def plain_text(self) -> str:
+        """The page that has the screen, whole; beside each other, the list's."""
+        return (self.detail if self.open else self.lines).plain_text()
 
     def action_back(self) -> None:
         """Back to the list."""
         self.go_back()
 
     def go_back(self) -> bool:
-        """Close the detail."""
-        if self.opened:
-            self.action_zoom()
-            return True
-        return False
+        """Close what is open: from a comparison to the choice of a run, from there to the list."""
+        if self.chosen:
+            self._show(EARLIER)
+        elif self.open:
+            self._show("")
+        else:
+            return False
+        return True
 
 
-# --- pages -------------------------------------------------------------------------------------------------------
-
-
-def list_page(probes: Mapping[str, ProbeView], tier: Tier, width: int, *, reasons: bool) -> Page:
-    """Every probe in a row: sign, word, name, seconds, and where there is room what it said."""
-    lines: list[Line] = [BLANK]
-    keys, marks = {}, set()
-    for row in rows_of(tier):
-        view = probes.get(row.key) if row.single else None
-        if view is not None and view.result is not None and view.result.verdict in _BAD:
-            marks.add(len(lines))
-        keys[len(lines)] = row.key
-        lines.append(_probe_line(row, view, width, reasons) if row.single else _group_line(row, probes, tier, reasons))
-        if row.key == ALL:
-            lines.append(BLANK)
-    return Page(lines, keys, frozenset(marks))
-
-
-def _probe_line(row: Row, view: ProbeView | None, width: int, reasons: bool) -> Line:
-    (mark, role), word = sign(view)
-    text = said(view) if reasons else ""
-    if reasons and view is None:
-        text = row.probes[0].title
-    elif reasons and view is not None and view.result is None and view.done is not None:
-        text = join((f"{view.done * 100:.0f} %", text), "  ")
-    name = " " * row.indent + row.probes[0].name
-    return line(
-        "  ", (f"{mark} ", role), (fit(word, 9), role), fit(name, 27),
-        (fit(seconds_text(view), 7, "right"), "dim"), "   ", (text, "dim" if view is None else ""),
-    )  # fmt: skip
-
-
-def _group_line(row: Row, probes: Mapping[str, ProbeView], tier: Tier, reasons: bool) -> Line:
-    views = [probes[probe.name] for probe in row.probes if probe.name in probes]
-    found = [view.result.verdict for view in views if view.result is not None]
-    (mark, role), word = NOT_RUN, "not run"
-    states = {state_of(view) for view in views if view.result is None}
-    if states:
-        (mark, role), word = (QUEUED, "queued") if states == {"queued"} and not found else (RUNNING, "running")
-    elif found:
-        verdict = worst(found)
-        (mark, role), word = VERDICTS[verdict], verdict.value
-    name = f"all of tier {tier.value}" if row.key == ALL else row.key
-    text = f"{len(found)} of {len(row.probes)} done" if views else f"{len(row.probes)} probes"
-    return line(
-        "  ", (f"{mark} ", role), (fit(word, 9), role), (fit(name, 27), "title"), (fit("", 7), ""),
-        "   " if reasons else "", (text if reasons else "", "dim"),
-    )  # fmt: skip
-
-
-def summary_page(row: Row, snapshot: Snapshot, tier: Tier, width: int) -> Page:
-    """What a group or the whole tier came to, worst first."""
-    title = f"all of tier {tier.value}" if row.key == ALL else row.key
-    lines: list[Line] = [BLANK, line(("  " + title, "title"), (f"   {len(row.probes)} probes", "dim")), BLANK]
-    views = [snapshot.probes[p.name] for p in row.probes if p.name in snapshot.probes]
-    done = sorted((v for v in views if v.result is not None), key=_weight)
-    for view in done:
-        (mark, role), word = sign(view)
-        lines.append(line("  ", (f"{mark} {fit(word, 9)}", role), fit(view.name, 27), (said(view), "dim")))
-    if not views:
-        lines += [line("  not run yet: r runs them, R changes the tier"), BLANK]
-        lines += [line("    ", fit(probe.name, 27), (probe.title, "dim")) for probe in row.probes]
-    elif len(done) < len(views):
-        lines.append(line((f"  {len(views) - len(done)} to go", "run")))
-    return Page(lines)
-
-
-def _weight(view: ProbeView) -> int:
-    order = (*_BAD, Verdict.PASS, Verdict.SKIP)
-    return order.index(view.result.verdict) if view.result is not None else len(order)
-
-
-def _command(probe: Probe, snapshot: Snapshot) -> str:
-    python = f" --python {snapshot.target.python}" if snapshot.target and not snapshot.target.prefix else ""
-    return f"torchdoctor check {probe.name}{python}"
+def _pending(view: object) -> bool:
+    return view is not None and getattr(view, "result", None) is None

@@ -108,6 +108,15 @@ class Lines(ScrollView, can_focus=True):
         if old.marks != page.marks and self.is_attached:
             self.refresh_bindings()
 
+    def show_anchored(self, page: Page) -> None:
+        """Show a page to which lines come and go: the line under the cursor stays where it is on the screen."""
+        before = self._cursor_line()
+        self.show(page)
+        if (moved := self._cursor_line() - before) and self.scroll_y:
+            self.scroll_to(y=self.scroll_y + moved, animate=False, immediate=True)
+        if self._here is not None and not 0 <= self._cursor_line() - round(self.scroll_y) < max(1, self.size.height):
+            self._reveal(self._cursor_line())
+
     def _changed(self, old: Page) -> list[Region]:
         """Where the screen differs from the page before: neighbouring lines as one region, which costs the least."""
         top, regions = round(self.scroll_y), list[Region]()

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from torchdoctor.paint import BLANK, Line, Page, Span, bar, fit, heading, join, labelled, line, wrap
-from torchdoctor.signs import NOT_RUN, QUEUED, RUNNING, VERDICTS
+from torchdoctor.paint import BLANK, Line, Page, bar, fit, heading, join, labelled, line, wrap
+from torchdoctor.signs import VERDICTS
 from torchdoctor.text import safe
+from torchdoctor.widgets.figure_rows import expected_rows, figure_rows
 from torchdoctor.widgets.finding_rows import by_weight, finding_rows
-from torchprobes.model import Evidence, Fact, Figure, Result
+from torchdoctor.widgets.probe_rows import said, seconds_text, sign, state_of
+from torchdoctor.widgets.repeat import by_hand
+from torchprobes.model import Evidence, Fact, Result
 
 if TYPE_CHECKING:
     from torchprobes.catalogue import Probe
@@ -19,37 +22,7 @@ if TYPE_CHECKING:
 
 _FACT_NAMES = 26
 _PROGRESS = 24
-
-
-def state_of(view: ProbeView | None) -> str:
-    """queued, starting, running or done; "" for one that was not asked for."""
-    return "" if view is None else str(getattr(view.state, "value", view.state)).lower()
-
-
-def sign(view: ProbeView | None) -> tuple[Span, str]:
-    """(sign with its role, word) of a probe as it stands."""
-    if view is None:
-        return NOT_RUN, "not run"
-    if view.result is not None:
-        return VERDICTS[view.result.verdict], view.result.verdict.value
-    state = state_of(view)
-    return (QUEUED if state == "queued" else RUNNING), state
-
-
-def seconds_text(view: ProbeView | None) -> str:
-    """How long it took, or takes so far."""
-    if view is None:
-        return ""
-    if view.result is not None:
-        return f"{view.result.seconds:.1f} s"
-    return f"{view.started_s:.0f} s" if view.started_s is not None else ""
-
-
-def said(view: ProbeView | None) -> str:
-    """One line: the reason of a result, or what a running one said last."""
-    if view is None:
-        return ""
-    return safe(view.result.reason if view.result is not None else view.progress)
+_AT = 12
 
 
 def probe_page(probe: Probe, view: ProbeView | None, repeat: str, width: int) -> Page:
@@ -77,6 +50,7 @@ def _pending(probe: Probe, view: ProbeView | None, width: int) -> list[Line]:
 
 
 def _result_page(rows: list[Line], result: Result, repeat: str, width: int) -> Page:
+    """What matters first: the reason, what to do, figures against what they should be, then all else that was read."""
     role = VERDICTS[result.verdict][1]
     rows += [BLANK, *(line(("  " + text, role)) for text in wrap(safe(result.reason), width - 4))]
     marks = []
@@ -84,12 +58,14 @@ def _result_page(rows: list[Line], result: Result, repeat: str, width: int) -> P
         rows.append(BLANK)
         marks.append(len(rows))
         rows += finding_rows(finding, width)
-    rows += _section("figures", figure_rows(result.figures, width))
+    held, others = expected_rows(result, width)
+    rows += _section("figures and what is expected of them", held)
+    rows += _section("other figures" if held else "figures", figure_rows(others, width))
     rows += _section("evidence", _evidence_rows(result.evidence, width))
     rows += _section("facts", fact_rows(result.facts, width))
-    rows += _repeat(safe(result.command) or repeat, width)
-    if result.log:
-        rows += [BLANK, *labelled("log", safe(result.log), width, at=10)]
+    rows += _repeat(repeat, width, result.command)
+    more = (("cache", result.cache_state), ("log", result.log))
+    rows += [row for name, text in more if text for row in labelled(name, safe(text), width, at=_AT)]
     return Page(rows, marks=frozenset(marks))
 
 
@@ -97,53 +73,17 @@ def _section(title: str, rows: list[Line]) -> list[Line]:
     return [BLANK, heading(title), *rows] if rows else []
 
 
-def _repeat(command: str, width: int) -> list[Line]:
-    return [BLANK, *labelled("repeat", command, width, at=10, role="key")] if command else []
+def _repeat(repeat: str, width: int, command: str = "") -> list[Line]:
+    """How to do it again: through torchdoctor, judged; and by hand, exactly as it was run, which `y` copies."""
+    rows = [BLANK, *labelled("repeat", safe(repeat), width, at=_AT, role="key")] if repeat else []
+    if not command:
+        return rows
+    exact = by_hand(command)
+    rows += labelled("by hand", safe(exact.line), width, at=_AT)
+    return rows + [line((" " * _AT + safe(note), "dim")) for note in ("y copies this line", *exact.notes)]
 
 
-# --- figures and facts -------------------------------------------------------------------------------------------
-
-_BYTES = ("GiB", "MiB", "KiB")
-
-
-def value_text(value: float) -> str:
-    """A measured number with four figures that count; no false precision."""
-    if value == 0 or not abs(value) < float("inf"):
-        return f"{value:g}"
-    size = abs(value)
-    if size >= 1e7 or size < 1e-3:
-        return f"{value:.3g}"
-    if value == int(value) or size >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.4g}"
-
-
-def scaled(figure: Figure) -> tuple[str, str, str]:
-    """(value, unit, spread) for people: bytes in the binary unit that keeps the number short."""
-    unit, divisor = figure.unit, 1.0
-    if unit in ("B", "bytes"):
-        power = next((3 - i for i in range(3) if abs(figure.value) >= 1024 ** (3 - i)), 0)
-        unit, divisor = (_BYTES[3 - power] if power else "B"), float(1024**power)
-    spread = "" if figure.spread is None else f"± {value_text(figure.spread / divisor)}"
-    return value_text(figure.value / divisor), safe(unit), spread
-
-
-def figure_rows(figures: Iterable[Figure], width: int) -> list[Line]:
-    """Name, value and unit in columns; then what tells figures of one name apart, the spread, and how many."""
-    rows = []
-    for figure in figures:
-        labels = join(map(_label, figure.labels.items()), " ")
-        value, unit, spread = scaled(figure)
-        note = join((labels, spread, f"n {figure.n}" if figure.n > 1 else ""), "  ")
-        name = fit(safe(figure.name), min(_FACT_NAMES, max(16, width - 40)))
-        rows.append(line("    ", name, fit(value, 10, "right"), " ", fit(unit, 9), (note, "dim")))
-    return rows
-
-
-def _label(label: tuple[str, str]) -> str:
-    """A label's value where it is a word of its own, else with its key."""
-    key, value = label
-    return safe(value) if value.replace("-", "").replace(" ", "").isalpha() else f"{safe(key)}={safe(value)}"
+# --- facts and evidence ------------------------------------------------------------------------------------------
 
 
 def fact_rows(facts: Iterable[Fact], width: int) -> list[Line]:
