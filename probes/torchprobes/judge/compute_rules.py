@@ -1,11 +1,24 @@
-"""Rules of compute.*: right numbers, and figures against what the device can reach."""
+"""Rules of compute.*: right numbers, and figures against what the device can reach. One module a question."""
 
 from __future__ import annotations
 
+from . import compute_attention, compute_gradients, compute_links, compute_numbers, compute_speed
 from .rules import Expected, Positive, Rule
 
-RULES: tuple[Rule, ...] = ()
+RULES: tuple[Rule, ...] = (
+    compute_speed.RULES
+    + compute_numbers.RULES
+    + compute_links.RULES
+    + compute_attention.RULES
+    + compute_gradients.RULES
+)
 
-POSITIVE: Positive = {}
+POSITIVE: Positive = {
+    **compute_speed.POSITIVE,
+    **compute_numbers.POSITIVE,
+    **compute_links.POSITIVE,
+    **compute_attention.POSITIVE,
+    **compute_gradients.POSITIVE,
+}
 
-EXPECTED: Expected = {}
+EXPECTED: Expected = {**compute_speed.EXPECTED, **compute_links.EXPECTED}

@@ -34,6 +34,11 @@ def raised(readings: Readings, name: str) -> str | None:
     return line(f"{kind}: {text(readings, name + '.message')}") if kind else None
 
 
+def not_finite(readings: Readings, name: str) -> str:
+    """Of which cases the error `name` was NaN or infinite, "" if of none; such an error is no figure."""
+    return ", ".join(str(f.value) for f in facts(readings, f"{name}.not_finite"))
+
+
 def is_true(readings: Readings, name: str) -> bool | None:
     """The value of a fact that is a yes or a no; None if it is absent or neither."""
     fact = readings.fact(name)

@@ -35,6 +35,10 @@ _NUMBERS = (
 """Figure, unit, the call that tells it, what it takes between handle and answer, and the factor to the unit."""
 
 
+_MOST_LINKS = 18
+"""nvml.h, NVML_NVLINK_MAX_LINKS."""
+
+
 def tell_device(torch, where):
     """Facts and figures of the device itself: what the expectations of its speed are looked up by."""
     if where.type != "cuda":
@@ -80,6 +84,14 @@ class Nvml:
                 "clocks.held.%s" % when, ", ".join(reasons), "nvmlDeviceGetCurrentClocksThrottleReasons 0x%x" % mask
             )
 
+    def nvlinks(self):
+        """How many NVLinks of the device are up; None if that cannot be told."""
+        states = (
+            [self._number("nvmlDeviceGetNvLinkState", link) for link in range(_MOST_LINKS)] if self._library else []
+        )
+        known = [state for state in states if state is not None]
+        return sum(known) if known else None
+
     def _number(self, call, *extra, kind=ctypes.c_uint):
         value = kind()
         try:
@@ -87,6 +99,17 @@ class Nvml:
         except (OSError, AttributeError):
             return None
         return value.value
+
+
+def tell_pcie(bus, when):
+    """Facts of the PCIe link as the kernel reads it now: GT/s and lanes, what it runs at and what the device can do."""
+    for name in ("current_link_speed", "current_link_width", "max_link_speed", "max_link_width"):
+        path = "/sys/bus/pci/devices/%s/%s" % (bus, name)
+        try:
+            with open(path, encoding="ascii", errors="replace") as file:
+                kit.fact("pcie.%s" % name, file.read(100).strip(), "%s, %s" % (path, when))
+        except OSError as error:
+            kit.fact("pcie.%s" % name, None, str(error))
 
 
 def bus_id(ordinal):

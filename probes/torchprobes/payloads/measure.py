@@ -236,7 +236,7 @@ class Times:
         self.spread = (self.seconds[min(high, self.n - 1)] - self.seconds[max(low, 0)]) / 2
 
 
-def device_times(torch, where, step, budget_s=0.5, before=None, during=None):
+def device_times(torch, where, step, budget_s=0.5, before=None, during=None, warm_s=WARM_UP_S):
     """Times of `step` on the device: warm it up, queue all runs between events made first, wait once at the end.
 
     `before` is queued ahead of each run and not timed (a cache flush). `during` is called when all runs are queued and
@@ -244,8 +244,7 @@ def device_times(torch, where, step, budget_s=0.5, before=None, during=None):
     by the host, each run with its wait.
     """
     wait, flush = synchronizer(torch, where), before or (lambda: None)
-    once = _warm_up(wait, step)
-    runs = int(min(MOST_RUNS, max(LEAST_RUNS, budget_s / max(once, 1e-9))))
+    runs = _runs(_warm_up(wait, step, warm_s), budget_s)
     marks = _event_pairs(torch, where, runs)
     if marks is None:
         return Times([_flushed(wait, flush, step) for _ in range(runs)])
@@ -260,6 +259,15 @@ def device_times(torch, where, step, budget_s=0.5, before=None, during=None):
     return Times([begin.elapsed_time(end) / 1e3 for begin, end in marks])
 
 
+def host_times(wait, step, budget_s=0.5, warm_s=WARM_UP_S):
+    """Times of `step` by the host's clock, each with its wait: for work that the host takes part in."""
+    return Times([_sample(wait, step, 1) for _ in range(_runs(_warm_up(wait, step, warm_s), budget_s))])
+
+
+def _runs(once_s, budget_s):
+    return int(min(MOST_RUNS, max(LEAST_RUNS, budget_s / max(once_s, 1e-9))))
+
+
 def flusher(torch, where, limit_bytes=None):
     """A function that queues a write larger than the device's caches; None on a CPU or where memory is too short."""
     if where.type == "cpu" or (limit_bytes is not None and limit_bytes < 2 * FLUSH_BYTES):
@@ -267,10 +275,10 @@ def flusher(torch, where, limit_bytes=None):
     return torch.empty(FLUSH_BYTES, dtype=torch.int8, device=where).zero_
 
 
-def _warm_up(wait, step):
-    """Seconds of a warm call, after at least 10 of them and up to 50 within 0.3 s."""
+def _warm_up(wait, step, warm_s):
+    """Seconds of a warm call, after at least 10 of them and up to 50 within `warm_s`."""
     begin, calls = time.perf_counter(), 0
-    while calls < LEAST_WARM_UPS or (calls < MOST_WARM_UPS and time.perf_counter() - begin < WARM_UP_S):
+    while calls < LEAST_WARM_UPS or (calls < MOST_WARM_UPS and time.perf_counter() - begin < warm_s):
         step()
         wait()
         calls += 1
@@ -311,6 +319,14 @@ def relative_error(out, exact):
     """Relative Frobenius error of `out` (its first rows) against `exact`, a float64 tensor on the CPU."""
     rows = out[: len(exact)].detach().double().cpu()
     return float((rows - exact).norm() / exact.norm())
+
+
+def tell_error(name, error, n=1, **labels):
+    """The figure of a relative error. One that is no number is told as the fact `<name>.not_finite`: of which case."""
+    if error - error == 0:
+        kit.figure(name, error, "relative", n=n, **labels)
+    else:
+        kit.fact(name + ".not_finite", " ".join(map(str, labels.values())), "relative error %r against float64" % error)
 
 
 def difference(out, other):
