@@ -362,9 +362,9 @@ def test_an_unread_choice_is_unsure() -> None:
         ("compute.autograd", {"autograd__step__fp32__missing": 1}, Verdict.FAIL, ["TD-CPT-072"]),
         ("compute.autograd", {"autograd__step__bf16__not_finite": 2}, Verdict.FAIL, ["TD-CPT-072"]),
         ("compute.autograd", {"autograd__detector": False}, Verdict.UNSURE, ["TD-CPT-073"]),
-        ("compute.determinism", {"determinism__seed": "different"}, Verdict.FAIL, ["TD-CPT-080"]),
-        ("compute.determinism", {"determinism__default__index_add": "different"}, Verdict.PASS, ["TD-CPT-081"]),
-        ("compute.determinism", {"determinism__deterministic__matmul": "different"}, Verdict.DEGRADED, ["TD-CPT-082"]),
+        ("compute.determinism", {"determinism__seed": "different"}, Verdict.FAIL, ["TD-CPT-090"]),
+        ("compute.determinism", {"determinism__default__index_add": "different"}, Verdict.PASS, ["TD-CPT-091"]),
+        ("compute.determinism", {"determinism__deterministic__matmul": "different"}, Verdict.DEGRADED, ["TD-CPT-092"]),
         (
             "compute.determinism",
             {
@@ -372,15 +372,15 @@ def test_an_unread_choice_is_unsure() -> None:
                 "determinism__warned__cumsum": "cumsum_cuda_kernel does not",
             },
             Verdict.PASS,
-            ["TD-CPT-085"],
+            ["TD-CPT-095"],
         ),
         (
             "compute.determinism",
             {"determinism__warned__matmul": "Deterministic behavior … set CUBLAS_WORKSPACE_CONFIG=:4096:8"},
             Verdict.PASS,
-            ["TD-CPT-083"],
+            ["TD-CPT-093"],
         ),
-        ("compute.determinism", {"determinism__default__cumsum__message": "boom"}, Verdict.FAIL, ["TD-CPT-084"]),
+        ("compute.determinism", {"determinism__default__cumsum__message": "boom"}, Verdict.FAIL, ["TD-CPT-094"]),
     ],
 )
 def test_one_fault_one_finding(probe: str, facts: dict[str, object], verdict: Verdict, told: list[str]) -> None:

@@ -117,12 +117,12 @@ RULES: tuple[Rule, ...] = (
     Rule("TD-CPT-071", _AUTOGRAD, Verdict.FAIL, Severity.CRITICAL, _raised),
     Rule("TD-CPT-072", _AUTOGRAD, Verdict.FAIL, Severity.CRITICAL, _incomplete),
     Rule("TD-CPT-073", _AUTOGRAD, Verdict.UNSURE, Severity.WARNING, _blind),
-    Rule("TD-CPT-080", _DETERMINISM, Verdict.FAIL, Severity.CRITICAL, _seed),
-    Rule("TD-CPT-081", _DETERMINISM, None, Severity.INFO, _differ),
-    Rule("TD-CPT-082", _DETERMINISM, Verdict.DEGRADED, Severity.WARNING, _still_differ),
-    Rule("TD-CPT-083", _DETERMINISM, None, Severity.INFO, _workspace),
-    Rule("TD-CPT-084", _DETERMINISM, Verdict.FAIL, Severity.CRITICAL, _not_run),
-    Rule("TD-CPT-085", _DETERMINISM, None, Severity.INFO, _impossible),
+    Rule("TD-CPT-090", _DETERMINISM, Verdict.FAIL, Severity.CRITICAL, _seed),
+    Rule("TD-CPT-091", _DETERMINISM, None, Severity.INFO, _differ),
+    Rule("TD-CPT-092", _DETERMINISM, Verdict.DEGRADED, Severity.WARNING, _still_differ),
+    Rule("TD-CPT-093", _DETERMINISM, None, Severity.INFO, _workspace),
+    Rule("TD-CPT-094", _DETERMINISM, Verdict.FAIL, Severity.CRITICAL, _not_run),
+    Rule("TD-CPT-095", _DETERMINISM, None, Severity.INFO, _impossible),
 )
 
 POSITIVE: Positive = {"compute.autograd": _gradients, "compute.determinism": _bits}

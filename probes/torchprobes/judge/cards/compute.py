@@ -325,13 +325,13 @@ _GRADIENTS: tuple[Card, ...] = (
         source="torch.autograd.gradcheck",
     ),
     Card(
-        id="TD-CPT-080",
+        id="TD-CPT-090",
         title="The same seed gives different random numbers",
         why="torch.manual_seed must fix the device's generator.",
         source="https://pytorch.org/docs/stable/notes/randomness.html",
     ),
     Card(
-        id="TD-CPT-081",
+        id="TD-CPT-091",
         title="Operations give other bits when repeated",
         why="They add in parallel, in whatever order the hardware comes to it. The answers are right to rounding, but "
         "two runs of one training are not bit for bit the same.",
@@ -339,13 +339,13 @@ _GRADIENTS: tuple[Card, ...] = (
         source="https://pytorch.org/docs/stable/generated/torch.use_deterministic_algorithms.html",
     ),
     Card(
-        id="TD-CPT-082",
+        id="TD-CPT-092",
         title="Operations differ though deterministic algorithms were asked for",
         why="PyTorch gave no warning for them, so a program that counts on it is not reproducible and is not told.",
         source="https://pytorch.org/docs/stable/generated/torch.use_deterministic_algorithms.html",
     ),
     Card(
-        id="TD-CPT-083",
+        id="TD-CPT-093",
         title="Deterministic products need CUBLAS_WORKSPACE_CONFIG",
         why="cuBLAS shares its workspace between streams. Under use_deterministic_algorithms(True) products raise an "
         "error until the variable is set.",
@@ -353,13 +353,13 @@ _GRADIENTS: tuple[Card, ...] = (
         source="https://docs.nvidia.com/cuda/cublas/#results-reproducibility",
     ),
     Card(
-        id="TD-CPT-084",
+        id="TD-CPT-094",
         title="An operation raised an error while it was repeated",
         why="Plain operations must run in both modes. The whole traceback is an artifact of this probe.",
         source="torch",
     ),
     Card(
-        id="TD-CPT-085",
+        id="TD-CPT-095",
         title="Some operations have no deterministic algorithm on this device",
         why="PyTorch says so itself: with use_deterministic_algorithms(True) they raise an error.",
         source="https://pytorch.org/docs/stable/generated/torch.use_deterministic_algorithms.html",
