@@ -21,7 +21,7 @@ def test_names_are_unique_and_every_row_has_its_payload() -> None:
 
 def test_a_tier_holds_the_lower_ones() -> None:
     quick, standard, full = ({p.name for p in select([], tier)} for tier in Tier)
-    assert set() < quick < standard <= full == {p.name for p in PROBES}
+    assert set() < quick < standard <= full == {p.name for p in PROBES if not p.entry}
 
 
 def test_request_order_is_kept_and_nothing_runs_twice() -> None:
@@ -42,3 +42,25 @@ def test_an_unknown_name_says_what_to_do(name: str) -> None:
 def test_a_slip_of_the_finger_is_answered_with_the_near_name() -> None:
     with pytest.raises(UnknownProbe, match=r"did you mean 'compile\.default'"):
         select(["compile.defualt"], Tier.FULL)
+
+
+def test_an_entry_means_the_probes_of_the_users_own_model_alone() -> None:
+    everything = {p.name for p in select([], Tier.QUICK, entry=True)}
+    assert (
+        everything
+        == {p.name for p in select(["compile"], Tier.QUICK, entry=True)}
+        == {p.name for p in PROBES if p.entry}
+    )
+    assert [p.name for p in select(["export"], Tier.QUICK, entry=True)] == ["export.entry"]
+    assert "export.entry" not in {p.name for p in select(["export"], Tier.FULL)}
+
+
+@pytest.mark.parametrize("name", ["ddp", "export.roundtrip"])
+def test_what_has_no_use_for_a_model_says_so(name: str) -> None:
+    with pytest.raises(UnknownProbe, match=f"{name} has no use for a model"):
+        select([name], Tier.FULL, entry=True)
+
+
+def test_a_probe_of_the_users_model_needs_one() -> None:
+    with pytest.raises(UnknownProbe, match="name it with --entry"):
+        select(["export.entry"], Tier.FULL)

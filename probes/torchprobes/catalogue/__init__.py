@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NoReturn
 
 from ..model import Tier
 from .probe import Launch, Place, Probe
 from .rows_compile import PROBES as _COMPILE
 from .rows_compute import PROBES as _COMPUTE
 from .rows_cuda import PROBES as _CUDA
+from .rows_entry import PROBES as _ENTRY
 from .rows_env import PROBES as _ENV
 from .rows_system import PROBES as _SYSTEM
 
 __all__ = ["PROBES", "TIERS", "Launch", "Place", "Probe", "UnknownProbe", "select"]
 
-PROBES: tuple[Probe, ...] = _ENV + _CUDA + _COMPUTE + _COMPILE + _SYSTEM
+PROBES: tuple[Probe, ...] = _ENV + _CUDA + _COMPUTE + _COMPILE + _ENTRY + _SYSTEM
 
 TIERS = tuple(Tier)
 
@@ -23,30 +25,39 @@ class UnknownProbe(LookupError):
     """A name that is neither a probe nor a group; the text says what is near it."""
 
 
-def select(names: Iterable[str], tier: Tier) -> tuple[Probe, ...]:
+def select(names: Iterable[str], tier: Tier, *, entry: bool = False) -> tuple[Probe, ...]:
     """The probes asked for, in request order; without names, all up to `tier`, in catalogue order.
 
-    A named probe runs whatever its tier; a group means its probes up to `tier`, or all if none is within it.
+    A named probe runs whatever its tier; a group means its probes up to `tier`, or all if none is within it. With an
+    `entry`, the probes of the user's own model alone are meant, and the group `compile` is all of them.
 
     Raises:
-        UnknownProbe: if a name is neither a probe nor a group.
+        UnknownProbe: if a name is neither a probe nor a group, or is a probe of the user's model without an `entry`.
     """
     asked = list(names)
-    within = [p for p in PROBES if TIERS.index(p.tier) <= TIERS.index(tier)]
+    rows = [p for p in PROBES if p.entry is entry]
+    within = [p for p in rows if entry or TIERS.index(p.tier) <= TIERS.index(tier)]
     if not asked:
         return tuple(within)
     chosen: dict[str, Probe] = {}
     for name in asked:
-        exact = [p for p in PROBES if p.name == name]
-        group = [p for p in PROBES if p.group == name]
-        for probe in exact or [p for p in group if p in within] or group or _unknown(name):
+        exact = [p for p in (rows if entry else PROBES) if p.name == name]
+        group = [p for p in rows if p.group == name or (entry and name == "compile")]
+        if not exact + group:
+            _refuse(name)
+        if exact and exact[0].entry and not entry:
+            raise UnknownProbe(f"{name} looks at your own model: name it with --entry MODULE:F")
+        for probe in exact or [p for p in group if p in within] or group:
             chosen[probe.name] = probe
     return tuple(chosen.values())
 
 
-def _unknown(name: str) -> list[Probe]:
+def _refuse(name: str) -> NoReturn:
+    """Say what is near a name that is nothing, or nothing with an entry."""
     import difflib
 
+    if any(name in (p.name, p.group) for p in PROBES):
+        raise UnknownProbe(f"--entry goes with compile, export and cudagraph; {name} has no use for a model")
     known = sorted({p.name for p in PROBES} | {p.group for p in PROBES})
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""

@@ -25,6 +25,7 @@ class Probe:
     A `bare` one imports no torch and starts from an interpreter that is there already, also where torch is broken.
     `gpus` is how many idle GPUs it needs at once; with fewer it is skipped, never run on half of what it asks about.
     With `helpers` it starts further processes that use the device beside it, which a GPU in exclusive mode refuses.
+    An `entry` probe looks at the user's own model and belongs to a check only where `--entry` names one.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Probe:
     gpus: int = 1
     bare: bool = False
     helpers: bool = False
+    entry: bool = False
 
     @property
     def group(self) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from ..model import Readings, Severity, Verdict
+from ..quantity import quantity
 from . import paired
 from .reading import is_true, line, number, text
 from .rules import Positive, Rule, When
 
 _ALL = ("cudagraph.*",)
+_REFERENCE = ("cudagraph.replay",)
 
 
 def _raised(name: str) -> When:
@@ -37,7 +39,9 @@ def _launches(readings: Readings) -> float | None:
 
 def _disagree(readings: Readings) -> str | None:
     launches = _launches(readings)
-    return None if launches is None or launches == 1 else f"{launches:g} graph launches a replay (1 expected)"
+    if launches is None or launches == 1:
+        return None
+    return f"{quantity(launches, 'launches')} of graphs a replay (1 expected)"
 
 
 def _unread(readings: Readings) -> str | None:
@@ -50,17 +54,17 @@ def _unread(readings: Readings) -> str | None:
 def _no_gain(readings: Readings) -> str | None:
     if paired.gains(readings, "reference") is not False or paired.noise(readings):
         return None
-    return f"{paired.times(readings, 'reference')}; a gain counts from {paired.GAIN}x"
+    return f"{paired.times(readings, 'reference')}; a gain counts from {quantity(paired.GAIN, 'x')}"
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("TD-CGR-001", _ALL, Verdict.FAIL, Severity.CRITICAL, _raised("cudagraph")),
-    Rule("TD-CGR-002", _ALL, Verdict.FAIL, Severity.CRITICAL, _wrong),
+    Rule("TD-CGR-001", _REFERENCE, Verdict.FAIL, Severity.CRITICAL, _raised("cudagraph")),
+    Rule("TD-CGR-002", _REFERENCE, Verdict.FAIL, Severity.CRITICAL, _wrong),
     Rule("TD-CGR-003", _ALL, Verdict.UNSURE, Severity.WARNING, _disagree),
     Rule("TD-CGR-004", _ALL, Verdict.UNSURE, Severity.WARNING, _unread),
-    Rule("TD-CGR-005", _ALL, Verdict.DEGRADED, Severity.WARNING, _no_gain),
+    Rule("TD-CGR-005", _REFERENCE, Verdict.DEGRADED, Severity.WARNING, _no_gain),
     Rule("TD-CGR-006", _ALL, Verdict.UNSURE, Severity.WARNING, paired.noise),
-    Rule("TD-CGR-007", _ALL, Verdict.DEGRADED, Severity.WARNING, _raised("make_graphed_callables")),
+    Rule("TD-CGR-007", _REFERENCE, Verdict.DEGRADED, Severity.WARNING, _raised("make_graphed_callables")),
 )
 
 
@@ -72,4 +76,4 @@ def _replayed(readings: Readings) -> str | None:
     return f"1 graph launch a replay, recomputed from new input, relative error {error[0]:.1g}, {times}"
 
 
-POSITIVE: Positive = {"cudagraph.*": _replayed}
+POSITIVE: Positive = {"cudagraph.replay": _replayed}

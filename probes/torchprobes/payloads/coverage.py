@@ -7,11 +7,11 @@ code. A replayed CUDA graph is one launch with many kernels: all of them share i
 """
 
 STEP = "torchdoctor.step"
-COMPILED = "torchdoctor.compiled"
-"""Spans that we put around a step, and around what a counting backend hands out; they exist on every version."""
+COMPILED = "torchdoctor compiled region"
+"""Spans of ours around a step, and around each compiled graph (`regions.Watch.annotate`); every version has them."""
 
 REGIONS = (COMPILED, "Torch-Compiled Region", "CompiledFunctionBackward", "## Call CompiledFxGraph")
-"""Beginnings of the names of spans inside compiled code. Backward is called by autograd, so it has a span of its own."""
+"""Beginnings of the names of spans inside compiled code. Autograd calls the backward, which has a span of its own."""
 
 _DEVICE_WORK = ("kernel", "gpu_memcpy", "gpu_memset")
 _HOST_CALLS = ("cuda_runtime", "cuda_driver", "hip_runtime")
@@ -20,8 +20,9 @@ _HOST_CALLS = ("cuda_runtime", "cuda_driver", "hip_runtime")
 class Coverage:
     """`host` and `device` are shares from 0 to 1, None where the trace says nothing about them.
 
-    `host` is of the wall time of the steps, `device` of the time in which kernels of the steps ran. `steps` is how many
-    steps the trace has.
+    `host` is of the wall time of the steps, `device` of the time in which kernels of the steps ran. `eager` is the
+    share of step time in operators outside of compiled code (on a device: of kernels launched there); what is left of a
+    step is Python, guards and the loop, which no compiler takes. `steps` is how many steps the trace has.
     """
 
     def __init__(self, events):
@@ -31,6 +32,7 @@ class Coverage:
         inside = _by_thread(e for e in spans if _is_region(e))
         self.host = _host_share(steps, inside)
         self.device = _device_share(spans, inside)
+        self.eager = _eager_share(spans, steps, inside) if self.device is None else 1.0 - self.device
 
     @property
     def share(self):
@@ -69,6 +71,22 @@ def _host_share(steps, inside):
     everywhere = _merged(span for spans in inside.values() for span in spans)
     covered = sum(_overlap(everywhere, e["ts"], e["ts"] + e["dur"]) for e in steps)
     return min(1.0, covered / total)
+
+
+def _eager_share(spans, steps, inside):
+    """Operators of the steps' own threads that no compiled span holds."""
+    total = sum(e["dur"] for e in steps)
+    if not total:
+        return None
+    everywhere = _merged(span for spans in inside.values() for span in spans)
+    operators = _by_thread(e for e in spans if e.get("cat") == "cpu_op" and not _is_region(e))
+    own = {(e.get("pid"), e.get("tid")) for e in steps}
+    outside = 0.0
+    for thread in own:
+        for begin, end in operators.get(thread, ()):
+            within = sum(_overlap([(begin, end)], e["ts"], e["ts"] + e["dur"]) for e in steps)
+            outside += max(0.0, within - _overlap(everywhere, begin, end))
+    return min(1.0, outside / total)
 
 
 def _overlap(spans, begin, end):

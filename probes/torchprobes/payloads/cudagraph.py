@@ -38,29 +38,29 @@ def _replay(torch, where, subject):
     x = subject.make_input(1)
     kit.progress("capturing %s" % subject.title, 0.2)
     try:
-        graph, out = _capture(torch, subject.module, x)
+        graph, out = capture(torch, lambda: subject.module(x))
         _check(torch, subject, graph, x, out)
     except Exception as error:
         kit.raised("cudagraph", error)
         return False
     kit.progress("timing eager and replay in turns", 0.5)
-    _time(torch, where, wait, lambda: subject.module(x), graph.replay)
+    time_in_turns(torch, where, wait, lambda: subject.module(x), graph.replay)
     kit.progress("counting launches", 0.7)
-    _count(torch, where, wait, lambda: subject.module(x), graph.replay)
+    count_launches(torch, where, wait, lambda: subject.module(x), graph.replay)
     return True
 
 
-def _capture(torch, module, x):
+def capture(torch, step):
     """Warm up on a side stream, as capture asks for, and capture one step: (graph, its static output)."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(3):
-            module(x)
+            step()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        out = module(x)
+        out = step()
     return graph, out
 
 
@@ -81,7 +81,7 @@ def _check(torch, subject, graph, x, out):
     kit.figure("error_compiled_64", measure.relative_error(replayed, exact), "relative", model="reference")
 
 
-def _time(torch, where, wait, eager, replay):
+def time_in_turns(torch, where, wait, eager, replay):
     """Eager and replay in turns, each between two CUDA events, nothing else in the queue."""
     sides = ([], [])
     for _ in range(20):
@@ -105,7 +105,8 @@ def _event_seconds(torch, wait, step):
     return begin.elapsed_time(end) / 1e3
 
 
-def _count(torch, where, wait, eager, replay):
+def count_launches(torch, where, wait, eager, replay):
+    """Figures of launches and device time a step, from a profile of each side."""
     for side, step in (("eager", eager), ("replay", replay)):
         path = os.path.join(kit.request.artifacts, "trace.%s.json" % side)
         trace = witness.profile(torch, where, wait, step, PROFILED_STEPS, path)

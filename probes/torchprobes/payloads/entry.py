@@ -34,11 +34,12 @@ class Entry:
 
     def call(self, function=None):
         """One step of `function`, or of the entry itself."""
-        return (function or self.function)(*self.args)
+        # Never by truth: a compiled module asks its model for a length.
+        return (self.function if function is None else function)(*self.args)
 
     def tensors(self):
         """Every tensor that a call could change in place."""
-        held = [t for t in leaves(self.torch, self.args)]
+        held = list(leaves(self.torch, self.args))
         for module in modules_of(self.torch, self.function):
             held += list(module.parameters()) + list(module.buffers())
         return held
@@ -123,11 +124,10 @@ def _shape(made):
 
 def modules_of(torch, function):
     """The modules that a callable is or holds: itself, the object of a bound method, or what a closure keeps."""
-    Module = torch.nn.Module
     held = [function, getattr(function, "__self__", None), getattr(function, "_orig_mod", None)]
     held += [c.cell_contents for c in getattr(function, "__closure__", None) or () if _filled(c)]
     held += list(getattr(function, "args", ()) if type(function).__name__ == "partial" else ())
-    found = [m for m in held if isinstance(m, Module)]
+    found = [m for m in held if isinstance(m, torch.nn.Module)]
     return [m for i, m in enumerate(found) if all(m is not other for other in found[:i])]
 
 
@@ -181,6 +181,19 @@ def _one(torch, a, b):
     return float((a[both] - b[both]).norm()) / scale
 
 
+def tell_distance(torch, case, ours, theirs):
+    """How far two answers are apart, as the figure `entry.distance` of that case; in words where no number says it."""
+    found = distance(torch, ours, theirs)
+    if found is None:
+        shapes = [[str(tuple(t.shape)) for t in each] for each in (ours, theirs)]
+        kit.fact("entry.%s.answer" % case, "other shapes", "%s instead of %s" % tuple(", ".join(s) for s in shapes))
+    elif found == float("inf"):
+        kit.fact("entry.%s.answer" % case, "not finite", "NaN or infinity where the other answer has a number")
+    else:
+        kit.fact("entry.%s.answer" % case, "compared", "%d tensors" % len(ours))
+        kit.figure("entry.distance", found, "relative", case=case)
+
+
 def eps_of(torch, answer):
     """Machine epsilon of the coarsest floating type in an answer; 0.0 without any."""
     kinds = [t.dtype for t in answer if t.is_floating_point()]
@@ -210,3 +223,13 @@ class Steadiness:
         kit.figure("entry.seed_distance", self.seed_distance, "relative", n=2)
         kit.fact("entry.random", self.random, "two seeds against one")
         kit.fact("entry.same_shapes", self.same_shapes, "runs from one state and one seed")
+
+
+def steadiness(torch, entry):
+    """Remember the entry's state, see how steady its answers are, tell it, and leave it as it was."""
+    entry.remember()
+    found = Steadiness(torch, entry)
+    found.tell()
+    kit.figure("entry.eps", eps_of(torch, found.answer), "relative")
+    entry.restore()
+    return found

@@ -82,7 +82,7 @@ def _make(torch, where, case):
             kit.figure("save_s", time.perf_counter() - begin, "s", case=case.name)
     except Exception as error:
         kit.raised("export.%s.raised" % case.name, error)
-        _draft(torch, model, _inputs(torch, where, BATCH))
+        draft(torch, model, (_inputs(torch, where, BATCH),))
         return False
     kit.fact("export.%s.bytes" % case.name, os.path.getsize(case.path + ".pt2"), "the saved program")
     return True
@@ -97,13 +97,14 @@ def _export(torch, model, x, case):
     return torch.export.export(model, (x,), **options)
 
 
-def _callable(program):
+def runnable(program):
+    """What an exported program is called by."""
     module = getattr(program, "module", None)  # 2.2 and later; a program of 2.1 is called itself
     return module() if callable(module) else program
 
 
 def _compare_here(torch, where, case, model, program):
-    call, expected = _callable(program), {}
+    call, expected = runnable(program), {}
     for batch in case.batches:
         x = _inputs(torch, where, batch)
         expected[batch] = (x.cpu(), model(x).cpu())
@@ -121,13 +122,13 @@ def difference(torch, out, expected):
     return largest if largest > 0.0 else "not comparable"
 
 
-def _draft(torch, model, x):
+def draft(torch, model, args):
     """Why export refuses, in draft_export's words, where this version has it (public from 2.8)."""
-    draft = getattr(torch.export, "draft_export", None)
-    if draft is None:
+    drafted = getattr(torch.export, "draft_export", None)
+    if drafted is None:
         return
     try:
-        report = getattr(draft(model, (x,)), "_report", None)
+        report = getattr(drafted(model, args), "_report", None)
         kit.fact("export.draft", str(report)[:2000], "torch.export.draft_export")
     except Exception as error:
         kit.raised("export.draft.raised", error)
@@ -150,7 +151,7 @@ def _load_there(torch, folder, names):
         path = os.path.join(folder, "export.%s" % name)
         try:
             begin = time.perf_counter()
-            call = _callable(torch.export.load(path + ".pt2"))
+            call = runnable(torch.export.load(path + ".pt2"))
             kit.figure("load_s", time.perf_counter() - begin, "s", case=name)
             with torch.no_grad():
                 for batch, (x, expected) in torch.load(path + ".expected").items():

@@ -1,0 +1,148 @@
+"""compile.entry: torch.compile on the user's own model: how much of it is compiled, is it right, does it help?
+
+Runs inside the target: standard library and torch 2.1 or later, parses on Python 3.8. A model that its factory has
+compiled already is examined as it is; any other is compiled here, as `torch.compile(model, mode=...)` would. What the
+stack raises is told as facts; nothing is judged here.
+"""
+
+import json
+import os
+
+import torchdoctor_callables as callables
+import torchdoctor_coverage as coverage
+import torchdoctor_detector as detector
+import torchdoctor_entry as entry_kit
+import torchdoctor_kit as kit
+import torchdoctor_measure as measure
+import torchdoctor_regions as regions
+import torchdoctor_witness as witness
+
+PROFILED_STEPS = 5
+BUDGET_S = 5.0
+
+
+def run(request):
+    """The probe."""
+    torch = kit.import_torch()
+    if not hasattr(torch, "compile"):
+        raise kit.Skip("torch.compile needs PyTorch 2.0 or later, this is %s" % torch.__version__)
+    where = measure.device(torch, request.device)
+    import torch._dynamo
+    import torch._inductor.compile_fx
+
+    witness.tell_surroundings(torch, where)
+    with regions.Watch(torch) as watch:
+        entry = entry_kit.load(torch, request)
+        _Examination(torch, where, watch, entry, request.params.get("mode", "default")).run()
+
+
+class _Examination:
+    """The entry eager and compiled: entered, compared, timed and profiled."""
+
+    def __init__(self, torch, where, watch, entry, mode):
+        self.torch, self.where, self.watch, self.entry, self.mode = torch, where, watch, entry, mode
+        self.eager, self.compiled = _both(torch, entry, mode)
+        entry.function = self.eager
+
+    def run(self):
+        """Do it all; without a compiled call the rest means nothing."""
+        torch, entry = self.torch, self.entry
+        kit.progress("eager steps, to see what is steady")
+        steady = entry_kit.steadiness(torch, entry)
+        kit.progress("compiling")
+        exam = detector.Exam(torch, self.where, "reference", self.watch)
+        calls = exam.run(lambda: entry.call(self.compiled), (self.compiled, *entry.args))
+        if not calls:
+            return
+        self._compare(steady)
+        kit.progress("timing eager and compiled in turns", 0.6)
+        self._time(exam)
+        kit.progress("profiling steps", 0.9)
+        self._profile()
+
+    def _compare(self, steady):
+        """The answer from one state and one seed; where the model draws random numbers, with eager's."""
+        compiled = self.compiled
+        if steady.random:
+            compiled = self._with_eagers_random_numbers()
+        self._distance(steady, compiled)
+
+    def _with_eagers_random_numbers(self):
+        import torch._inductor.config as config
+
+        self.torch._dynamo.reset()
+        with config.patch(fallback_random=True):
+            compiled = _compile(self.torch, self.eager, self.mode)
+            self.entry.seeded(compiled)
+        return compiled
+
+    def _distance(self, steady, compiled):
+        try:
+            answer = self.entry.seeded(compiled)
+        except Exception as error:
+            kit.raised("compile.again", error)
+            return
+        entry_kit.tell_distance(self.torch, "compiled", answer, steady.answer)
+        self.entry.restore()
+
+    def _time(self, exam):
+        eager, compiled = self.entry.call, lambda: self.entry.call(self.compiled)
+        for _ in range(3):
+            compiled()
+        with measure.alone(self.where):
+            pairs = measure.paired(self.where, exam.wait, eager, compiled, BUDGET_S)
+        before, after, low = measure.tell_speedup(pairs, "reference", "compiled")
+        if low > 1.0 and before > after:
+            exam.figure("break_even_calls", exam.first_call_s / (before - after), "calls")
+
+    def _profile(self):
+        """Coverage and launches a step, from steps between spans of ours."""
+        torch, wait = self.torch, measure.synchronizer(self.torch, self.where)
+
+        def step():
+            with torch.profiler.record_function(coverage.STEP):
+                self.entry.call(self.compiled)
+                wait()
+
+        path = os.path.join(kit.request.artifacts, "trace.entry.json")
+        self.watch.annotate = True
+        try:
+            trace = witness.profile(torch, self.where, wait, step, PROFILED_STEPS, path)
+        finally:
+            self.watch.annotate = False
+        if trace is None:
+            return
+        if trace.device_seen:
+            witness.tell_trace(trace, "compiled", "reference")
+        with open(path, encoding="utf-8", errors="replace") as file:
+            found = coverage.Coverage(json.load(file)["traceEvents"])
+        for name, value in (("coverage", found.share), ("eager_share", found.eager)):
+            if value is not None:
+                kit.figure(name, value, "share", n=found.steps, clock="device" if found.device is not None else "host")
+
+
+def _both(torch, entry, mode):
+    """(eager, compiled): what the factory gave, and the other of the two."""
+    parts = callables.look(torch, entry.function)
+    compiled_by_factory = bool(parts.wrappers or parts.compiled or parts.builtin)
+    kit.fact("entry.compiled_by_factory", compiled_by_factory, "torch.compile or Module.compile() on it or below it")
+    if not compiled_by_factory:
+        return entry.function, _compile(torch, entry.function, mode)
+    return _uncompiled(torch, entry.function), entry.function
+
+
+def _compile(torch, function, mode):
+    return torch.compile(function) if mode == "default" else torch.compile(function, mode=mode)
+
+
+def _uncompiled(torch, function):
+    """The same callable with the compiler switched off for every call."""
+    inner = getattr(function, "_orig_mod", None) or getattr(function, "_torchdynamo_orig_callable", None)
+    if inner is not None:
+        return inner
+    disable = getattr(getattr(torch, "compiler", None), "disable", None) or torch._dynamo.disable
+
+    def eager(*args):
+        return function(*args)
+
+    return disable(eager)
