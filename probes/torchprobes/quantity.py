@@ -21,7 +21,10 @@ _STEPS: dict[str, tuple[tuple[float, str], ...]] = {
 _ONE = {
     "calls": "call", "launches": "launch", "graphs": "graph", "kernels": "kernel", "breaks": "break", "ranks": "rank",
     "recompiles": "recompile", "steps": "step", "regions": "region", "workers": "worker", "cores": "core",
-    "bytes": "byte", "threads": "thread", "requests": "request", "ops": "op", "processes": "process", "files": "file",
+    "bytes": "byte", "threads": "thread", "requests": "request", "ops": "op",
+    "captures": "capture", "convolutions": "convolution", "processes": "process", "files": "file",
+    "packages": "package", "libraries": "library", "variables": "variable", "requirements": "requirement",
+    "modules": "module",
 }  # fmt: skip
 
 

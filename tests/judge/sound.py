@@ -18,14 +18,10 @@ IDENTITY: Facts = {
     "torch.process": "ended",
     "torch.version": "2.11.0+cu130",
     "torch.build.cuda": "13.0",
-    "torch.cpu_only": False,
     "torch.arch_list": "sm_80 sm_90 sm_100 compute_100",
-    "torch.copies": 1,
     "cpu.answer": "right",
     "cudnn.available": True,
     "cudnn.version": 91900,
-    "numpy.version": "2.1.0",
-    "numpy.bridge": "right",
     "triton.found": True,
     "compiler.path": "/usr/bin/g++",
     "driver.version": "580.95.05",
@@ -88,6 +84,15 @@ DDP: Facts = {
     "ddp.sums": "right",
     "ddp.parameters": "bit-equal",
     "ddp.parameters.detector": True,
+    "ddp.communicators.r0": True,
+    "ddp.communicators.r1": True,
+    "ddp.transport.r0": "P2P/CUMEM x 24",
+    "ddp.transport.r1": "P2P/CUMEM x 24",
+    "ddp.algorithm.128 MiB": "RING/SIMPLE",
+    "ddp.nccl": "2.28.9",
+    "ddp.nccl_cuda": "13.0",
+    "ddp.driver_cuda": "13.0",
+    "shm.total_bytes": 64 << 30,
 }
 
 
@@ -97,16 +102,20 @@ def figure(name: str, value: float, n: int = 1, **labels: str) -> Figure:
 
 
 DDP_FIGURES = (
-    figure("init_ok", 5, n=5, backend="nccl"),
+    figure("init_ok", 20, n=20, backend="nccl"),
+    figure("init_share_low", 0.861, n=20, backend="nccl"),
+    figure("init_p50_s", 0.3, n=20, backend="nccl"),
+    figure("init_max_s", 0.8, n=20, backend="nccl"),
     figure("sums_checked", 1760),
     figure("allreduce_us", 30, n=200, size="1 KiB"),
     figure("allreduce_std_us", 2, n=200, size="1 KiB"),
     figure("allreduce_p50_us", 29, n=200, size="1 KiB"),
-    figure("busbw_gb_s", 285, n=200, size="128 MiB", ranks="2", backend="nccl"),
-    figure("memory_fluctuation", 0.1, n=190, series="allocated_peak"),
+    figure("busbw", 285e9, n=200, size="128 MiB", ranks="2", backend="nccl"),
+    figure("memory_fluctuation", 0.001, n=190, series="allocated_peak"),
+    figure("memory_fluctuation", 0.2, n=190, series="reserved"),
     figure("single_run_difference", 5e-8),
+    figure("single_run_loss_difference", 2e-7),
 )
-
 
 IMAGE: Facts = {
     "image.pil": "13.0.0",

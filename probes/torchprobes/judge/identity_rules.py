@@ -8,20 +8,6 @@ from .rules import Positive, Rule, When
 
 _ALL = ("env.identity",)
 
-SLOW_WHEN_SET = (
-    "NSIGHT_CUDA_DEBUGGER", "CUDA_INJECTION32_PATH", "CUDA_INJECTION64_PATH", "CUDA_ENABLE_COREDUMP_ON_EXCEPTION",
-    "CUDA_DEVICE_WAITS_ON_EXCEPTION", "CUDA_PROFILE", "COMPUTE_PROFILE", "OPENCL_PROFILE",
-    "CUDA_LAUNCH_BLOCKING", "PYTORCH_NO_CUDA_MEMORY_CACHING", "TORCH_USE_CUDA_DSA", "TORCHDYNAMO_DISABLE",
-    "TORCH_COMPILE_DISABLE", "TORCHINDUCTOR_FORCE_DISABLE_CACHES", "NCCL_P2P_DISABLE", "NCCL_SHM_DISABLE",
-    "NCCL_IB_DISABLE",
-)  # fmt: skip
-"""Variables that slow down what runs when they are set to anything but an off."""
-
-SLOW_WHEN_PRESENT = ("TORCHDYNAMO_SUPPRESS_ERRORS",)
-"""Any text switches it on, "0" too (measured)."""
-
-_OFF = ("", "0", "false", "no", "off")
-
 
 def _not_imported(readings: Readings) -> str | None:
     kind = text(readings, "torch.import")
@@ -49,18 +35,6 @@ def _past(ending: str) -> str:
 def _nodes(readings: Readings, vendor: str) -> float:
     fact = readings.fact(f"node.{vendor}")
     return fact.value if fact is not None and isinstance(fact.value, (int, float)) else 0
-
-
-def _cpu_wheel(vendor: str, build: str) -> When:
-    def when(readings: Readings) -> str | None:
-        count = _nodes(readings, vendor)
-        if not count or is_true(readings, "torch.cpu_only") is not True:
-            return None
-        evidence = readings.fact(f"node.{vendor}")
-        seen = evidence.evidence if evidence else ""
-        return f"torch {text(readings, 'torch.version')} is built without {build}, but there is {line(seen)}"
-
-    return when
 
 
 def _hidden(readings: Readings) -> bool:
@@ -115,25 +89,41 @@ def _old_driver(readings: Readings) -> str | None:
     return f"driver {text(readings, 'driver.version')} takes CUDA up to {driver}, this torch is built for CUDA {build}"
 
 
-def _numpy(readings: Readings) -> str | None:
-    told = text(readings, "numpy.bridge")
-    if told in ("", "right"):
-        return None
-    why = raised(readings, "numpy.bridge") if told != "wrong" else "wrong numbers"
-    return f"numpy {text(readings, 'numpy.version')} with torch {text(readings, 'torch.version')}: {why}"
-
-
-def _copies(readings: Readings) -> str | None:
-    fact = readings.fact("torch.copies")
-    if fact is not None and isinstance(fact.value, int) and fact.value > 1:
-        return f"{fact.value} on sys.path, the first is imported: {line(fact.evidence)}"
-    user = readings.fact("torch.from_user_site")
-    return f"torch comes from the user site {user.evidence}" if user is not None and user.value is True else None
-
-
 def _other_shell_python(readings: Readings) -> str | None:
     told = [f for f in facts(readings, "shell.python", ".same") if f.value is False]
     return line("; ".join(f.evidence for f in told)) if told else None
+
+
+def _other_torch(names: tuple[str, ...]) -> When:
+    """What the shell starts is another interpreter, with another PyTorch: it works, and with other answers."""
+
+    def when(readings: Readings) -> str | None:
+        own = text(readings, "torch.version")
+        words = []
+        for name in names:
+            torch = text(readings, f"{name}.torch")
+            if own and torch and torch != own and is_true(readings, f"{name}.same") is False:
+                where = text(readings, f"{name}.python") or text(readings, name)
+                words.append(f"`{name.partition('.')[2]}` runs {where} with torch {torch}, the target has {own}")
+        return line("; ".join(words)) if words else None
+
+    return when
+
+
+def _torchrun_without(readings: Readings) -> str | None:
+    """Another interpreter behind torchrun, with the same PyTorch, none, or one that could not be read."""
+    if is_true(readings, "shell.torchrun.same") is not False:
+        return None
+    fact = readings.fact("shell.torchrun.same")
+    return f"torchrun starts another interpreter: {fact.evidence if fact else ''}"
+
+
+def _jobs(readings: Readings) -> str | None:
+    own = text(readings, "torch.version")
+    other = [f for f in facts(readings, "job.", ".torch") if own and f.value not in (None, "", own)]
+    words = [f"process {f.name.split('.')[1]} has loaded torch {f.value} from {f.evidence}" for f in other[:4]]
+    more = f"; and {len(other) - 4} more" if len(other) > 4 else ""
+    return line("; ".join(words)) + more + f"; the target has {own}" if words else None
 
 
 def _activation(readings: Readings) -> str | None:
@@ -147,13 +137,6 @@ def _cudnn(readings: Readings) -> str | None:
         return why
     missing = is_true(readings, "cudnn.available") is False and is_true(readings, "cuda.available") is True
     return "torch.backends.cudnn.is_available() is False on a device with CUDA" if missing else None
-
-
-def _slow(readings: Readings) -> str | None:
-    told = {f.name.partition(".")[2]: str(f.value) for f in facts(readings, "environ.")}
-    found = [n for n in SLOW_WHEN_SET if told.get(n, "").strip().lower() not in _OFF]
-    found += [n for n in SLOW_WHEN_PRESENT if told.get(n)]
-    return ", ".join(f"{name}={told[name]}" for name in found) or None
 
 
 def _no_compiler(readings: Readings) -> str | None:
@@ -181,25 +164,25 @@ RULES: tuple[Rule, ...] = (
     Rule("TD-ENV-001", _ALL, Verdict.FAIL, Severity.CRITICAL, _absent, ("TD-ENV-002",)),
     Rule("TD-ENV-002", _ALL, Verdict.FAIL, Severity.CRITICAL, _not_imported),
     Rule("TD-ENV-003", _ALL, Verdict.FAIL, Severity.CRITICAL, _died),
-    Rule("TD-ENV-004", _ALL, Verdict.FAIL, Severity.CRITICAL, _cpu_wheel("nvidia", "CUDA")),
-    Rule("TD-ENV-005", _ALL, Verdict.DEGRADED, Severity.WARNING, _cpu_wheel("amd", "ROCm")),
     Rule("TD-ENV-006", _ALL, Verdict.FAIL, Severity.CRITICAL, _old_driver, ("TD-ENV-007",)),
     Rule("TD-ENV-007", _ALL, Verdict.FAIL, Severity.CRITICAL, _unavailable),
     Rule("TD-ENV-008", _ALL, None, Severity.INFO, _hides_gpus),
     Rule("TD-ENV-009", _ALL, Verdict.FAIL, Severity.CRITICAL, _arch("none"), ("TD-ENV-011",)),
     Rule("TD-ENV-010", _ALL, Verdict.DEGRADED, Severity.WARNING, _arch("ptx")),
     Rule("TD-ENV-011", _ALL, Verdict.FAIL, Severity.CRITICAL, _kernel),
-    Rule("TD-ENV-012", _ALL, Verdict.DEGRADED, Severity.WARNING, _numpy),
-    Rule("TD-ENV-013", _ALL, Verdict.DEGRADED, Severity.WARNING, _copies),
-    Rule("TD-ENV-014", _ALL, None, Severity.INFO, _other_shell_python, ()),
+    Rule("TD-ENV-014", _ALL, None, Severity.INFO, _other_shell_python),
+    Rule("TD-ENV-067", _ALL, Verdict.DEGRADED, Severity.WARNING,
+         _other_torch(("shell.python", "shell.python3")), ("TD-ENV-014", "TD-ENV-015")),
+    Rule("TD-ENV-068", _ALL, Verdict.DEGRADED, Severity.WARNING, _other_torch(("shell.torchrun",)), ("TD-ENV-069",)),
+    Rule("TD-ENV-069", _ALL, Verdict.DEGRADED, Severity.WARNING, _torchrun_without),
+    Rule("TD-ENV-049", _ALL, None, Severity.WARNING, _jobs),
     Rule("TD-ENV-015", _ALL, None, Severity.WARNING, _activation, ("TD-ENV-014",)),
     Rule("TD-ENV-016", _ALL, Verdict.DEGRADED, Severity.WARNING, _cudnn),
-    Rule("TD-ENV-017", _ALL, Verdict.DEGRADED, Severity.WARNING, _slow),
     Rule("TD-ENV-018", _ALL, None, Severity.WARNING, _no_compiler),
     Rule("TD-ENV-019", _ALL, None, Severity.WARNING, _no_triton),
     Rule("TD-ENV-020", _ALL, Verdict.FAIL, Severity.CRITICAL, _wrong_cpu),
     Rule("TD-ENV-021", _ALL, Verdict.DEGRADED, Severity.WARNING, _twice),
-)
+)  # fmt: skip
 
 
 def _answered(readings: Readings) -> str | None:

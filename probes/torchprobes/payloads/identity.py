@@ -1,4 +1,4 @@
-"""env.identity: which Python and PyTorch is this, and do they fit each other, the driver and the device?
+"""env.identity: which Python and PyTorch is this, is it the shell's and torchrun's, and does it answer?
 
 Runs inside the target, also when its torch is broken or absent. What needs no torch is told first. Everything that
 needs it happens in a forked child, so that a torch that dies on import is told as a fact, with its signal, and not
@@ -11,13 +11,16 @@ import os
 import re
 import shutil
 import signal
-import site
 import subprocess
 import sys
 import sysconfig
 
+import torchdoctor_files as files
+import torchdoctor_import_cost as cost
 import torchdoctor_kit as kit
+import torchdoctor_programs as programs
 import torchdoctor_stack as stack
+from torchdoctor_shared import masking
 
 DEVICE_NODES = (("nvidia", "/dev/nvidia[0-9]*"), ("amd", "/dev/kfd"), ("ascend", "/dev/davinci[0-9]*"))
 
@@ -28,27 +31,19 @@ CHANGES_MEANING = (
 ).split()
 """Environment variables that change what runs, or its answers."""
 
-CHANGES_SPEED = (
-    "NSIGHT_CUDA_DEBUGGER CUDA_INJECTION32_PATH CUDA_INJECTION64_PATH CUDA_AUTO_BOOST"
-    " CUDA_ENABLE_COREDUMP_ON_EXCEPTION CUDA_COREDUMP_FILE CUDA_DEVICE_WAITS_ON_EXCEPTION CUDA_PROFILE"
-    " COMPUTE_PROFILE OPENCL_PROFILE CUDA_LAUNCH_BLOCKING PYTORCH_NO_CUDA_MEMORY_CACHING TORCH_USE_CUDA_DSA"
-    " TORCHDYNAMO_DISABLE TORCH_COMPILE_DISABLE TORCHDYNAMO_SUPPRESS_ERRORS TORCHINDUCTOR_FORCE_DISABLE_CACHES"
-    " NCCL_P2P_DISABLE NCCL_SHM_DISABLE NCCL_IB_DISABLE NCCL_DEBUG OMP_NUM_THREADS MKL_NUM_THREADS"
-    " PYTORCH_CUDA_ALLOC_CONF PYTORCH_ALLOC_CONF TORCH_DISTRIBUTED_DEBUG"
-).split()
-"""Environment variables that change speed; the first ten are those that DCGM warns about."""
-
-SECRET = re.compile(r"(?i)(://)[^/@\s]+@|((?:token|secret|passw(?:or)?d|key)[\w-]*\s*[=:]\s*)\S+")
+MOST_JOBS = 50
 
 
 def run(request):
     """The probe."""
+    cost.tell_start()
     _tell_python()
-    _tell_shell_python()
+    _tell_shell()
+    _tell_jobs()
     _tell_environment()
     _tell_nodes()
     _tell_compiler()
-    _tell_copies()
+    _tell_torch()
     ending = in_child(lambda: stack.tell(request.device))
     kit.fact("torch.process", ending, "how the process that imported torch ended")
     if ending != "ended":
@@ -100,19 +95,55 @@ def _environment_kind():
     return "venv" if sys.prefix != sys.base_prefix else "system"
 
 
-def _tell_shell_python():
-    """What `python` and `python3` would start in this environment, against what runs here."""
-    here = identity(sys.executable)
+def _tell_shell():
+    """What `python`, `python3` and `torchrun` would start in this environment, against what runs here."""
     for name in ("python", "python3"):
         found = shutil.which(name)
         kit.fact("shell.%s" % name, found, "first on PATH")
         if found:
-            kit.fact("shell.%s.same" % name, identity(found) == here, "%s against %s" % (found, sys.executable))
+            _tell_other("shell.%s" % name, found)
+    torchrun = shutil.which("torchrun")
+    kit.fact("shell.torchrun", torchrun, "first on PATH")
+    started = programs.shebang(torchrun) if torchrun else ""
+    if started:
+        kit.fact("shell.torchrun.python", started, "the first line of %s" % torchrun)
+        _tell_other("shell.torchrun", started)
     for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
         active, found = os.environ.get(variable), shutil.which("python") or shutil.which("python3")
         if active and found:
             inside = os.path.realpath(os.path.dirname(found)) == os.path.realpath(os.path.join(active, "bin"))
             kit.fact("shell.activation.%s" % variable, inside, "%s=%s, but PATH gives %s" % (variable, active, found))
+
+
+def _tell_other(name, python):
+    """Whether another interpreter is this one; if not, which PyTorch it would import, by its files."""
+    same = identity(python) == identity(sys.executable)
+    kit.fact("%s.same" % name, same, "%s against %s" % (python, sys.executable))
+    if not same:
+        told = programs.describe(python, os.environ)
+        kit.fact("%s.state" % name, told.state, told.words)
+        if told.state == "read":
+            kit.fact("%s.torch" % name, told.torch, "%s, by its files" % python)
+
+
+def _tell_jobs():
+    """Python programs of this user that run now and have loaded a PyTorch: which one, and is it this one?
+
+    Our own probes are left out, and so are Jupyter's kernels, which env.jupyter looks at.
+    """
+    told = 0
+    for process in programs.listed():
+        if told >= MOST_JOBS or process.pid == os.getpid() or programs.is_kernel(process.argv):
+            continue
+        loaded = process.loaded_torch() if programs.is_python(process.argv[0]) else None
+        environ = process.environ() if loaded else None
+        if not loaded or environ is None or "TORCHDOCTOR_REQUEST" in environ:
+            continue
+        told += 1
+        command = masking.mask_text(" ".join(process.argv))[:300]
+        kit.fact("job.%d.python" % process.pid, process.python(environ), command)
+        kit.fact("job.%d.torch" % process.pid, loaded[1], loaded[0])
+    kit.figure("jobs_with_torch", told, "processes")
 
 
 def identity(python):
@@ -133,15 +164,9 @@ def identity(python):
 
 
 def _tell_environment():
-    for kind, names in (("meaning", CHANGES_MEANING), ("speed", CHANGES_SPEED)):
-        for name in names:
-            if name in os.environ:
-                kit.fact("environ.%s" % name, mask(os.environ[name]), "changes %s" % kind)
-
-
-def mask(text):
-    """`text` without user names in URLs and values after words for secrets."""
-    return SECRET.sub(lambda m: (m.group(1) + "***@") if m.group(1) else m.group(2) + "***", text)[:1000]
+    told = masking.mask_environment({name: os.environ[name] for name in CHANGES_MEANING if name in os.environ})
+    for name, value in told.items():
+        kit.fact("environ.%s" % name, value[:1000], "changes meaning")
 
 
 def _tell_nodes():
@@ -179,16 +204,11 @@ def _first_line(command):
     return done.stdout.decode("utf-8", "replace").strip().split("\n")[0][:200]
 
 
-def _tell_copies():
-    """Every torch on sys.path in order: the first is imported, and the others shadow or are shadowed."""
-    places = [p for p in sys.path if p and os.path.isfile(os.path.join(p, "torch", "__init__.py"))]
-    unique = list(dict.fromkeys(os.path.realpath(os.path.join(p, "torch")) for p in places))
-    kit.fact("torch.copies", len(unique), ", ".join(unique[:8]))
-    user = site.getusersitepackages() if site.ENABLE_USER_SITE else None
-    kit.fact("python.user_site", user, "site.ENABLE_USER_SITE is %s" % site.ENABLE_USER_SITE)
-    if user and places and sys.prefix == sys.base_prefix:
-        kit.fact("torch.from_user_site", places[0] == user, places[0])
+def _tell_torch():
     kit.fact("torch.found", _has_torch(), "importlib.util.find_spec, nothing imported")
+    folder = files.torch_folder()
+    if folder:
+        cost.tell_filesystem("torch.filesystem", folder)
 
 
 def _has_torch():

@@ -11,6 +11,7 @@ import re
 import time
 import warnings
 
+import torchdoctor_import_cost as import_cost
 import torchdoctor_kit as kit
 
 LIBRARY = re.compile(r"/lib(cudart|cublas|cublasLt|cudnn|cudnn_graph|nccl|nvrtc|cuda)(?:-[0-9a-f]+)?\.so[\d.]*$")
@@ -19,17 +20,18 @@ KERNEL_SIZE = 1024
 
 def tell(device):
     """Import torch and tell what it is; its import failing is a fact."""
+    cost = import_cost.Cost()
     try:
         torch = kit.import_torch()
     except Exception as error:
         kit.raised("torch.import", error)
         return
+    cost.tell("import")
     kit.fact("torch.import", "ok", "import torch")
     _tell_build(torch)
     _tell_cpu(torch)
     _tell_libraries(torch)
     _tell_triton()
-    _tell_numpy(torch)
     _tell_cuda(torch, device)
     _tell_loaded()
 
@@ -114,20 +116,6 @@ def _distribution(*names):
         except metadata.PackageNotFoundError:
             continue
     return None
-
-
-def _tell_numpy(torch):
-    """Whether numpy and torch speak to each other: numpy 2 and torch before 2.3 do not."""
-    if importlib.util.find_spec("numpy") is None:
-        kit.fact("numpy.version", None, "not installed")
-        return
-    kit.fact("numpy.version", _distribution("numpy"))
-    try:
-        with warnings.catch_warnings(record=True):
-            total = float(torch.ones(3).numpy().sum())
-        kit.fact("numpy.bridge", "right" if total == 3.0 else "wrong", "torch.ones(3).numpy().sum() is %r" % total)
-    except Exception as error:
-        kit.raised("numpy.bridge", error)
 
 
 def _tell_cuda(torch, device):

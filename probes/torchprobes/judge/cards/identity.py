@@ -137,14 +137,6 @@ CARDS: tuple[Card, ...] = (
         source="https://github.com/pytorch/pytorch/issues/80637",
     ),
     Card(
-        id="TD-ENV-017",
-        title="Environment variables slow this PyTorch down",
-        why="They are for debugging, and left over: launches that block, caches that are off, compilation that is "
-        "disabled or fails in silence, links between GPUs that are not used.",
-        fix=Fix(command="unset <the variables named above>"),
-        source="https://pytorch.org/docs/stable/cuda_environment_variables.html; the list of dcgmi diag",
-    ),
-    Card(
         id="TD-ENV-018",
         title="There is no C++ compiler",
         why="torch.compile on a CPU, and Triton's launchers on a GPU, need one. Runtime images often leave it out.",

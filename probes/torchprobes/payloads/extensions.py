@@ -1,0 +1,115 @@
+"""env.extensions: for which GPUs were the compiled extensions of this environment built?
+
+Extension libraries (flash-attn, xformers, apex, DeepSpeed's and one's own ops) hold device code of the architectures
+that their builder named. It is read from the files; no library is loaded, and torch is not imported. The device is
+asked for its capability through the driver, in a process of its own. Standard library, parses on Python 3.8.
+"""
+
+import os
+import time
+
+import torchdoctor_fatbin as fatbin
+import torchdoctor_files as files
+import torchdoctor_kit as kit
+import torchdoctor_nvidia as nvidia
+
+SEARCH_S = 2.5
+DRIVER_S = 10.0
+MOST_LIBRARIES = 5000
+
+NOT_EXTENSIONS = ("torch", "nvidia", "triton", "__pycache__", "cusparselt", "tests")
+"""Folders of a site that hold PyTorch itself, what comes with it, and no code of others."""
+
+TORCH_LIBRARIES = ("libtorch", "libc10", "libcudart")
+
+
+def run(request):
+    """The probe."""
+    kit.started()
+    _tell_torch()
+    search = Search(time.monotonic() + SEARCH_S)
+    for label, folder in _places():
+        search.look(label, folder)
+    search.tell()
+    if not search.extensions:
+        raise kit.Skip("no extension with GPU code, or linked to PyTorch, among %d libraries" % search.looked)
+    if not search.gpu_code:
+        raise kit.Skip("%d extensions link PyTorch, and none holds GPU code" % search.extensions)
+    _tell_devices()
+
+
+def _tell_torch():
+    versions = files.torch_versions()
+    kit.fact("torch.version", versions.get("__version__"), "torch/version.py, not imported")
+    kit.fact("torch.build.cuda", versions.get("cuda"), "torch/version.py")
+
+
+def _places():
+    """(label, folder) of where extensions lie: the packages' folders, and what torch built at run time."""
+    built = os.environ.get("TORCH_EXTENSIONS_DIR") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "torch_extensions"
+    )
+    return [("", folder) for folder in files.site_folders()] + [("torch_extensions", built)]
+
+
+class Search:
+    """Libraries below folders, each read once; what they hold is told as facts, library by library."""
+
+    def __init__(self, deadline):
+        self.deadline = deadline
+        self.walk = files.Walk(deadline, skip=lambda path: os.path.basename(path) in NOT_EXTENSIONS)
+        self.looked = self.extensions = self.gpu_code = self.unread = 0
+        self.cut = False
+
+    def look(self, label, folder):
+        """All libraries below `folder`; its own name is no part of theirs."""
+        for path, entry in self.walk.files(folder):
+            if not _is_library(entry.name) or self.looked >= MOST_LIBRARIES:
+                continue
+            self.looked += 1
+            try:
+                library = fatbin.read(path, self.deadline)
+            except (OSError, fatbin.NotElf):
+                self.unread += 1
+                continue
+            self._tell(os.path.join(label, os.path.relpath(path, folder)), path, library)
+
+    def _tell(self, name, path, library):
+        links = [soname for soname in library.needed if soname.startswith(TORCH_LIBRARIES)]
+        if not links and not library.images:
+            return
+        self.extensions += 1
+        self.cut = self.cut or library.cut
+        kit.fact("extension.%s.links" % name, " ".join(links), path)
+        if library.images:
+            self.gpu_code += 1
+            words = "%d fat binaries in %s" % (sum(library.images.values()), path)
+            kit.fact("extension.%s.archs" % name, " ".join(library.architectures), words)
+
+    def tell(self):
+        """How much was looked at, and what was not."""
+        kit.figure("libraries_read", self.looked - self.unread, "libraries")
+        kit.figure("extensions", self.extensions, "libraries")
+        kit.figure("extensions_with_gpu_code", self.gpu_code, "libraries")
+        why = "not all in %g s, or more than %d" % (SEARCH_S, MOST_LIBRARIES)
+        cut = self.cut or self.walk.cut or self.looked >= MOST_LIBRARIES
+        kit.fact(
+            "search.complete", not cut, why if cut else "%d of them are no ELF files that could be read" % self.unread
+        )
+
+
+def _is_library(name):
+    return name.endswith(".so") or ".so." in name
+
+
+def _tell_devices():
+    """The devices that CUDA shows to this process, with their capability; why there are none."""
+    said = nvidia.ask_driver(limit_s=DRIVER_S)
+    devices = [d for d in said.get("devices", ()) if d.get("code") == 0]
+    why = said.get("error") or said.get("init_text") or said.get("words") or said["ending"]
+    kit.fact("devices", len(devices), "" if devices else why)
+    for index, device in enumerate(devices):
+        kit.fact("device.%d.name" % index, device["name"], "cuDeviceGetName")
+        kit.fact("device.%d.capability" % index, "%d.%d" % tuple(device["capability"]), "cuDeviceGetAttribute")
+    if not devices:
+        raise kit.Skip("there is no NVIDIA device to hold the extensions' GPU code against (%s)" % why)
