@@ -22,7 +22,7 @@ _ONE = {
     "calls": "call", "launches": "launch", "graphs": "graph", "kernels": "kernel", "breaks": "break", "ranks": "rank",
     "recompiles": "recompile", "steps": "step", "regions": "region", "workers": "worker", "cores": "core",
     "bytes": "byte", "threads": "thread", "requests": "request", "ops": "op",
-    "captures": "capture", "convolutions": "convolution", "processes": "process", "files": "file",
+    "captures": "capture", "convolutions": "convolution", "processes": "process", "files": "file", "probes": "probe",
     "packages": "package", "libraries": "library", "variables": "variable", "requirements": "requirement",
     "modules": "module",
 }  # fmt: skip

@@ -8,7 +8,8 @@ import pytest
 
 from torchprobes.catalogue import PROBES, Probe
 from torchprobes.judge import CARDS, POSITIVE, RULES, UnknownCard, card, judge, rule_hits
-from torchprobes.judge.cards.tracebacks import LOGGED, RAISED, recognise
+from torchprobes.judge.cards.messages import SIGNS
+from torchprobes.judge.cards.tracebacks import recognise
 from torchprobes.judge.rules import EVERY
 from torchprobes.model import Evidence, Fact, Figure, Outcome, Readings, Verdict
 from torchprobes.telemetry.rules import CHECKS, Check
@@ -24,7 +25,7 @@ def empty(probe: Probe, outcome: Outcome = ENDED, device: str = "cpu") -> Readin
 
 def test_every_rule_has_a_card_and_every_card_is_reachable() -> None:
     assert {rule.card for rule in RULES} <= {c.id for c in CARDS}
-    reachable = {rule.card for rule in RULES} | {card_id for card_id, _ in (*RAISED, *LOGGED)}
+    reachable = {rule.card for rule in RULES} | {sign.card for sign in SIGNS}
     reachable |= {check.id for check in CHECKS}
     assert {c.id for c in CARDS} - reachable == set()
 
