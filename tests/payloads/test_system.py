@@ -103,13 +103,13 @@ def test_a_quota_of_either_version_is_read(
     cpu: Any, tmp_path: Path, files: dict[str, str], quota: float | None
 ) -> None:
     root = tree(tmp_path, {"proc/self/cgroup": "4:memory:/x\n3:cpu,cpuacct:/a/b\n0::/a/b\n", **files})
-    assert cpu._tell_quota(root) == quota
+    assert cpu.tell_quota(root) == quota
     assert cpu.told["cpu.quota"] == (quota or (None if "junk" in "".join(files.values()) else "none"))
 
 
 def test_a_group_outside_of_the_namespace_leads_to_the_root_of_the_mount(cpu: Any, tmp_path: Path) -> None:
     files = {"sys/fs/cgroup/cgroup.controllers": "", "sys/fs/cgroup/cpu.max": "300000 100000"}
-    assert cpu._tell_quota(tree(tmp_path, {"proc/self/cgroup": "0::/../../other\n", **files})) == 3.0
+    assert cpu.tell_quota(tree(tmp_path, {"proc/self/cgroup": "0::/../../other\n", **files})) == 3.0
 
 
 def test_only_gpus_that_can_be_seen_are_told(cpu: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

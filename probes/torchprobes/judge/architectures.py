@@ -79,8 +79,8 @@ def _walled(made_for: Capability, device: Capability, cuda: Capability) -> bool:
 
 def best_of(archs: Iterable[str], capability: Capability, cuda: Capability = (0, 0)) -> Match | None:
     """The best match of a build's architectures for a device; None if they name no NVIDIA architecture at all."""
-    known = [arch for arch in archs if parse(arch) is not None]
-    return min((runs_on(a, capability, cuda) for a in known), key=BEST_FIRST.index) if known else None
+    found: list[Match] = [runs_on(arch, capability, cuda) for arch in archs if parse(arch) is not None]
+    return next((match for match in BEST_FIRST if match in found), None)
 
 
 def capability_of(text: str) -> Capability | None:

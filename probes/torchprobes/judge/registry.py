@@ -14,6 +14,7 @@ from . import (
     env_rules,
     export_rules,
     identity_rules,
+    launch_rules,
     run_rules,
     serving_rules,
     system_rules,
@@ -26,6 +27,7 @@ RULES: tuple[Rule, ...] = (
     + env_rules.RULES
     + cuda_rules.RULES
     + compute_rules.RULES
+    + launch_rules.RULES
     + export_rules.RULES
     + compile_rules.RULES
     + toolchain_rules.RULES
@@ -44,6 +46,7 @@ POSITIVE: Positive = {
     **env_rules.POSITIVE,
     **cuda_rules.POSITIVE,
     **compute_rules.POSITIVE,
+    **launch_rules.POSITIVE,
     **export_rules.POSITIVE,
     **compile_rules.POSITIVE,
     **toolchain_rules.POSITIVE,

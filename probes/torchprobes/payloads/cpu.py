@@ -29,22 +29,23 @@ def run(request):
     root = request.params.get("root", "")
     for name in VARIABLES:
         kit.fact("env." + name, os.environ.get(name), "the environment")
-    cores = _affinity()
+    cores = affinity()
     kit.fact("cpu.logical", os.cpu_count(), "cores of the machine that are on line")
     kit.fact("cpu.affinity", len(cores), _ranges(cores))
-    quota = _tell_quota(root)
+    quota = tell_quota(root)
     allowed = max(1, min(len(cores), math.ceil(quota) if quota else len(cores)))
     kit.figure("allowed_cores", min(float(len(cores)), quota or float(len(cores))), "cores")
     _tell_torch(torch)
     _tell_flags(root)
-    _tell_governor(root, cores)
+    tell_governor(root, cores)
     _tell_gpus(root, set(cores))
     if torch.get_num_threads() > allowed:
         with kit.timed("cpu"):
             _tell_oversubscription(torch, allowed)
 
 
-def _affinity():
+def affinity():
+    """The cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
@@ -96,7 +97,7 @@ def _names(folder):
 # --- quota ---------------------------------------------------------------------------------------------------------
 
 
-def _tell_quota(root):
+def tell_quota(root):
     """Cores that the control groups of this process allow, None without a limit; told with where it was read."""
     seen, tightest, where = 0, None, ""
     for folder, read in _groups(root):
@@ -185,7 +186,7 @@ def _tell_flags(root):
     kit.fact("cpu.vector", best, "%s, /proc/cpuinfo" % platform.machine())
 
 
-def _tell_governor(root, cores):
+def tell_governor(root, cores):
     """Who chooses the clock of the cores that this process may use, and with which aim."""
     base = root + "/sys/devices/system/cpu/cpu%d/cpufreq/scaling_%s"
     found = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 
+from .accel import CARDS as _ACCEL
 from .base import Card
 from .compiler import CARDS as _COMPILER
 from .compute import CARDS as _COMPUTE
@@ -16,13 +17,15 @@ from .env import CARDS as _ENV
 from .errors import CARDS as _ERRORS
 from .export import CARDS as _EXPORT
 from .identity import CARDS as _IDENTITY
+from .launch import CARDS as _LAUNCH
 from .machine import CARDS as _MACHINE
 from .runner import CARDS as _RUNNER
 from .system import CARDS as _SYSTEM
 from .toolchain import CARDS as _TOOLCHAIN
 
-_TORCH = _IDENTITY + _ENV + _CUDA + _COMPUTE + _EXPORT + _COMPILER + _TOOLCHAIN + _ENTRY + _CUDAGRAPH + _ERRORS
-CARDS: tuple[Card, ...] = _TORCH + _DDP + _DATA + _SYSTEM + _RUNNER + _MACHINE
+_STACK = _IDENTITY + _ENV + _CUDA + _ACCEL + _COMPUTE + _LAUNCH
+_TORCH = _EXPORT + _COMPILER + _TOOLCHAIN + _ENTRY + _CUDAGRAPH + _ERRORS
+CARDS: tuple[Card, ...] = _STACK + _TORCH + _DDP + _DATA + _SYSTEM + _RUNNER + _MACHINE
 
 _BY_ID = {card.id: card for card in CARDS}
 
