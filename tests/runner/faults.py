@@ -146,10 +146,30 @@ def closes_its_files():
     os.closerange(0, 256)
 
 
+def imports_torch():
+    """The fault of the tests of starters is in what they give for torch."""
+    import torch
+
+    kit.fact("torch", getattr(torch, "__version__", ""))
+    kit.fact("autoload", os.environ.get("TORCH_DEVICE_BACKEND_AUTOLOAD"))
+
+
+imports_torch_again = imports_torch_too = imports_torch
+
+
+def waits_for_a_file():
+    while not os.path.exists("go"):
+        time.sleep(0.01)
+
+
 def twice(number):
     return 2 * number
 
 
 def run(request):
-    kit.started()
-    globals()[request.params["fault"]]()
+    fault = request.params["fault"]
+    if fault.startswith("imports_torch"):
+        kit.import_torch()
+    else:
+        kit.started()
+    globals()[fault]()

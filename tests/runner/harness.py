@@ -22,9 +22,9 @@ DEADLINE_S = 60.0
 TARGET = Target(python=sys.executable, torch="none is needed")
 
 
-def probe(fault: str, *, timed: bool = False, limit_s: float = 30.0) -> Probe:
+def probe(fault: str, *, limit_s: float = 30.0, **fields: Any) -> Probe:
     """A row whose payload does `fault`."""
-    return Probe(f"fault.{fault}", Tier.QUICK, "Does it end?", "faults", limit_s, {"fault": fault}, timed=timed)
+    return Probe(f"fault.{fault}", Tier.QUICK, "Does it end?", "faults", limit_s, {"fault": fault}, **fields)
 
 
 def from_here(_probe: Probe, _target: Target, _request: Mapping[str, Any], plan: Plan) -> Command:
@@ -35,7 +35,7 @@ def from_here(_probe: Probe, _target: Target, _request: Mapping[str, Any], plan:
 def lenient(row: Probe, readings: Readings) -> Judgement:
     """The real rules, but what ended by itself passes: these payloads measure nothing."""
     if readings.outcome.ending == "ended" and readings.outcome.skip is None:
-        return Judgement(verdict=Verdict.PASS, reason="ended")
+        return Judgement(verdict=Verdict.PASS, reason="ended", evidence=readings.evidence)
     return judge(row, readings)
 
 

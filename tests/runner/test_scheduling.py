@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -25,7 +24,6 @@ from torchprobes.runner.check import Check, Options
 from torchprobes.runner.command import PLAIN
 from torchprobes.runner.results import runs_again
 from torchprobes.runner.snapshot import ProbeState
-from torchprobes.samples import GpuSample, HostSample, ProcessSample, Sample
 
 FOUR = ("hangs", "hangs_deaf", "stops", "leaves_children")
 PATIENT = Options(device="cpu", slots=4, grace_s=600.0)
@@ -163,58 +161,3 @@ def test_a_full_disk_is_one_clear_line_and_nothing_is_lost(tmp_path: Path) -> No
         assert left_of(check.view().run) == []
     finally:
         subprocess.run(["umount", "-l", place], check=True)
-
-
-# --- other people's work ---------------------------------------------------------------------------------------
-
-
-def node(*processes: ProcessSample, busy: float = 0.0) -> Sample:
-    """A node with one GPU."""
-    gpu = GpuSample(
-        index=0,
-        uuid="GPU-1",
-        bus_id="0000:00:06.0",
-        utilization_percent=busy,
-        memory_used_bytes=0,
-        memory_total_bytes=80 << 30,
-    )
-    host = HostSample(host="h", cores=2)
-    return Sample(
-        t_ns=0, m_ns=0, driver="580", cuda="13.0", driver_state="ok", gpus=(gpu,), processes=processes, host=host
-    )
-
-
-STRANGER = ProcessSample(pid=1, gpu_uuid="GPU-1", user="mara", command="python train.py")
-
-
-@pytest.mark.parametrize(("sample", "words"), [(node(STRANGER), "pid 1 .*mara"), (node(busy=50.0), "utilization 50")])
-def test_a_gpu_that_somebody_uses_is_left_alone(tmp_path: Path, sample: Sample, words: str) -> None:
-    result = finish(make(tmp_path, probe("sound"), options=Options(), samples=lambda: sample))["sound"]
-    assert result.verdict is Verdict.SKIP
-    assert re.search(words, result.reason), result.reason
-
-
-def test_force_uses_it_all_the_same(tmp_path: Path) -> None:
-    result = finish(make(tmp_path, probe("sound"), options=Options(force=True), samples=lambda: node(STRANGER)))
-    assert (result["sound"].verdict, result["sound"].device) == (Verdict.PASS, "cuda:0")
-
-
-def test_we_leave_when_somebody_comes_and_our_own_neighbours_are_not_somebody(tmp_path: Path) -> None:
-    seen: list[Sample] = [node()]
-    check = make(tmp_path, probe("hangs"), probe("hangs_deaf"), options=Options(slots=2), samples=lambda: seen[-1])
-    check.start()
-    until(lambda: running(check) and all(v.pids for v in check.view().probes), "two running probes")
-    ours = [ProcessSample(pid=pid, gpu_uuid="GPU-1") for view in check.view().probes for pid in view.pids]
-    seen.append(node(*ours))
-    looked = check.view().revision
-    until(lambda: check.view().revision > looked + 1_500_000_000, "some looks at the neighbours")
-    assert running(check), "each other's processes are ours"
-    seen.append(node(*ours, STRANGER))
-    came = time.monotonic()
-    assert check.wait(DEADLINE_S)
-    assert time.monotonic() - came < 5.0
-    for view in check.view().probes:
-        assert view.result is not None
-        assert view.result.verdict is Verdict.SKIP
-        assert "mara" in view.result.reason
-    assert left_of(check.view().run) == []

@@ -27,6 +27,7 @@ QUESTIONS: dict[str, str] = {
     "find-torch": "interpreters",
     "which": "interpreters",
     "process": "process",
+    "allocations": "allocations",
 }
 """Question -> the module in `torchprobes.environment` whose ANSWERS has it."""
 

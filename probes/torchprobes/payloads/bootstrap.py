@@ -5,7 +5,8 @@ Runs inside the target: standard library only, parses on Python 3.8. The payload
 multiprocessing children too, because those run this file again. Other files of this folder can be imported as
 `torchdoctor_<stem>` and in no other way, so that a file here never stands in for a module of the target. What payloads
 share with the console (readers of files and of /proc, in `runner/order.py` SHARED) is `torchdoctor_shared.…`: the
-folder above this one, here and behind a launcher prefix.
+folder above this one, here and behind a launcher prefix. `--starter KIND` in place of the payload forks one payload
+after another (`starter.py`); each goes on below as if it had been started for itself.
 """
 
 import importlib.machinery
@@ -21,6 +22,8 @@ sys.path[:] = [path for path in sys.path if os.path.abspath(path or os.curdir) !
 class Finder:
     """Finds modules of ours, and no other: `torchdoctor_kit` is kit.py beside this file, and so on."""
 
+    torchdoctor = HERE
+
     @staticmethod
     def find_spec(name, path=None, target=None):
         """The spec of a module of ours, None for every other name."""
@@ -35,7 +38,7 @@ class Finder:
         return importlib.util.spec_from_file_location(name, file) if os.path.isfile(file) else None
 
 
-if Finder.__name__ not in [getattr(finder, "__name__", "") for finder in sys.meta_path]:
+if HERE not in [getattr(finder, "torchdoctor", "") for finder in sys.meta_path]:
     sys.meta_path.insert(0, Finder)
 
 
@@ -55,8 +58,12 @@ def load():
 
 
 if __name__ == "__main__":
-    os.environ["TORCHDOCTOR_PAYLOAD"] = os.path.abspath(sys.argv[1])
     import torchdoctor_kit
 
+    if sys.argv[1] == "--starter":
+        import torchdoctor_starter
+
+        torchdoctor_kit.imported = torchdoctor_starter.serve(sys.argv[2])
+    os.environ["TORCHDOCTOR_PAYLOAD"] = os.path.abspath(sys.argv[1])
     torchdoctor_kit.open_events()
     torchdoctor_kit.main(load())

@@ -11,17 +11,15 @@ from torchprobes.judge import judge as the_rules
 from torchprobes.model import Target
 from torchprobes.rundir import RunDir
 
-from . import idle
+from .claim import Claimed, Wish
 from .command import PLAIN, CommandBuilder
+from .lanes import Lanes
 from .one import Judge, One, Ours, Samples
-from .order import Device, Job
+from .order import Device, Job, base_environment
 from .results import ResultLog
 from .snapshot import CheckView, Options, ProbeState
 
 __all__ = ["Check", "Options"]
-
-FIRST_SAMPLE_S = 6.0
-"""How long the choice of a GPU waits for the first sample."""
 
 _EVERY_GPU = 64
 
@@ -44,13 +42,17 @@ class Check:
         samples: Samples = lambda: None,
     ) -> None:
         self._run, self._target, self._options = run, target, options or Options()
-        self._samples = samples
         self._log = ResultLog(run.results)
         cpu = Device("cpu")
         self._ones = [
             One(Job(run, probe, target, self._options, builders[probe.launch], cpu), judge, samples, self._ours)
             for probe in probes
         ]
+        ranks = any(probe.launch == "torchrun" for probe in probes)
+        wanted = _EVERY_GPU if ranks else max((probe.gpus for probe in probes), default=1)
+        wish = Wish(self._options.device, wanted, self._options.force)
+        self._claimed = Claimed(wish, target, samples, run.locks, base_environment(self._options))
+        self._lanes = Lanes(run, [one.job for one in self._ones])
         self._running: set[One] = set()
         self._changed = threading.Condition()
         self._revision = 0
@@ -98,55 +100,63 @@ class Check:
 
     def _schedule(self) -> None:
         try:
-            claim = self._claim()
-            try:
-                self._run_all(claim)
-            finally:
-                claim.release()
+            threading.Thread(target=self._claim, name="torchdoctor-claim", daemon=True).start()
+            self._run_all()
         finally:
+            self._lanes.close()
+            self._claimed.release()
             self._ended.set()
 
-    def _claim(self) -> idle.Claim:
-        """GPUs for this check, held until its end: every idle one if ranks are asked for, else one."""
-        sample, deadline = self._samples(), time.monotonic() + FIRST_SAMPLE_S
-        while sample is None and idle.driver_present() and time.monotonic() < deadline and not self._abandoned:
-            time.sleep(0.05)
-            sample = self._samples()
-        ranks = any(one.job.probe.launch == "torchrun" for one in self._ones)
-        options = self._options
-        return idle.claim(
-            options.device, sample, self._run.locks, force=options.force, wanted=_EVERY_GPU if ranks else 1
-        )
+    def _claim(self) -> None:
+        """Take GPUs for this check, held until its end: what needs none of them does not wait for that."""
+        self._claimed.take()
+        self._wake()
 
-    def _run_all(self, claim: idle.Claim) -> None:
-        waiting = list(self._ones)
+    def _run_all(self) -> None:
+        waiting = sorted(self._ones, key=lambda one: one.job.probe.alone)  # those come last
         while (waiting or self._running) and not self._abandoned:
-            if waiting and self._may_start(waiting[0], claim):
-                self._begin(waiting.pop(0), claim)
+            one = self._next(waiting)
+            if one is not None:
+                waiting.remove(one)
+                self._begin(one)
                 continue
             with self._changed:
                 self._changed.wait(0.2)
 
-    def _may_start(self, one: One, claim: idle.Claim) -> bool:
+    def _next(self, waiting: Sequence[One]) -> One | None:
+        """The first that may start now.
+
+        One that waits for its lane, or for the choice of a GPU, lets others pass; one that must be alone, or finds all
+        slots taken, does not, or it would wait for ever.
+        """
+        for one in waiting:
+            lane = self._lanes.of(one.job)
+            if (lane is not None and lane.busy) or not self._claimed.settled(one.job.probe):
+                continue
+            return one if self._may_start(one) else None
+        return None
+
+    def _may_start(self, one: One) -> bool:
         """What is timed on a CPU, and ranks on every GPU, run alone; the rest overlaps up to the slots."""
         if not self._running:
             return True
         if len(self._running) >= self._options.slots:
             return False
-        return not any(self._alone(each, claim) for each in (one, *self._running))
+        claim = self._claimed.now()
+        return all(claim.overlap(one.job.probe, other.job.probe) for other in tuple(self._running))
 
-    def _alone(self, one: One, claim: idle.Claim) -> bool:
-        probe = one.job.probe
-        return probe.timed and (not claim.gpus or probe.launch == "torchrun")
-
-    def _begin(self, one: One, claim: idle.Claim) -> None:
+    def _begin(self, one: One) -> None:
         why = "" if self._options.as_root else self._target.refusal or ""
-        device = claim.device(one.job.probe.launch == "torchrun")
+        device = self._claimed.now().device(one.job.probe)
         if why or isinstance(device, str):
             one.skip(why or str(device))
             self._keep(one)
             return
         one.place(device)
+        lane = self._lanes.of(one.job)
+        one.start_in(lane, self._lanes.refusal(one.job))
+        if lane is not None:
+            lane.busy = True
         self._running.add(one)
         threading.Thread(target=self._work, args=(one,), name=one.job.probe.name, daemon=True).start()
 
@@ -154,12 +164,15 @@ class Check:
         one.run()
         if not self._abandoned:
             self._keep(one)
+        if one.lane is not None:
+            one.lane.busy = False
         self._running.discard(one)
         self._wake()
 
     def _ours(self) -> Ours:
         recorded = frozenset(pid for one in self._ones for pid in one.recorded())
-        return Ours(recorded, frozenset(one.guardian for one in self._ones if one.guardian is not None))
+        guardians = frozenset(one.guardian for one in self._ones if one.guardian is not None)
+        return Ours(recorded, guardians | self._lanes.guardians())
 
     def _keep(self, one: One) -> None:
         if one.result is not None:

@@ -1,24 +1,28 @@
-"""First, do no harm: which GPUs nobody works on, by what the telemetry says; who works on the others."""
+"""First, do no harm: which GPUs nobody works on, by what the telemetry says; who works on the others.
+
+Idle is what is idle in every sample of the last seconds: no process of somebody else, hardly any use, hardly any
+memory, no allocation. What cannot be read does not count as idle.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 
 from torchprobes.cells import Absent, Cell
-from torchprobes.samples import GpuSample, ProcessSample, Sample
+from torchprobes.samples import ProcessSample, Sample
 
 from . import processes
-from .order import Device
+from .visible import Seat
 
 IDLE_UTILIZATION_PERCENT = 5.0
+IDLE_S = 3.0
+"""So long it must have been idle: one sample between two steps of a training looks idle too."""
+
 IDLE_MEMORY_SHARE = 0.05
 IDLE_MEMORY_BYTES = 1 << 30
-PROBE_MEMORY_BYTES = 4 << 30
 OLD_S = 5.0
 
 _INITIAL_PID_NAMESPACE = "pid:[4026531836]"
@@ -33,161 +37,110 @@ def nobody(_pid: int) -> bool:
     return False
 
 
+class Recent:
+    """The samples of the last `IDLE_S`, each once."""
+
+    def __init__(self) -> None:
+        self._samples: deque[Sample] = deque()
+
+    def add(self, sample: Sample | None) -> None:
+        """Take in the newest sample; the oldest kept is the last one that is `IDLE_S` old."""
+        if sample is None or (self._samples and sample.m_ns <= self._samples[-1].m_ns):
+            return
+        self._samples.append(sample)
+        while len(self._samples) > 1 and self._age_s(1) >= IDLE_S:
+            self._samples.popleft()
+
+    @property
+    def whole(self) -> bool:
+        """Whether they reach back far enough to tell that a GPU is idle."""
+        return bool(self._samples) and self._age_s(0) >= IDLE_S
+
+    @property
+    def newest(self) -> Sample | None:
+        """The newest, None before the first."""
+        return self._samples[-1] if self._samples else None
+
+    def why_busy(self, seat: Seat) -> str:
+        """Why a seat may not be used, "" if no sample speaks against it; the newest reason."""
+        return next(filter(None, (_why_busy_in(sample, seat) for sample in reversed(self._samples))), "")
+
+    def _age_s(self, place: int) -> float:
+        return (self._samples[-1].m_ns - self._samples[place].m_ns) / 1e9
+
+
 def who(process: ProcessSample) -> str:
-    """A process in words: pid, user, command as far as they could be read."""
+    """A process in words: pid, user, job, command as far as they could be read."""
     user = process.user if isinstance(process.user, str) and process.user else "user unknown"
+    job = f", {process.job}" if isinstance(process.job, str) and process.job else ""
     command = f", {process.command[:80]}" if isinstance(process.command, str) and process.command else ""
-    return f"pid {process.pid} ({user}{command})"
+    return f"pid {process.pid} ({user}{job}{command})"
 
 
-def foreign(sample: Sample, uuid: str, ours: Ours = nobody) -> list[ProcessSample]:
-    """Compute processes on the GPU that are not ours."""
-    return [p for p in sample.processes if p.gpu_uuid == uuid and p.kind != "graphics" and not ours(p.pid)]
+def foreign(sample: Sample, seat: Seat, ours: Ours = nobody) -> list[ProcessSample]:
+    """Compute processes on the GPU that are not ours; on a MIG device those of its instance, and of no known one."""
+    return [p for p in sample.processes if p.kind != "graphics" and _is_on(p, seat) and not ours(p.pid)]
 
 
-def why_busy(gpu: GpuSample, sample: Sample, ours: Ours = nobody) -> str:
-    """Why this GPU may not be used, "" if it is idle. What cannot be read does not count as idle."""
-    others = foreign(sample, gpu.uuid, ours)
+def _is_on(process: ProcessSample, seat: Seat) -> bool:
+    if process.gpu_uuid not in (seat.gpu.uuid, seat.uuid):
+        return False
+    instance = process.gpu_instance
+    return seat.mig is None or not isinstance(instance, int) or instance == seat.mig.gpu_instance
+
+
+def _why_busy_in(sample: Sample, seat: Seat) -> str:
+    """Why the seat is busy in a sample of its own time, "" if it is not."""
+    now = next((gpu for gpu in sample.gpus if gpu.uuid == seat.gpu.uuid), None)
+    if now is None:
+        return f"{seat.words} is in no sample any more"
+    mig = next((mig for mig in now.migs if mig.uuid == seat.uuid), None)
+    if seat.mig and mig is None:
+        return f"{seat.words} is no part of its GPU any more"
+    return why_busy(Seat(gpu=now, mig=mig), sample)
+
+
+def why_busy(seat: Seat, sample: Sample, ours: Ours = nobody) -> str:
+    """Why this seat may not be used by one sample, "" if that speaks not against it."""
+    gpu, others = seat.gpu, foreign(sample, seat, ours)
     if others:
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-        return f"GPU {gpu.index} is used by {who(others[0])}{more}"
+        return f"{seat.words} is used by {who(others[0])}{more}"
     if gpu.state != "ok":
-        return f"GPU {gpu.index} is {gpu.state}"
+        return f"{seat.words} is {gpu.state}"
     if gpu.age_s > OLD_S:
-        return f"GPU {gpu.index}: its last reading is {gpu.age_s:.0f} s old"
-    return _over(gpu, "utilization", gpu.utilization_percent, IDLE_UTILIZATION_PERCENT, "%") or _memory(gpu)
+        return f"{seat.words}: its last reading is {gpu.age_s:.0f} s old"
+    return _over(seat, "utilization", gpu.utilization_percent, IDLE_UTILIZATION_PERCENT, "%") or _memory(seat)
 
 
-def _memory(gpu: GpuSample) -> str:
-    if isinstance(gpu.memory_total_bytes, (int, float)):
-        limit = min(IDLE_MEMORY_SHARE * gpu.memory_total_bytes, IDLE_MEMORY_BYTES)
-        return _over(gpu, "memory used", gpu.memory_used_bytes, limit, "bytes")
-    return _over(gpu, "memory size", gpu.memory_total_bytes, 0, "bytes")
+def forbidden(seat: Seat) -> str:
+    """Why nothing at all can run there, "" if it can."""
+    if seat.gpu.compute_mode == "prohibited":
+        return f"{seat.words}: its compute mode is prohibited: no process may use it (nvidia-smi -c DEFAULT, as root)"
+    return ""
 
 
-def _over(gpu: GpuSample, name: str, value: Cell, limit: float, unit: str) -> str:
+def is_exclusive(seat: Seat) -> bool:
+    """Whether only one process at a time may use it."""
+    return isinstance(seat.gpu.compute_mode, str) and seat.gpu.compute_mode.startswith("exclusive")
+
+
+def _memory(seat: Seat) -> str:
+    used, total = seat.memory
+    if isinstance(total, (int, float)):
+        limit = min(IDLE_MEMORY_SHARE * total, IDLE_MEMORY_BYTES)
+        return _over(seat, "memory used", used, limit, "bytes")
+    return _over(seat, "memory size", total, 0, "bytes")
+
+
+def _over(seat: Seat, name: str, value: Cell, limit: float, unit: str) -> str:
     if isinstance(value, (int, float)):
-        return f"GPU {gpu.index}: {name} {value:,.0f} {unit}, idle is under {limit:,.0f}" if value >= limit else ""
+        return f"{seat.words}: {name} {value:,.0f} {unit}, idle is under {limit:,.0f}" if value >= limit else ""
     why = value.why if isinstance(value, Absent) else f"{value!r} is no number"
-    return f"GPU {gpu.index}: {name} cannot be read ({why}), so it does not count as idle"
+    return f"{seat.words}: {name} cannot be read ({why}), so it does not count as idle"
 
 
-def visible(sample: Sample, environ: Mapping[str, str]) -> list[GpuSample]:
-    """The GPUs that torch would see in this environment, in its order: `cuda:0` first.
-
-    CUDA_VISIBLE_DEVICES names them by index or by the beginning of a UUID and ends at the first unknown entry, as
-    CUDA reads it. Indices are taken for the driver's: the same as CUDA's where all GPUs are alike.
-    """
-    named = environ.get("CUDA_VISIBLE_DEVICES")
-    if named is None:
-        return list(sample.gpus)
-    found: list[GpuSample] = []
-    for text in named.split(","):
-        gpu = next((g for g in sample.gpus if _is_named(g, text.strip())), None)
-        if gpu is None:
-            break
-        found.append(gpu)
-    return found
-
-
-def _is_named(gpu: GpuSample, text: str) -> bool:
-    return gpu.index == int(text) if text.isdecimal() else len(text) > 4 and gpu.uuid.startswith(text)
-
-
-def driver_present() -> bool:
-    """Whether this machine has an NVIDIA driver loaded."""
-    return os.path.exists("/proc/driver/nvidia/version")
-
-
-@dataclass(slots=True)
-class Claim:
-    """The GPUs that a check holds while it runs, or why there are none. `seen` is how many torch would see."""
-
-    gpus: list[GpuSample] = field(default_factory=list)
-    seen: int = 0
-    refusal: str = ""
-    _locks: list[int] = field(default_factory=list)
-
-    def device(self, ranks: bool) -> Device | str:
-        """Where a probe runs, or why it cannot: ranks take every GPU of the claim, others the first."""
-        if self.refusal:
-            return self.refusal
-        if ranks and self.seen < 2:
-            return Device("cpu")
-        if ranks and len(self.gpus) < 2:
-            return "ranks need two idle GPUs, one is"
-        if not self.gpus:
-            return Device("cpu")
-        gpus = self.gpus if ranks else self.gpus[:1]
-        return Device("cuda:0", tuple(g.uuid for g in gpus), min(map(memory_limit, gpus)), _text(gpus))
-
-    def release(self) -> None:
-        """Let go of the GPUs' locks."""
-        while self._locks:
-            os.close(self._locks.pop())
-
-
-def memory_limit(gpu: GpuSample) -> int:
-    """How many bytes a probe may take: 4 GiB, or half of what is free."""
-    total, used = gpu.memory_total_bytes, gpu.memory_used_bytes
-    if isinstance(total, (int, float)) and isinstance(used, (int, float)):
-        return int(min(PROBE_MEMORY_BYTES, (total - used) / 2))
-    return PROBE_MEMORY_BYTES
-
-
-def _text(gpus: Sequence[GpuSample]) -> str:
-    return ", ".join(f"GPU {g.index} {g.uuid} at {g.bus_id}" for g in gpus)
-
-
-def claim(device: str, sample: Sample | None, locks: Path, *, force: bool, wanted: int) -> Claim:
-    """Choose up to `wanted` idle GPUs for "auto" or "cuda:N" and lock them; empty for "cpu" and without a GPU."""
-    if device == "cpu":
-        return Claim()
-    if sample is None and driver_present():
-        return Claim(refusal="no telemetry: cannot tell whether the GPUs are idle (--force uses them all the same)")
-    gpus = visible(sample, os.environ) if sample is not None else []
-    seen = len(gpus)
-    if device != "auto":
-        number = device.partition(":")[2] or "0"
-        gpus = gpus[int(number) :][:1] if number.isdecimal() else []
-        seen = 1
-        if not gpus:
-            return Claim(refusal=f"there is no {device} here: no such GPU is visible")
-    if not gpus or sample is None:
-        return Claim()
-    return _lock_idle(Claim(seen=seen), gpus, sample, locks, force=force, wanted=wanted)
-
-
-def _lock_idle(
-    claimed: Claim, gpus: Sequence[GpuSample], sample: Sample, locks: Path, *, force: bool, wanted: int
-) -> Claim:
-    busy: list[str] = []
-    for gpu in gpus:
-        if len(claimed.gpus) == wanted:
-            break
-        why = "" if force else why_busy(gpu, sample)
-        lock = None if why else _lock(locks, gpu)
-        if not why and lock is None and not force:
-            why = f"GPU {gpu.index} is held by another check of torchdoctor"
-        if why:
-            busy.append(why)
-            continue
-        claimed.gpus.append(gpu)
-        claimed._locks += [] if lock is None else [lock]
-    if not claimed.gpus:
-        claimed.refusal = "no idle GPU: " + "; ".join(busy[:3]) + " (--force uses it all the same)"
-    return claimed
-
-
-def _lock(folder: Path, gpu: GpuSample) -> int | None:
-    name = "".join(c if c.isalnum() else "-" for c in gpu.uuid)[:80]
-    fd = os.open(folder / f"gpu-{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(fd)
-        return None
-    return fd
+# --- somebody comes ---------------------------------------------------------------------------------------------
 
 
 def in_initial_namespace() -> bool:
@@ -197,14 +150,21 @@ def in_initial_namespace() -> bool:
     return False
 
 
-def intruder(sample: Sample, uuids: Sequence[str], ours: Ours, own_count: int) -> str:
-    """Who else has come to GPUs that a probe of ours uses, "" if nobody.
+def strangers(found: Iterable[int], ours: Ours, own_count: int) -> list[int]:
+    """Of the pids that a driver tells, those that are nobody's of ours.
 
     In a container the driver may tell pids of the host: those cannot be matched, and as many of them as we have
     processes count as ours.
     """
-    others = [p for uuid in uuids for p in foreign(sample, uuid, ours)]
-    if not in_initial_namespace():
-        unknown = [p for p in others if processes.read(p.pid) is None]
-        others = [p for p in others if p not in unknown] + unknown[own_count:]
-    return who(others[0]) if others else ""
+    others = [pid for pid in found if not ours(pid)]
+    if in_initial_namespace():
+        return others
+    unknown = [pid for pid in others if processes.read(pid) is None]
+    return [pid for pid in others if pid not in unknown] + unknown[own_count:]
+
+
+def intruder(sample: Sample, seats: Sequence[Seat], ours: Ours, own_count: int) -> str:
+    """Who else has come to seats that a probe of ours uses, "" if nobody."""
+    there = {p.pid: p for seat in seats for p in foreign(sample, seat)}
+    others = strangers(there, ours, own_count)
+    return who(there[others[0]]) if others else ""

@@ -7,6 +7,7 @@ an interpreter on a dead file system hangs, and then the time limit must still w
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -32,8 +33,13 @@ class Process(Protocol):
     """The main process of a payload."""
 
     pid: int
+    """0 until it is known."""
+
     listen: tuple[int, ...]
-    """File descriptors that are readable when `pump` has something to do."""
+    """File descriptors that are readable when `pump` or `wait` has something to do."""
+
+    refused: bool
+    """Whether its failure is the starter's: a plain start may succeed where that one could not."""
 
     def wait(self) -> Exit | None:
         """How it ended, None while it lives; never blocks."""
@@ -64,30 +70,55 @@ class Plain:
         null = os.open(os.devnull, os.O_RDONLY)
         out, err = open_log(folder, "stdout.log"), open_log(folder, "stderr.log")
         try:
-            return PlainProcess(*_spawn(self._order, (null, out, err)))
+            return PlainProcess(*spawn(self._order, (null, out, err)))
         finally:
             for fd in (null, out, err):
                 os.close(fd)
 
 
-class PlainProcess:
-    """A child of the guardian."""
+class Child:
+    """A child of the guardian. Its end is heard at once where the kernel has pidfds, else within a tick."""
 
-    listen: tuple[int, ...] = ()
+    refused = False
+    """Whether its failure is the starter's: a plain start may succeed where that one could not."""
 
-    def __init__(self, pid: int, report: int) -> None:
-        self.pid = pid
-        self._report = report
-        self._failure: str | None = None
+    def __init__(self) -> None:
+        self.pid = 0
+        self.listen: tuple[int, ...] = ()
+        self._handle = -1
         self._exit: Exit | None = None
+
+    def born(self, pid: int) -> None:
+        """Its pid is known."""
+        self.pid = pid
+        with contextlib.suppress(OSError, AttributeError):
+            self._handle = os.pidfd_open(pid)
+            self.listen = (self._handle,)
 
     def wait(self) -> Exit | None:
         """How it ended, None while it lives."""
-        if self._exit is None:
+        if self._exit is None and self.pid:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
-                self._exit = _exit_of(status)
+                self._exit = exit_of(status)
+                self._forget()
         return self._exit
+
+    def _forget(self) -> None:
+        self.listen = tuple(fd for fd in self.listen if fd != self._handle)
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+
+class PlainProcess(Child):
+    """A child that the guardian forked itself."""
+
+    def __init__(self, pid: int, report: int) -> None:
+        super().__init__()
+        self.born(pid)
+        self._report = report
+        self._failure: str | None = None
 
     def kill(self) -> None:
         """Nothing: all of it descends from the guardian, which ends it."""
@@ -124,7 +155,7 @@ class Prefix:
         their_in, our_in = os.pipe()
         our_out, their_out = os.pipe()
         try:
-            pid, report = _spawn(self._order, (their_in, their_out, err))
+            pid, report = spawn(self._order, (their_in, their_out, err))
         finally:
             for fd in (their_in, their_out, err):
                 os.close(fd)
@@ -139,7 +170,7 @@ class PrefixProcess(PlainProcess):
         self.wire = wire
         self._program = program
         self._stdin, self._stdout = pipes
-        self.listen = (self._stdout,)
+        self.listen += (self._stdout,)
         os.set_blocking(self._stdin, False)
         os.set_blocking(self._stdout, False)
 
@@ -173,7 +204,7 @@ class PrefixProcess(PlainProcess):
             except BlockingIOError:
                 return
             if not chunk:
-                self.listen = ()
+                self.listen = tuple(fd for fd in self.listen if fd != self._stdout)
                 return
             self.wire.feed(chunk)
 
@@ -192,17 +223,12 @@ class PrefixProcess(PlainProcess):
             self._stdin, self._program = -1, b""
 
 
-def launcher(order: dict[str, Any]) -> Plain | Prefix:
-    """The launcher that an order asks for."""
-    return Prefix(order) if order.get("program") else Plain(order)
-
-
 def open_log(folder: str, name: str) -> int:
     """Open a log of the probe for appending."""
     return os.open(os.path.join(folder, name), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
-def _spawn(order: dict[str, Any], fds: tuple[int, int, int]) -> tuple[int, int]:
+def spawn(order: dict[str, Any], fds: tuple[int, int, int]) -> tuple[int, int]:
     """Fork and exec; the pid, and the end of a pipe that says why exec failed or closes when it did not."""
     report, their_report = os.pipe()
     guardian = os.getpid()
@@ -235,7 +261,8 @@ def _become(order: dict[str, Any], fds: tuple[int, int, int], report: int, guard
         os._exit(127)
 
 
-def _exit_of(status: int) -> Exit:
+def exit_of(status: int) -> Exit:
+    """What waitpid tells of an end."""
     if not os.WIFSIGNALED(status):
         return Exit(os.waitstatus_to_exitcode(status), None)
     number = os.WTERMSIG(status)

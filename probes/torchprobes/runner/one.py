@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -17,6 +18,7 @@ from torchprobes.samples import Sample
 from . import idle, outcome, processes, recovery, results
 from .events import Collector, EventTail
 from .guard import Guard
+from .lanes import Lane
 from .order import Device, Job, Prepared, prepare
 from .snapshot import ProbeState, ProbeView
 
@@ -51,6 +53,7 @@ class One:
     def __init__(self, job: Job, judge: Judge, samples: Samples, ours: Callable[[], Ours]) -> None:
         """`ours` are the processes of the whole check, whichever probe they belong to."""
         self.job = job
+        self.lane: Lane | None = None
         self.result: Result | None = None
         self._judge, self._samples, self._ours = judge, samples, ours
         self._state = ProbeState.QUEUED
@@ -59,11 +62,16 @@ class One:
         self._guard: Guard | None = None
         self._why_ended = ""
         self._neighbour = ""
+        self._start = ""
         self._lock = threading.Lock()
 
     def place(self, device: Device) -> None:
         """Where it will run."""
         self.job = replace(self.job, device=device)
+
+    def start_in(self, lane: Lane | None, refusal: str) -> None:
+        """What it is forked from, None for a process of its own; `refusal` is why that was not to be had."""
+        self.lane, self._start = lane, f"started by itself: {refusal}" if refusal else ""
 
     def view(self) -> ProbeView:
         """The probe at this instant."""
@@ -129,7 +137,21 @@ class One:
         self._began, self._state = time.monotonic(), ProbeState.STARTING
         recovery.recover_probe(self.job.run.probe(self.job.probe.name))
         prepared = prepare(self.job)
-        guard = Guard(prepared.order)
+        end, broken = self._guarded(prepared, self.lane if prepared.forkable else None)
+        if self.lane is not None and end["ending"] == "refused":
+            self._start = f"started by itself: {self._refused(self.lane, end)}"
+            prepared = prepare(self.job)
+            end, broken = self._guarded(prepared, None)
+        told = outcome.outcome(end, self._collector.marks, prepared.folder, ranks=prepared.ranks, broken=broken)
+        return self._judged(prepared, told)
+
+    def _refused(self, lane: Lane, end: Mapping[str, Any]) -> str:
+        lane.refusal = lane.refusal or f"the {lane.kind} starter serves nobody, {end['cause']}"
+        return lane.refusal
+
+    def _guarded(self, prepared: Prepared, lane: Lane | None) -> tuple[Mapping[str, Any], int]:
+        """Run it under its guardian or the lane's: what that told of its end, and how many event lines were broken."""
+        guard = lane.guard(prepared) if lane else Guard(prepared.order)
         with self._lock:
             self._guard = guard
             ended = self._why_ended
@@ -140,8 +162,11 @@ class One:
         end = guard.close()
         for events in tail.close():
             self._collector.take(events)
-        told = outcome.outcome(end, self._collector.marks, prepared.folder, ranks=prepared.ranks, broken=tail.broken)
-        return self._judged(prepared, told)
+        if lane is not None and isinstance(end.get("starter"), dict):
+            self._start = _forked(lane, end["starter"])
+        if lane is not None and end["ending"] == "interrupted":
+            lane.refusal = lane.refusal or f"the guardian of the {lane.kind} starter has ended"
+        return end, tail.broken
 
     def _follow(self, guard: Guard, tail: EventTail) -> None:
         looked = time.monotonic()
@@ -155,11 +180,11 @@ class One:
 
     def _look_around(self, guard: Guard) -> None:
         """Leave the GPU when somebody else has come to it."""
-        gpus, sample = self.job.device.gpus, self._samples() if self.job.device.gpus else None
+        seats, sample = self.job.device.seats, self._samples() if self.job.device.seats else None
         if sample is None or self._neighbour or self.job.options.force:
             return
         ours = self._ours()
-        self._neighbour = idle.intruder(sample, gpus, ours.has, len(ours.recorded))
+        self._neighbour = idle.intruder(sample, seats, ours.has, len(ours.recorded))
         if self._neighbour:
             guard.cancel(f"left the GPU to {self._neighbour}")
 
@@ -170,7 +195,8 @@ class One:
         if told.ending == "ended" and told.broken_lines:
             cause = f"{told.broken_lines} of its event lines could not be read"
             told = msgspec.structs.replace(told, ending="exited", cause=cause)
-        more = (Evidence(kind="device", text=device.memory_text),) if device.memory_text else ()
+        said = (("device", device.memory_text), ("start", self._start))
+        more = tuple(Evidence(kind=kind, text=text) for kind, text in said if text)
         readings = self._collector.readings(probe.name, device.name, told, more)
         judgement = self._judgement(readings)
         return Result(
@@ -210,6 +236,16 @@ class One:
 
     def _unjudged(self, verdict: Verdict, why: str, told: Outcome | None = None) -> Result:
         return results.unjudged(self.job.probe, self.job.device.name, verdict, why, told)
+
+
+def _forked(lane: Lane, starter: Mapping[str, Any]) -> str:
+    """How a starter's payload came about, in words: its import figure is not its own."""
+    if lane.kind == "bare":
+        return "forked from an interpreter that was there already"
+    seconds, waited = starter.get("import_s"), starter.get("io_wait_s")
+    io = f", {waited:.2f} s of it waiting for files" if isinstance(waited, float) else ""
+    cost = f" in {seconds:.2f} s{io}" if isinstance(seconds, float) else ""
+    return f"forked from a process that had imported torch{cost}, without foreign back ends"
 
 
 def _cache_state(readings: Readings) -> str:

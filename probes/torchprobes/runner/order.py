@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import secrets
@@ -10,7 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from torchprobes.rundir import RunDir, boot_id
 from . import places, processes
 from .command import Command, CommandBuilder, Plan
 from .snapshot import Options
+from .visible import Seat
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 FAR_PLACE = "{TORCHDOCTOR_PLACE}"
@@ -39,7 +41,7 @@ for _name, _text in BUNDLE["modules"].items():
 SHARED = ("masking.py", *(f"environment/{name}.py" for name in ("__init__", "interpreters", "ownership", "places")))
 """Files of torchprobes that payloads import as `torchdoctor_shared.…`: standard library only, Python 3.8."""
 
-_ALWAYS = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
+ALWAYS = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
 _OVERRIDDEN = ("CUDA_VISIBLE_DEVICES", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 """The user's variables that a payload cannot see, because ours stand in their place; its request carries them."""
 
@@ -48,10 +50,15 @@ _PLACE_LIMIT_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Where a probe runs: a torch device string, the UUIDs it may use, and how much memory it may take there."""
+    """Where a probe runs: a torch device string, the UUIDs it may use, and how much memory it may take there.
+
+    `environ` narrows the target's view to them; `seats` are what is watched for others while it runs.
+    """
 
     name: str
     gpus: tuple[str, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict)
+    seats: tuple[Seat, ...] = ()
     memory_limit_bytes: int | None = None
     memory_text: str = ""
 
@@ -64,6 +71,8 @@ class Prepared:
     order: dict[str, Any]
     ranks: int
     command: str
+    forkable: bool
+    """Whether its command is the plain one, which a starter can stand in for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +105,13 @@ def prepare(job: Job) -> Prepared:
     command = job.builder(job.probe, job.target, request, plan)
     env = _assignments(job, plan, command)
     order = _order(job, folder, remove) | (_far if far else _near)(job, folder, request, command, env)
-    return Prepared(folder, order, command.ranks, order.pop("by_hand"))
+    forkable = command.argv[:3] == (plan.python, "-B", plan.bootstrap) and not command.env
+    return Prepared(folder, order, command.ranks, order.pop("by_hand"), forkable)
+
+
+def base_environment(options: Options) -> dict[str, str]:
+    """The environment of the patient, before anything of ours."""
+    return {**os.environ, **options.env}
 
 
 def _plan(job: Job, place: str, compile_dir: str) -> Plan:
@@ -134,15 +149,14 @@ def _request(job: Job, plan: Plan) -> dict[str, Any]:
 def _assignments(job: Job, plan: Plan, command: Command) -> dict[str, str]:
     """What is set over the user's environment: everything else of it is the patient and stays."""
     ours = {
-        **_ALWAYS,
+        **ALWAYS,
         "TORCHDOCTOR_REQUEST": plan.request,
         "TORCHDOCTOR_EVENTS": plan.events,
         "TORCHINDUCTOR_CACHE_DIR": f"{plan.compile_dir}/inductor",
         "TRITON_CACHE_DIR": f"{plan.compile_dir}/triton",
     }
-    if plan.gpus:
-        ours["CUDA_VISIBLE_DEVICES"] = ",".join(plan.gpus)
-    if job.options.compile_debug:
+    ours |= job.device.environ
+    if job.options.compile_debug and not (job.probe.warm or job.probe.bare):  # those compile nothing
         ours |= {"TORCH_COMPILE_DEBUG": "1", "TORCH_COMPILE_DEBUG_DIR": f"{Path(plan.artifacts).parent}/compile"}
     return {**job.options.env, **ours, **command.env}
 
@@ -163,14 +177,12 @@ def _order(job: Job, folder: Path, remove: list[str]) -> dict[str, Any]:
     }
 
 
-def _near(
-    _job: Job, folder: Path, _request: Mapping[str, Any], command: Command, env: dict[str, str]
-) -> dict[str, Any]:
+def _near(job: Job, folder: Path, _request: Mapping[str, Any], command: Command, env: dict[str, str]) -> dict[str, Any]:
     token = secrets.token_hex(16)
     by_hand = shlex.join(["cd", str(folder)]) + " && " + _with_env(env, command.argv)
     return {
         "argv": list(command.argv),
-        "env": {**os.environ, **env, processes.TOKEN: token},
+        "env": {**base_environment(job.options), **env, processes.TOKEN: token},
         "token": token,
         "by_hand": by_hand,
     }
@@ -183,9 +195,7 @@ def _far(job: Job, folder: Path, request: Mapping[str, Any], command: Command, e
     program = bundle(request, command, {**env, processes.TOKEN: token}, marker, job.options.grace_s)
     (folder / "program.py").write_bytes(program)
     argv = [*job.target.prefix, job.target.python, "-c", LOADER, str(len(program))]
-    outer = dict(job.options.env)
-    if "CUDA_VISIBLE_DEVICES" in env:
-        outer["CUDA_VISIBLE_DEVICES"] = env["CUDA_VISIBLE_DEVICES"]
+    outer = {**job.options.env, **job.device.environ}
     return {
         "argv": argv,
         "env": {**os.environ, **outer, processes.TOKEN: token},
@@ -226,11 +236,21 @@ def _compile_place(folder: Path) -> tuple[str, list[str]]:
     The probe's own folder where that is local and may hold executable code, else a fresh temporary one; a child
     tries it, because a temporary place is not ours to touch from here.
     """
-    own = str(folder / "compile")
-    argv = [sys.executable, "-I", "-S", "-B", places.__file__, own, "torchdoctor-compile-"]
+    fresh = "" if _will_do(folder.parent) else _places(str(folder), "torchdoctor-compile-")
+    return (fresh, [fresh]) if fresh else (str(folder / "compile"), [])
+
+
+@functools.cache
+def _will_do(folder: Path) -> bool:
+    """Whether compiled code can live below `folder`: one answer for all probes of a run."""
+    return not _places(str(folder))
+
+
+def _places(*arguments: str) -> str:
+    """What `places.py` prints; "" where it gives no answer."""
+    argv = [sys.executable, "-I", "-S", "-B", places.__file__, *arguments]
     try:
         done = subprocess.run(argv, capture_output=True, cwd="/", timeout=_PLACE_LIMIT_S, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return own, []
-    fresh = os.fsdecode(done.stdout).strip()
-    return (fresh, [fresh]) if fresh else (own, [])
+        return ""
+    return os.fsdecode(done.stdout).strip()

@@ -68,9 +68,10 @@ def make_exec_place(prefix: str) -> str | None:
 
 
 def main() -> None:
-    """For a child of the runner: print the folder to use instead of argv[1], or nothing if that one will do."""
-    if not (is_local(sys.argv[1]) and can_execute(sys.argv[1])):
-        print(make_exec_place(sys.argv[2]) or "", flush=True)  # noqa: T201 - its answer
+    """For a child of the runner: print nothing if argv[1] will do, else a fresh folder, named with argv[2], if any."""
+    folder, *prefix = sys.argv[1:]
+    if not (is_local(folder) and can_execute(folder)):
+        print(make_exec_place(*prefix) or "" if prefix else "no", flush=True)  # noqa: T201 - its answer
 
 
 if __name__ == "__main__":

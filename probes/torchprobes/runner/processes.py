@@ -99,11 +99,12 @@ class Census:
     """All descendants of `root`, found by reading only what is new in /proc.
 
     `root` is a subreaper, so an orphan's parent becomes `root` itself (or a nearer subreaper of ours): whoever
-    descends from it can be told from the parent alone.
+    descends from it can be told from the parent alone. Children in `keep`, and what descends from them, do not count.
     """
 
-    def __init__(self, root: int) -> None:
+    def __init__(self, root: int, keep: frozenset[int] = frozenset()) -> None:
         self.root = root
+        self.keep = keep
         self.known: dict[int, Entry] = {}
         self._foreign: set[int] = set()
 
@@ -113,7 +114,7 @@ class Census:
         self._foreign &= present
         for pid in [p for p in self.known if p not in present]:
             del self.known[pid]
-        unread = present - self.known.keys() - self._foreign - {self.root}
+        unread = present - self.known.keys() - self._foreign - self.keep - {self.root}
         by_parent: dict[int, list[Entry]] = {}
         for process in filter(None, map(read, unread)):
             by_parent.setdefault(process.parent, []).append(process)
@@ -218,6 +219,31 @@ def reap_all(but: int = 0) -> bool:
         if info is None or info.si_pid == but:
             return True
         os.waitpid(info.si_pid, os.WNOHANG)
+
+
+def reap_children(keep: Container[int]) -> bool:
+    """Reap every ended child outside `keep`; False if no child outside it is left."""
+    left = False
+    while not left and (children := [pid for pid in _children() if pid not in keep]):
+        left = bool(list(filter(_lives, children)))  # all of them are looked at: what has ended is reaped
+    return left
+
+
+def _lives(child: int) -> bool:
+    try:
+        return os.waitpid(child, os.WNOHANG)[0] == 0
+    except ChildProcessError:
+        return False
+
+
+def _children() -> list[int]:
+    """The children of this process, which has one thread; from all of /proc where the kernel keeps no list of them."""
+    me = os.getpid()
+    try:
+        with open(f"/proc/{me}/task/{me}/children", "rb") as file:
+            return [int(pid) for pid in file.read().split()]
+    except (OSError, ValueError):
+        return [p.pid for p in map(read, pids()) if p is not None and p.parent == me]
 
 
 def prctl(option: int, value: int) -> bool:

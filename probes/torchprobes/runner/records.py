@@ -4,7 +4,8 @@ Standard library only; runs in the guardian. Records, by `ev`:
 
 start: `pid start boot_id token argv limit_s` of the guardian · process: `pid start session main` of a descendant ·
 started: the payload's own start, from which its limit runs · end: `ending cause exit_code signal seconds
-left_behind left_behind_count not_ended full main`, `main` being the pid that the main process's own events bear.
+left_behind left_behind_count not_ended full main starter`, `main` being the pid that the main process's own events
+bear, and `starter` what its starter said of itself, None without one.
 """
 
 from __future__ import annotations
@@ -57,3 +58,6 @@ class Records:
         deadline = time.monotonic() + limit_s
         while not self.flush() and time.monotonic() < deadline:
             time.sleep(0.01)
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1

@@ -31,6 +31,10 @@ class Log:
             self.bytes += len(chunk)
             self.lines += chunk.count(b"\n")
 
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._fd)
+
 
 class EventLog:
     """All event files of a probe together."""
@@ -102,6 +106,12 @@ class Streams:
                 stream.look(self.max_bytes)
             except OSError:
                 continue
+
+    def close(self) -> None:
+        """Let go of the files."""
+        for stream in self._named.values():
+            if isinstance(stream, Log):
+                stream.close()
 
     def over(self) -> str:
         """Which stream passed its limit and by what, "" if none did."""
