@@ -31,6 +31,7 @@ def run(request):
     kit.fact("torch.version", files.torch_versions().get("__version__"), "torch/version.py, not imported")
     kit.fact("cores", _cores(), "cores that this process may run on")
     theirs = {name: value for name, value in os.environ.items() if not _is_ours(name, value, request)}
+    theirs.update(request.data.get("user_environ") or {})  # what the runner's own stand in the place of
     told = masking.mask_environment({n: v for n, v in theirs.items() if n.startswith(FAMILIES)})
     for name, value in sorted(told.items()):
         kit.fact("environ.%s" % name, value[:VALUE], "%d characters" % len(value) if len(value) > VALUE else "")
