@@ -35,6 +35,7 @@ def test_a_sound_loader_passes_with_what_was_seen() -> None:
         ({"shm.total_bytes": 64 << 20}, "TD-DTL-006", D),
         ({"shm.total_bytes": None}, "TD-DTL-007", D),
         ({"dataloader.persistent.kept": False}, "TD-DTL-008", D),
+        ({"dataloader.spawn-persistent.kept": False}, "TD-DTL-008", D),
         ({"dataloader.pinned": "wrong"}, "TD-DTL-009", F),
         ({"limit.open_files": 256}, "TD-DTL-010", D),
     ],
@@ -65,4 +66,10 @@ def test_what_was_not_read_is_no_pass(missing: str) -> None:
 
 def test_the_limit_is_said_with_the_number() -> None:
     (finding,) = judged(readings(NAME, {**DATALOADER, "shm.total_bytes": 64 << 20})).findings
-    assert finding.seen == "shared memory (/dev/shm) has 64 MiB (limit 1024 MiB)"
+    assert finding.seen == "shared memory (/dev/shm) has 64 MiB (limit 1 GiB)"
+    needed = figure("shm_needed", 2.4 * 2**30, workers="16")
+    (finding,) = judged(readings(NAME, {**DATALOADER, "shm.total_bytes": 2 << 30}, (needed,))).findings
+    assert finding.seen == (
+        "shared memory (/dev/shm) has 2 GiB (limit 2.4 GiB: 2 batches of 64 pictures x 16 workers x 2 prefetched)"
+    )
+    assert judged(readings(NAME, DATALOADER, (needed,))).findings == ()

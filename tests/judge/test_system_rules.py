@@ -96,6 +96,7 @@ LIBGL = "libGL.so.1: cannot open shared object file: No such file or directory"
         ("system.disk", {"disk.inductor_cache.noexec": True}, "SYS-026", F),
         ("system.disk", {"disk.triton_cache.kind": "nfs4"}, "SYS-027", P),
         ("system.disk", {"disk.hf_home.kind": "overlay"}, "SYS-028", P),
+        ("system.disk", {"shm.total_bytes": 64 << 20}, "DTL-006", D),
     ],
 )
 def test_each_fault_has_its_card(probe: str, change: Mapping[str, object], card: str, verdict: Verdict) -> None:

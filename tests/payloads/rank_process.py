@@ -35,10 +35,12 @@ class Started:
         return self.folder / "events"
 
 
-def plan_in(folder: Path, payload: str, device: str = "cpu", gpus: tuple[str, ...] = ()) -> Plan:
+def plan_in(
+    folder: Path, payload: str, device: str = "cpu", gpus: tuple[str, ...] = (), python: str = sys.executable
+) -> Plan:
     """A plan whose places lie in `folder`."""
     return Plan(
-        python=sys.executable,
+        python=python,
         bootstrap=str(PAYLOADS / "bootstrap.py"),
         payload=payload,
         request=str(folder / "request.json"),
@@ -57,15 +59,22 @@ def start_ranks(
     device: str = "cpu",
     gpus: tuple[str, ...] = (),
     environ: Mapping[str, str] | None = None,
+    params: Mapping[str, object] | None = None,
+    python: str = sys.executable,
+    torch: str = version("torch"),
 ) -> Started:
-    """Start `payload` in the ranks that the builder of ddp.allreduce chooses."""
+    """Start `payload` in the ranks that the builder of ddp.allreduce chooses, with `params` over two CPU ranks.
+
+    `python` is the target's interpreter and `torch` the version of its PyTorch.
+    """
     for part in ("events", "artifacts", "compile", "locks"):
         (folder / part).mkdir(parents=True)
-    plan = plan_in(folder, payload, device, gpus)
-    request = {"probe": DDP.name, "device": device, "params": {"ranks": 2} if not gpus else {}}
+    plan = plan_in(folder, payload, device, gpus, python)
+    request: dict[str, object] = {"probe": DDP.name, "device": device}
+    request["params"] = {**({} if gpus else {"ranks": 2}), **(params or {})}
     request |= {"artifacts": plan.artifacts, "compile_dir": plan.compile_dir, "locks": str(folder / "locks")}
     Path(plan.request).write_text(json.dumps(request))
-    target = Target(python=sys.executable, torch=version("torch"))
+    target = Target(python=python, torch=torch)
     command = BUILDERS["torchrun"](DDP, target, request, plan)
     env = {k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE", "GLOO_SOCKET_IFNAME")}
     env |= {"TORCHDOCTOR_REQUEST": plan.request, "TORCHDOCTOR_EVENTS": plan.events, **command.env}

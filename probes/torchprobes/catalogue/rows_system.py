@@ -6,8 +6,12 @@ from ..model import Tier
 from .probe import Probe
 
 PROBES: tuple[Probe, ...] = (
-    Probe("ddp.allreduce", Tier.STANDARD, "Do ranks meet, reduce rightly and fast?", "ddp", 180,
-          needs=("torch", "2 ranks"), timed=True, launch="torchrun"),
+    Probe("ddp.init", Tier.STANDARD, "Do ranks form a communicator every time?", "ddp", 240,
+          {"part": "init"}, needs=("torch", "2 ranks"), timed=True, launch="torchrun"),
+    Probe("ddp.allreduce", Tier.STANDARD, "Do ranks reduce rightly and as fast as their links?", "ddp", 300,
+          {"part": "allreduce"}, needs=("torch", "2 ranks"), timed=True, launch="torchrun"),
+    Probe("ddp.training", Tier.STANDARD, "Do ranks train to the same bits, steadily, as one process would?", "ddp", 240,
+          {"part": "training"}, needs=("torch", "2 ranks"), timed=True, launch="torchrun"),
     Probe("data.loader", Tier.STANDARD, "Do DataLoader workers start, keep order and leave nothing?", "dataloader",
           180, needs=("torch",), timed=True, place="host"),
     Probe("data.image", Tier.STANDARD, "Does a JPEG become the right tensor, and how fast?", "image", 60,

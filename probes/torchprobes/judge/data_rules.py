@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from ..model import Readings, Severity, Verdict
-from .reading import facts, is_true, line, number, raised, text
+from ..quantity import quantity
+from .reading import facts, figure, is_true, line, number, raised, text
 from .rules import Positive, Rule
 
 _ALL = ("data.loader",)
 
 SMALL_SHM_BYTES = 1 << 30
-"""Below this, workers that hand over batches run out of it: containers start with 64 MiB."""
+"""Below this, workers that hand over batches run out of it: containers start with 64 MiB. Above it, what two batches
+of pictures for every worker and every prefetched one take counts (`shm_needed`)."""
 
 FEW_FILES = 1024
 """A tensor that is shared by descriptor holds one in every process that sees it."""
@@ -49,8 +51,8 @@ def _left(readings: Readings) -> str | None:
 
 
 def _not_kept(readings: Readings) -> str | None:
-    fact = readings.fact("dataloader.persistent.kept")
-    return "the second epoch started other workers" if fact is not None and fact.value is False else None
+    told = [f for f in facts(readings, "dataloader.", ".kept") if f.value is False]
+    return line("; ".join(f"{_case(f.name)}: the second epoch started other workers" for f in told)) or None
 
 
 def _pinned(readings: Readings) -> str | None:
@@ -59,10 +61,14 @@ def _pinned(readings: Readings) -> str | None:
 
 
 def _small_shm(readings: Readings) -> str | None:
-    fact = readings.fact("shm.total_bytes")
-    if fact is None or not isinstance(fact.value, int) or fact.value >= SMALL_SHM_BYTES:
+    fact, needed = readings.fact("shm.total_bytes"), figure(readings, "shm_needed")
+    limit = max(SMALL_SHM_BYTES, 0 if needed is None else needed.value)
+    if fact is None or not isinstance(fact.value, int) or fact.value >= limit:
         return None
-    return f"shared memory (/dev/shm) has {fact.value / 2**20:.0f} MiB (limit {SMALL_SHM_BYTES >> 20} MiB)"
+    words = f"shared memory (/dev/shm) has {quantity(fact.value, 'B')} (limit {quantity(limit, 'B')}"
+    if needed is None or needed.value <= SMALL_SHM_BYTES:
+        return words + ")"
+    return words + f": 2 batches of 64 pictures x {needed.labels.get('workers')} workers x 2 prefetched)"
 
 
 def _no_shm(readings: Readings) -> str | None:
@@ -84,7 +90,7 @@ RULES: tuple[Rule, ...] = (
     Rule("TD-DTL-003", _ALL, Verdict.FAIL, Severity.CRITICAL, _silent),
     Rule("TD-DTL-004", _ALL, Verdict.DEGRADED, Severity.WARNING, _badly_told),
     Rule("TD-DTL-005", _ALL, Verdict.DEGRADED, Severity.WARNING, _left),
-    Rule("TD-DTL-006", _ALL, Verdict.DEGRADED, Severity.WARNING, _small_shm),
+    Rule("TD-DTL-006", (*_ALL, "system.disk"), Verdict.DEGRADED, Severity.WARNING, _small_shm),
     Rule("TD-DTL-007", _ALL, Verdict.DEGRADED, Severity.WARNING, _no_shm),
     Rule("TD-DTL-008", _ALL, Verdict.DEGRADED, Severity.WARNING, _not_kept),
     Rule("TD-DTL-009", _ALL, Verdict.FAIL, Severity.CRITICAL, _pinned),

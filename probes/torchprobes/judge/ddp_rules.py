@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from ..model import Figure, Readings, Severity, Verdict
+from ..quantity import quantity
+from . import links
 from .reading import facts, figure, is_true, line, number, on_gpu, raised, text
 from .rules import Expected, Positive, Rule
 
@@ -11,17 +13,13 @@ _ALL = ("ddp.*",)
 SAME_TRAINING = 1e-3
 """Relative distance of the parameters from those of one process that saw the whole batch (5e-8 measured)."""
 
-FLUCTUATION_PERCENT = {"allocated_peak": 1.0, "rss": 5.0}
+FLUCTUATION = {"allocated_peak": 0.01, "rss": 0.05}
 """std/mean of memory over steps with fixed shapes; the host's resident set moves more than the allocator."""
 
-EXPECTED_BUSBW = (
-    ("H100 80GB HBM3", 2, "128 MiB", 285.0),
-    ("H200", 2, "128 MiB", 285.0),
-    ("A100-SXM4", 8, "128 MiB", 177.0),
-)
-"""GPU, ranks, size, GB/s of a sound node: measured on 2 H200 without NVLS; nccl-tests #149 for 8 A100."""
+TINY_SHM_BYTES = 64 << 20
+"""What a container starts with; NCCL's ranks without peer-to-peer need some MiB of it for each channel."""
 
-ALARM_SHARE = 0.75
+SHM_WORDS = ("shm", "no space left", "shared memory", "posix_fallocate")
 
 
 def _hung(readings: Readings) -> str | None:
@@ -45,14 +43,14 @@ def _why(readings: Readings, name: str) -> str:
 
 def _never_met(readings: Readings) -> str | None:
     made = figure(readings, "init_ok")
-    why = _failed(("meet", "init"), readings)
+    why = _failed(("meet", "init", "cycles"), readings)
     if made is not None and made.value < made.n:
         return line(f"{made.value:g} of {made.n} communicators were made; {why or 'no error was told'}")
     return why
 
 
 def _raised(readings: Readings) -> str | None:
-    return _failed(("reduce", "train", "leave", "one-rank"), readings)
+    return _failed(("reduce", "train", "leave", "one-rank", "algorithms"), readings)
 
 
 def _wrong_sums(readings: Readings) -> str | None:
@@ -70,30 +68,91 @@ def _blind(readings: Readings) -> str | None:
 
 
 def _other_training(readings: Readings) -> str | None:
-    distance = number(readings, "single_run_difference")
-    if distance is None or distance <= SAME_TRAINING:
-        return None
-    return f"parameters differ by {distance:.2g} from a run in one process (limit {SAME_TRAINING:g})"
+    told = (("parameters", "single_run_difference"), ("the loss", "single_run_loss_difference"))
+    apart = [(what, number(readings, name)) for what, name in told]
+    words = [f"{what} by {value:.2g}" for what, value in apart if value is not None and not value <= SAME_TRAINING]
+    return f"off from a run in one process: {', '.join(words)} (limit {SAME_TRAINING:g})" if words else None
 
 
 def _unsteady(readings: Readings) -> str | None:
-    found = figure(readings, "memory_fluctuation")
-    limit = FLUCTUATION_PERCENT.get(found.labels.get("series", "")) if found else None
-    if found is None or limit is None or found.value <= limit:
-        return None
-    return f"{found.labels['series']}: std/mean {found.value:.2f} % over {found.n} steps (limit {limit:g} %)"
+    words = []
+    for series, limit in FLUCTUATION.items():
+        found = figure(readings, "memory_fluctuation", series=series)
+        if found is not None and found.value > limit:
+            words.append(f"{series}: std/mean {found.value:.2%} over {found.n} steps (limit {limit:.0%})")
+    return "; ".join(words) or None
 
 
 def _slow(readings: Readings) -> str | None:
-    name = text(readings, "ddp.gpu")
-    for part, ranks, size, expected in EXPECTED_BUSBW:
-        found = figure(readings, "busbw_gb_s", size=size, ranks=str(ranks), backend="nccl")
-        if part in name and found is not None and found.value < ALARM_SHARE * expected:
-            return (
-                f"{found.value:.0f} GB/s at {size} on {ranks} x {name}; {expected:g} is sound, "
-                f"the alarm is below {ALARM_SHARE * expected:.0f}"
-            )
-    return None
+    words = []
+    for row, size in links.rows(readings):
+        found = number(readings, "busbw", size=size, backend="nccl")
+        if found is not None and found < links.ALARM_SHARE * row.gb_s * 1e9:
+            words.append(f"{quantity(found, 'B/s')} at {size} over {_how(readings, size)}, {row.gb_s:g} is sound")
+            words[-1] += f" ({row.algorithm}), the alarm is below {links.ALARM_SHARE * row.gb_s:.0f}"
+            words[-1] += ": the path has left NVLink" if found < links.FALLEN_SHARE * row.gb_s * 1e9 else ""
+    return line(f"{text(readings, 'ddp.ranks')} x {text(readings, 'ddp.gpu')}: " + "; ".join(words)) if words else None
+
+
+def _how(readings: Readings, size: str) -> str:
+    """Algorithm and transport of a size, as far as NCCL told them."""
+    transports = sorted({_kind(f.value) for f in facts(readings, "ddp.transport.")})
+    return " and ".join([links.algorithm(readings, size) or "an algorithm that NCCL did not tell", *transports])
+
+
+def _kind(channels: object) -> str:
+    return ", ".join(part.partition(" x ")[0] for part in str(channels).split(", "))
+
+
+def _through(kind: str, readings: Readings) -> list[str]:
+    """The ranks whose channels use a transport."""
+    told = facts(readings, "ddp.transport.")
+    return [_rank(f.name) for f in told if any(part.startswith(kind) for part in _kind(f.value).split(", "))]
+
+
+def _through_network(readings: Readings) -> str | None:
+    ranks = _through("NET", readings)
+    return f"{_listed(ranks)} on one machine: {_transports(readings)}" if ranks else None
+
+
+def _through_host(readings: Readings) -> str | None:
+    ranks = _through("SHM", readings)
+    return f"{_listed(ranks)}: {_transports(readings)}" if ranks else None
+
+
+def _listed(ranks: list[str]) -> str:
+    return ", ".join(ranks[:8]) + (f" and {len(ranks) - 8} more" if len(ranks) > 8 else "")
+
+
+def _transports(readings: Readings) -> str:
+    return line("; ".join(f"{_rank(f.name)} {f.value}" for f in facts(readings, "ddp.transport.")))[:200]
+
+
+def _tiny_shm(readings: Readings) -> str | None:
+    """NCCL between ranks that must go through a /dev/shm of a container's default size."""
+    fact = readings.fact("shm.total_bytes")
+    if fact is None or not isinstance(fact.value, int) or fact.value > TINY_SHM_BYTES:
+        return None
+    why = (_failed(("init", "cycles", "reduce", "train"), readings) or "").lower()
+    broke = next((word for word in SHM_WORDS if word in why), None)
+    used = _through("SHM", readings)
+    if text(readings, "ddp.backend") != "nccl" or not (used or broke):
+        return None
+    seen = f"{_listed(used)} use it" if used else line(why)
+    return f"shared memory (/dev/shm) has {quantity(fact.value, 'B')} (a container's default); {seen}"
+
+
+def _nccl_too_new(readings: Readings) -> str | None:
+    built, driver = text(readings, "ddp.nccl_cuda"), text(readings, "ddp.driver_cuda")
+    majors = [v.partition(".")[0] for v in (built, driver)]
+    if not all(m.isdigit() and len(m) < 4 for m in majors) or int(majors[0]) <= int(majors[1]):
+        return None
+    return f"NCCL {text(readings, 'ddp.nccl')} was built with CUDA {built}, the driver takes up to {driver}"
+
+
+def _half_made(readings: Readings) -> str | None:
+    told = [f for f in facts(readings, "ddp.communicators.") if f.value is False]
+    return line("; ".join(f"{_rank(f.name)}: {f.evidence}" for f in told)) or None
 
 
 def _cpu_only(readings: Readings) -> str | None:
@@ -120,35 +179,80 @@ def _deviation(readings: Readings, mean: Figure) -> float | None:
 
 RULES: tuple[Rule, ...] = (
     Rule("TD-DDP-001", _ALL, Verdict.FAIL, Severity.CRITICAL, _hung, ("TD-DDP-002", "TD-DDP-003")),
-    Rule("TD-DDP-002", _ALL, Verdict.FAIL, Severity.CRITICAL, _never_met, ("TD-DDP-003",)),
+    Rule("TD-DDP-002", _ALL, Verdict.FAIL, Severity.CRITICAL, _never_met, ("TD-DDP-003", "TD-DDP-015")),
     Rule("TD-DDP-003", _ALL, Verdict.FAIL, Severity.CRITICAL, _raised),
     Rule("TD-DDP-004", _ALL, Verdict.FAIL, Severity.CRITICAL, _wrong_sums, ("TD-DDP-005", "TD-DDP-007")),
     Rule("TD-DDP-005", _ALL, Verdict.FAIL, Severity.CRITICAL, _different),
     Rule("TD-DDP-006", _ALL, Verdict.UNSURE, Severity.WARNING, _blind),
     Rule("TD-DDP-007", _ALL, Verdict.FAIL, Severity.CRITICAL, _other_training),
     Rule("TD-DDP-008", _ALL, Verdict.DEGRADED, Severity.WARNING, _unsteady),
-    Rule("TD-DDP-009", _ALL, Verdict.DEGRADED, Severity.WARNING, _slow),
+    Rule("TD-DDP-009", _ALL, Verdict.DEGRADED, Severity.WARNING, _slow, ("TD-DDP-014",)),
     Rule("TD-DDP-010", _ALL, None, Severity.INFO, _cpu_only),
     Rule("TD-DDP-011", _ALL, Verdict.FAIL, Severity.CRITICAL, _one_rank_wrong),
     Rule("TD-DDP-012", _ALL, None, Severity.INFO, _noisy),
+    Rule("TD-DDP-013", _ALL, Verdict.DEGRADED, Severity.WARNING, _through_network, ("TD-DDP-009", "TD-DDP-014")),
+    Rule("TD-DDP-014", _ALL, None, Severity.INFO, _through_host),
+    Rule("TD-DDP-015", _ALL, None, Severity.INFO, _half_made),
+    Rule(
+        "TD-DDP-016",
+        _ALL,
+        Verdict.FAIL,
+        Severity.CRITICAL,
+        _tiny_shm,
+        ("TD-DDP-001", "TD-DDP-002", "TD-DDP-003", "TD-DDP-014", "TD-DDP-015"),
+    ),
+    Rule(
+        "TD-DDP-017", _ALL, Verdict.FAIL, Severity.CRITICAL, _nccl_too_new, ("TD-DDP-001", "TD-DDP-002", "TD-DDP-003")
+    ),
 )
 
 
-def _proven(readings: Readings) -> str | None:
-    """All communicators were made, all sums checked, and parameters compared by a comparison that can say no."""
-    made, sums = figure(readings, "init_ok"), number(readings, "sums_checked")
-    equal = text(readings, "ddp.parameters") == "bit-equal" and is_true(readings, "ddp.parameters.detector")
-    if made is None or made.value < made.n or not sums or text(readings, "ddp.sums") != "right" or not equal:
+def _made(readings: Readings) -> str | None:
+    """Every communicator that was tried was made, by how many ranks of which kind."""
+    made = figure(readings, "init_ok")
+    if made is None or made.value < 1 or made.value < made.n:
         return None
-    backend, ranks = text(readings, "ddp.backend"), text(readings, "ddp.ranks")
-    latency = number(readings, "allreduce_p50_us", size="1 KiB")
-    speed = "" if latency is None else f", 1 KiB all_reduce p50 {latency:.0f} µs"
-    return (
-        f"{made.value:g} of {made.n} communicators of {ranks} {backend} ranks, {sums:g} sums right, "
-        f"parameters bit-equal{speed}"
-    )
+    ranks, backend = text(readings, "ddp.ranks"), text(readings, "ddp.backend")
+    return f"{made.value:g} of {made.n} communicator{'s' if made.n > 1 else ''} of {ranks} {backend} ranks"
 
 
-POSITIVE: Positive = {"ddp.*": _proven}
+def _met(readings: Readings) -> str | None:
+    """All communicators were made; with how much that proves, and the time of one."""
+    made, least = _made(readings), number(readings, "init_share_low")
+    median, slowest = number(readings, "init_p50_s"), number(readings, "init_max_s")
+    if made is None or least is None or median is None or slowest is None:
+        return None
+    return f"{made} (proves at least {least:.0%}), p50 {quantity(median, 's')}, slowest {quantity(slowest, 's')}"
 
-EXPECTED: Expected = {}
+
+def _sums(readings: Readings) -> str | None:
+    """All sums of all ranks were compared, and right."""
+    sums = number(readings, "sums_checked")
+    return f"{sums:g} sums right" if sums and text(readings, "ddp.sums") == "right" else None
+
+
+def _reduced(readings: Readings) -> str | None:
+    made, sums, latency = _made(readings), _sums(readings), number(readings, "allreduce_p50_us", size="1 KiB")
+    if made is None or sums is None or latency is None:
+        return None
+    speeds = [f for f in readings.figures if f.name == "busbw"]
+    best = max(speeds, key=lambda f: f.value, default=None)
+    bandwidth = "" if best is None else f", {quantity(best.value, 'B/s')} at {best.labels.get('size', '')}"
+    return f"{made}, {sums}, 1 KiB p50 {quantity(latency, 'us')}{bandwidth}"
+
+
+def _trained(readings: Readings) -> str | None:
+    """Parameters compared over the ranks by a comparison that can say no, and with one process."""
+    made, sums = _made(readings), _sums(readings)
+    equal = text(readings, "ddp.parameters") == "bit-equal" and is_true(readings, "ddp.parameters.detector")
+    apart = [number(readings, name) for name in ("single_run_difference", "single_run_loss_difference")]
+    memory = [f for f in readings.figures if f.name == "memory_fluctuation" and f.labels.get("series") in FLUCTUATION]
+    if made is None or sums is None or not equal or None in apart or not memory:
+        return None
+    moved = f"{memory[-1].value:.2%} of {memory[-1].labels['series']}"
+    return f"{made}, {sums}, parameters bit-equal and as in one process, memory std/mean {moved}"
+
+
+POSITIVE: Positive = {"ddp.init": _met, "ddp.allreduce": _reduced, "ddp.training": _trained}
+
+EXPECTED: Expected = {"ddp.allreduce": links.expected}

@@ -10,26 +10,46 @@ import time
 
 import torchdoctor_kit as kit
 
-WARM_UP = 20
+WARM_UP, WARM_UP_LARGE = 20, 5
 ITERATIONS = 200
 FEWEST = 20
-BUDGET_S = 6.0
+FOR_P99 = 100
+"""Samples from which the 99th percentile is more than the largest one."""
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+CPU_SIZES = (8, KIB, 64 * KIB, MIB, 16 * MIB)
+GPU_SIZES = (8, KIB, 64 * KIB, MIB, 16 * MIB, 128 * MIB, GIB)
+BUDGET_S = {"cpu": 1.5, "cuda": 6.0}
 """Of one size: a slow link gets fewer iterations, never fewer than FEWEST."""
 
-KIB, MIB = 1 << 10, 1 << 20
-CPU_SIZES = (KIB, MIB)
-GPU_SIZES = (KIB, MIB, 16 * MIB, 128 * MIB)
+LARGE = 16 * MIB
 BANDWIDTH_FROM = MIB
+TIMES_ITS_SIZE = 4
+"""What a sum takes in memory, in sizes of its tensor: the tensor, its comparison, NCCL's buffers."""
+
 EVENT_EVERY = 20
+STEPS = ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB"), (1, "B"))
 
 
 def name_of(size):
-    """A size in words: 1 KiB, 128 MiB."""
-    return "%d MiB" % (size // MIB) if size >= MIB else "%d KiB" % (size // KIB)
+    """A size in words: 8 B, 1 KiB, 128 MiB."""
+    step, unit = next(s for s in STEPS if size >= s[0])
+    return "%d %s" % (size // step, unit)
+
+
+def sizes_within(torch, where, limit_bytes):
+    """The sizes for `where`, of which each fits into half of what is free and into `limit_bytes` (None: no limit).
+
+    All ranks must come to the same: those of a process group agree, see `Bench`; others have the same devices.
+    """
+    if where.type != "cuda":
+        return CPU_SIZES
+    free = torch.cuda.mem_get_info(where)[0] // 2
+    return tuple(s for s in GPU_SIZES if TIMES_ITS_SIZE * s <= min(free, limit_bytes or free))
 
 
 class Bench:
-    """All sizes on one process group. `where` is this rank's device."""
+    """all_reduce on one process group, timed and checked. `where` is this rank's device."""
 
     def __init__(self, torch, where, backend):
         self.torch, self.dist, self.where, self.backend = torch, torch.distributed, where, backend
@@ -37,29 +57,27 @@ class Bench:
         self.clock = _EventClock(torch) if where.type == "cuda" else _HostClock()
         self.wrong = self.checked = 0
 
-    def run(self):
-        """Every size; rank 0 tells the figures, and how many sums were right."""
+    def run(self, limit_bytes=None):
+        """Every size that fits on every rank; rank 0 tells the figures."""
+        mine = max(sizes_within(self.torch, self.where, limit_bytes), default=KIB)
+        most = -self._largest(-mine)
         for size in GPU_SIZES if self.where.type == "cuda" else CPU_SIZES:
-            kit.progress("all_reduce of %s on %d ranks" % (name_of(size), self.ranks))
-            self._tell(size, self._gather(self._series(size)))
-        wrong = self.torch.tensor([self.wrong, self.checked], dtype=self.torch.int64, device=self.where)
-        self.dist.all_reduce(wrong)
-        if self.rank == 0:
-            bad, all_sums = wrong.tolist()
-            kit.fact("ddp.sums", "right" if bad == 0 else "wrong", "%d of %d sums wrong" % (bad, all_sums))
-            kit.figure("sums_checked", all_sums, "sums", ranks=self.ranks)
-            kit.figure("sums_wrong", bad, "sums", ranks=self.ranks)
+            if size <= most:
+                kit.progress("all_reduce of %s on %d ranks" % (name_of(size), self.ranks))
+                self.tell(size, self.series(size))
 
-    def _series(self, size):
+    def series(self, size):
+        """Microseconds of this rank, one all_reduce after another, the warm-up left out."""
         tensor = self.torch.empty(size // 4, dtype=self.torch.float32, device=self.where)
+        warm_ups = WARM_UP_LARGE if size >= LARGE else WARM_UP
         begin = time.perf_counter()
-        for step in range(WARM_UP):
-            self._once(tensor, step)
-        slowest = self._largest((time.perf_counter() - begin) / WARM_UP)
-        count = max(FEWEST, min(ITERATIONS, int(BUDGET_S / max(slowest, 1e-9))))
+        for step in range(warm_ups):
+            self.once(tensor, step)
+        slowest = self._largest((time.perf_counter() - begin) / warm_ups)
+        count = max(FEWEST, min(ITERATIONS, int(BUDGET_S[self.where.type] / max(slowest, 1e-9))))
         series = []
         for step in range(count):
-            series.append(self._once(tensor, step))
+            series.append(self.once(tensor, step))
             if step % EVENT_EVERY == 0:
                 kit.emit("coll", name="all_reduce %s" % name_of(size), value=series[-1], unit="us", n=step + 1)
         return series
@@ -70,7 +88,7 @@ class Bench:
         self.dist.all_reduce(there, op=self.dist.ReduceOp.MAX)
         return float(there[0])
 
-    def _once(self, tensor, step):
+    def once(self, tensor, step):
         """One timed all_reduce in µs, its sum checked: rank r contributes r + 1 + step % 7."""
         tensor.fill_(float(self.rank + 1 + step % 7))
         self.dist.barrier()
@@ -80,6 +98,22 @@ class Bench:
         self.wrong += int(not bool((tensor == float(expected)).all()))
         return took
 
+    def tell_sums(self):
+        """How many of all ranks' sums were right; told by rank 0."""
+        counts = self.torch.tensor([self.wrong, self.checked], dtype=self.torch.int64, device=self.where)
+        self.dist.all_reduce(counts)
+        if self.rank == 0:
+            bad, all_sums = counts.tolist()
+            kit.fact("ddp.sums", "right" if bad == 0 else "wrong", "%d of %d sums wrong" % (bad, all_sums))
+            kit.figure("sums_checked", all_sums, "sums", ranks=self.ranks)
+            kit.figure("sums_wrong", bad, "sums", ranks=self.ranks)
+
+    def tell(self, size, series):
+        """The figures of one size, from all ranks' series; told by rank 0."""
+        rows = self._gather(series)
+        if self.rank == 0:
+            self._tell_rows(size, rows)
+
     def _gather(self, series):
         """Every rank's series, as rows."""
         mine = self.torch.tensor(series, dtype=self.torch.float64, device=self.where)
@@ -87,23 +121,23 @@ class Bench:
         self.dist.all_gather(rows, mine)
         return [row.tolist() for row in rows]
 
-    def _tell(self, size, rows):
-        if self.rank != 0:
-            return
+    def _tell_rows(self, size, rows):
         labels = {"size": name_of(size), "ranks": self.ranks, "backend": self.backend, "clock": self.clock.name}
         wire = [min(column) for column in zip(*rows)]
         skew = [max(column) - min(column) for column in zip(*rows)]
         mean, deviation = moments(wire)
         count = len(wire)
-        kit.figure("allreduce_us", mean, "us", n=count, spread=1.96 * deviation / math.sqrt(count), **labels)
+        spread = 1.96 * deviation / math.sqrt(count)
+        kit.figure("allreduce_us", mean, "us", n=count, spread=spread, **labels)
         kit.figure("allreduce_std_us", deviation, "us", n=count, **labels)
         for name, share in (("min", 0.0), ("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
-            kit.figure("allreduce_%s_us" % name, quantile(wire, share), "us", n=count, **labels)
+            if name != "p99" or count >= FOR_P99:
+                kit.figure("allreduce_%s_us" % name, quantile(wire, share), "us", n=count, **labels)
         kit.figure("allreduce_seen_us", max(moments(row)[0] for row in rows), "us", n=count, **labels)
         kit.figure("arrival_skew_us", moments(skew)[0], "us", n=count, **labels)
         if size >= BANDWIDTH_FROM and self.ranks > 1:
-            factor = 2.0 * (self.ranks - 1) / self.ranks
-            kit.figure("busbw_gb_s", size / (mean * 1e-6) * factor / 1e9, "GB/s", n=count, **labels)
+            speed = size / (mean * 1e-6) * 2.0 * (self.ranks - 1) / self.ranks
+            kit.figure("busbw", speed, "B/s", n=count, spread=speed * spread / mean, **labels)
 
 
 class _HostClock:
@@ -146,3 +180,18 @@ def quantile(values, share):
     """The value below which `share` of them lie (nearest rank)."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, max(0, math.ceil(share * len(ordered)) - 1))]
+
+
+def lower_bound(good, tried, confidence=0.95):
+    """The share of successes that `good` of `tried` prove, at least: the one-sided bound of Clopper and Pearson."""
+    low, high = 0.0, good / tried if tried else 0.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        above = sum(_chance(tried, k, middle) for k in range(good, tried + 1))
+        low, high = (middle, high) if above < 1.0 - confidence else (low, middle)
+    return low
+
+
+def _chance(tried, good, share):
+    """The binomial probability of exactly `good` successes."""
+    return math.comb(tried, good) * share**good * (1.0 - share) ** (tried - good)

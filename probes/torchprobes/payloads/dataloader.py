@@ -22,6 +22,11 @@ TOLD_WITHIN_S = 20.0
 SETTLE_S = 8.0
 START_METHODS = ("fork", "spawn", "forkserver")
 
+USUAL_BATCH_BYTES = 64 * 3 * 224 * 224 * 4
+USUAL_WORKERS = 16
+PREFETCHED = 2
+"""What a training on pictures asks of /dev/shm: batches of 64, a worker a core up to 16, two batches of each ahead."""
+
 
 def run(request):
     """The probe."""
@@ -35,7 +40,7 @@ def run(request):
         for workers in (0, 2, many):
             kit.progress("%d workers" % workers, workers / (many + 4))
             _epoch(torch, data, "workers-%d" % workers, workers)
-        _persistent(torch, data)
+        _persistent(torch, data, "fork", 2)
         _compare_leftovers("fork", before)
         _pinned(torch, data, request.device)
         _raising_worker(torch)
@@ -45,6 +50,7 @@ def run(request):
         for method in START_METHODS[1:]:
             kit.progress("start method %s" % method, 0.9)
             _epoch(torch, data, method, 1, method=method)
+            _persistent(torch, data, method, 1)
 
 
 def _cores():
@@ -95,18 +101,21 @@ def _tell_epoch(case, workers, first, whole, order):
     kit.figure("epoch_s", whole, "s", case=case, workers=workers)
 
 
-def _persistent(torch, data):
+def _persistent(torch, data, method, workers):
     """Persistent workers: the second epoch must not start them again."""
+    if method not in multiprocessing.get_all_start_methods():
+        return
+    case = "persistent" if method == "fork" else method + "-persistent"
     try:
-        loader = _loader(torch, data, 2, persistent_workers=True)
-        _tell_epoch("persistent-1", 2, *_walk(loader))
+        loader = _loader(torch, data, workers, method, persistent_workers=True)
+        _tell_epoch(case + "-1", workers, *_walk(loader))
         pids = {p.pid for p in multiprocessing.active_children()}
-        _tell_epoch("persistent-2", 2, *_walk(loader))
+        _tell_epoch(case + "-2", workers, *_walk(loader))
         kept = pids == {p.pid for p in multiprocessing.active_children()}
-        kit.fact("dataloader.persistent.kept", kept and len(pids) == 2, "workers %s" % sorted(pids))
+        kit.fact("dataloader.%s.kept" % case, kept and len(pids) == workers, "workers %s" % sorted(pids))
         del loader
     except Exception as error:
-        kit.raised("dataloader.persistent.raised", error)
+        kit.raised("dataloader.%s.raised" % case, error)
 
 
 def _pinned(torch, data, device):
@@ -172,12 +181,10 @@ def _killed_worker(torch):
 
 
 def _tell_limits(torch):
-    try:
-        shm = os.statvfs("/dev/shm")
-        kit.fact("shm.total_bytes", shm.f_blocks * shm.f_frsize, "statvfs /dev/shm")
-        kit.fact("shm.free_bytes", shm.f_bavail * shm.f_frsize, "statvfs /dev/shm")
-    except OSError as error:
-        kit.fact("shm.total_bytes", None, "/dev/shm: %s" % error.strerror)
+    kit.tell_shm()
+    workers = min(_cores(), USUAL_WORKERS)
+    needed = 2 * USUAL_BATCH_BYTES * workers * PREFETCHED
+    kit.figure("shm_needed", needed, "B", workers=workers, batch_bytes=USUAL_BATCH_BYTES, prefetch=PREFETCHED)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     kit.fact("limit.open_files", soft, "RLIMIT_NOFILE, at most %d" % hard)
     kit.fact("dataloader.sharing", torch.multiprocessing.get_sharing_strategy(), "sharing strategy of tensors")

@@ -172,6 +172,16 @@ def lacks(package):
         return True
 
 
+def tell_shm():
+    """Facts of /dev/shm, in which workers hand over batches and NCCL's ranks meet; None where it cannot be read."""
+    try:
+        shm = os.statvfs("/dev/shm")
+        fact("shm.total_bytes", shm.f_blocks * shm.f_frsize, "statvfs /dev/shm")
+        fact("shm.free_bytes", shm.f_bavail * shm.f_frsize, "statvfs /dev/shm")
+    except OSError as error:
+        fact("shm.total_bytes", None, "/dev/shm: %s" % error.strerror)
+
+
 def import_torch():
     """Import torch, time it, and emit `start`: the time limit of the probe runs from here.
 

@@ -16,10 +16,14 @@ BEAT_S = 1.0
 
 
 class Watch:
-    """One thread; `phase(name, limit_s)` starts a phase and ends the one before it."""
+    """One thread; `phase(name, limit_s)` starts a phase and ends the one before it.
 
-    def __init__(self, label):
+    `last_words` is called when a phase hangs, before the process ends: it may tell what it knows, and must not wait.
+    """
+
+    def __init__(self, label, last_words=None):
         self.label = label
+        self.last_words = last_words
         self.name, self.ends = "start", None
         self.over = threading.Event()
         self.thread = threading.Thread(target=self._run, name="torchdoctor-watch", daemon=True)
@@ -48,5 +52,9 @@ class Watch:
             faulthandler.dump_traceback(file, all_threads=True)
         kit.artifact("stacks", path, "where rank %s stood when %s hung" % (self.label, name))
         kit.fact("ddp.hung.%s" % self.label, name, "its limit passed; the stacks are kept")
-        kit.emit("end", ok=True)
-        os._exit(0)
+        try:
+            if self.last_words is not None:
+                self.last_words()
+        finally:
+            kit.emit("end", ok=True)
+            os._exit(0)

@@ -19,8 +19,8 @@ CARDS: tuple[Card, ...] = (
     Card(
         id="TD-DDP-002",
         title="Ranks do not form a process group",
-        why="The ranks of one node met over the loopback, made a communicator, reduced once, and left, five times. The "
-        "message names what stood in the way: a name, an interface, a port, /dev/shm, or a GPU taken twice.",
+        why="The ranks of one node met over the loopback, made a communicator, reduced once, and left, time after "
+        "time. The message names what stood in the way: a name, an interface, a port, /dev/shm, or a GPU taken twice.",
         fix=Fix(command="NCCL_DEBUG=INFO GLOO_SOCKET_IFNAME=lo torchdoctor check ddp"),
         source="https://pytorch.org/docs/stable/distributed.html",
     ),
@@ -97,5 +97,46 @@ CARDS: tuple[Card, ...] = (
         why="The spread is larger than the mean, as on a node that others use too: read the minimum and the median.",
         fix=Fix(command="torchdoctor check ddp    # again, on an idle machine"),
         source="measured",
+    ),
+    Card(
+        id="TD-DDP-013",
+        title="Ranks of one machine talk through the network",
+        why="NCCL uses NET between GPUs of one machine only when neither peer-to-peer nor shared memory is allowed: "
+        "each byte goes through the host and a socket, at a hundredth of NVLink's speed.",
+        fix=Fix(
+            command="unset NCCL_P2P_DISABLE NCCL_SHM_DISABLE NCCL_P2P_LEVEL; docker run --ipc=host --shm-size=16g ..."
+        ),
+        source=_NCCL,
+    ),
+    Card(
+        id="TD-DDP-014",
+        title="Ranks talk through the host's memory",
+        why="Without peer-to-peer NCCL copies through shared memory. GeForce cards have none; on others an IOMMU, "
+        "ACS on a PCIe switch, or a container without the other GPUs' handles keeps them apart.",
+        fix=Fix(command="nvidia-smi topo -p2p r; cat /proc/cmdline    # IOMMU; see also compute.p2p"),
+        source=_NCCL,
+    ),
+    Card(
+        id="TD-DDP-015",
+        title="A communicator was begun and not completed",
+        why="NCCL's log of a rank says `Init START` without `Init COMPLETE`: it waited for a peer, a network interface "
+        "or the driver when the others went on.",
+        fix=Fix(command="NCCL_DEBUG=INFO torchdoctor check ddp.init"),
+        source="NCCL src/init.cc",
+    ),
+    Card(
+        id="TD-DDP-016",
+        title="Shared memory is too small for NCCL",
+        why="Ranks without peer-to-peer meet in /dev/shm, and a container starts with 64 MiB: `No space left on "
+        "device`, `Error while creating shared memory segment`, or a hang when the first large collective comes.",
+        fix=Fix(command="docker run --shm-size=16g ...    # or --ipc=host; Kubernetes: emptyDir with medium: Memory"),
+        source="https://github.com/NVIDIA/nccl/issues/290",
+    ),
+    Card(
+        id="TD-DDP-017",
+        title="NCCL needs a newer driver",
+        why="Its kernels were compiled for a later major version of CUDA than the driver knows.",
+        fix=Fix(command="python -m pip install --force-reinstall torch    # the build for this driver's CUDA"),
+        source="https://docs.nvidia.com/deploy/cuda-compatibility/",
     ),
 )
