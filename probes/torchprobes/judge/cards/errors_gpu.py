@@ -165,4 +165,12 @@ CARDS: tuple[Card, ...] = (
         fix=Fix(command="with torch.autocast('cuda', torch.bfloat16): ...    # or x = x.to(weight.dtype)"),
         source="https://docs.pytorch.org/docs/stable/amp.html",
     ),
+    Card(
+        id="TD-ERR-019",
+        title="An output of a CUDA graph was used after the next run",
+        why="In reduce-overhead mode outputs live in the graph's own memory, which the next call of the compiled "
+        "function writes again.",
+        fix=Fix(command="torch.compiler.cudagraph_mark_step_begin()    # before each step; or y = y.clone()"),
+        source="https://docs.pytorch.org/docs/stable/torch.compiler_cudagraph_trees.html",
+    ),
 )

@@ -80,6 +80,13 @@ CARDS: tuple[Card, ...] = (
         source="caffe2/serialize/inline_container.cc",
     ),
     Card(
+        id="TD-ERR-029",
+        title="nvcc does not take this C++ compiler",
+        why="Each toolkit knows compilers up to a version, and refuses later ones.",
+        fix=Fix(command="CC=gcc-12 CXX=g++-12 NVCC_PREPEND_FLAGS='-ccbin g++-12' python -m pip install <name>"),
+        source="https://docs.nvidia.com/cuda/cuda-installation-guide-linux/index.html#host-compiler-support-policy",
+    ),
+    Card(
         id="TD-ERR-050",
         title="The compiler met code that it cannot trace, and no break was allowed",
         why="With fullgraph=True, and in strict export, Python that the tracer does not support is an error instead of "

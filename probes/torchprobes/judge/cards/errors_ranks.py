@@ -145,4 +145,12 @@ CARDS: tuple[Card, ...] = (
         fix=Fix(command="if __name__ == '__main__': main()"),
         source="https://docs.python.org/3/library/multiprocessing.html#the-spawn-and-forkserver-start-methods",
     ),
+    Card(
+        id="TD-ERR-046",
+        title="NCCL failed a check of its own",
+        why="Ranks with different versions of NCCL or different variables, a topology that it misreads (a container "
+        "or a virtual machine that hides the bus), or a defect of that version.",
+        fix=_INFO,
+        source=_NCCL_ERRORS,
+    ),
 )

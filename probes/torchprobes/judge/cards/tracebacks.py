@@ -19,7 +19,7 @@ RAISED: tuple[tuple[str, str], ...] = (
     ("TD-CMP-006", r"ptxas.*(?:gpu-name|fatal)|is not defined for option 'gpu-name'"),
     ("TD-CMP-008", r"GPUTooOldForTriton|too old to be supported by the triton"),
     ("TD-CMP-007", r"TritonMissing|working triton installation|No module named 'triton"),
-    ("TD-CMP-009", r"(?:Dynamo|torch\.compile) is not supported on Python|not yet supported on Python"),
+    ("TD-CMP-009", r"(?:Dynamo|torch\.compile) is not supported on Python|Python [\d.]+\+ not yet supported"),
     ("TD-CMP-011", r"you are using FX to .* a dynamo-optimized function"),
     ("TD-CMP-010", r"Permission denied: '?/|No space left on device|Read-only file system"),
 )
