@@ -104,8 +104,9 @@ def healthy(probe: str, device: str, facts: Facts | None = None, numbers: Number
     return readings(probe, device, base[0] | (facts or {}), base[1] | (numbers or {}))
 
 
-def ran_eager(device: str, facts: Facts) -> Readings:
+def ran_eager(device: str, facts: Facts, more: Numbers | None = None) -> Readings:
     """What `compile.default` says when no compiled code was entered: it stops after counting."""
     known = {name: value for name, value in CPU_FACTS.items() if not name.startswith(("toy.", "warm."))}
     numbers: Numbers = {"reference compiled_calls_per_step": 0, "reference graphs": 0, "reference graph_breaks": 0}
+    numbers |= {"reference frames": 0} | (more or {})
     return readings("compile.default", device, known | {"reference.finite": ...} | facts, numbers)

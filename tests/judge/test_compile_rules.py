@@ -39,6 +39,15 @@ def eager(card: str, verdict: Verdict, says: str, device: str = "cpu", **facts: 
     return Case(card, verdict, ran_eager(device, named), says)
 
 
+def cured(card: str, says: str, **facts: object) -> Case:
+    """Ran eager until Dynamo forgot what it knew."""
+    named = {name.replace("__", "."): value for name, value in facts.items()}
+    numbers: Numbers = {"reference compiled_calls_after_reset": 1}
+    return Case(
+        card, DEGRADED, ran_eager("cpu", named, numbers), f"after torch._dynamo.reset() 1 call a step; {says}"[:40]
+    )
+
+
 def changed(
     card: str,
     verdict: Verdict,
@@ -55,6 +64,8 @@ def changed(
 
 
 SUPPRESS = {"env__TORCHDYNAMO_SUPPRESS_ERRORS": "0", "config__suppress_errors": True}
+MADE = {"reference__made": (2, "torch.compile was given: Model")}
+LIMIT = "Dynamo recompile limit exceeded"
 SLOW: Numbers = {"reference speedup": 0.71, "reference speedup_low": 0.70, "reference speedup_high": 0.72}
 NOISY: Numbers = {"reference speedup": 1.2, "reference speedup_low": 0.7, "reference speedup_high": 1.9}
 
@@ -84,7 +95,67 @@ CASES = (
     eager("TD-CMP-024", DEGRADED, "force_eager", stance="force_eager"),
     eager("TD-CMP-025", DEGRADED, "limit", reference__unimplemented__0="Dynamo recompile limit exceeded"),
     eager("TD-CMP-026", DEGRADED, "generator", reference__unimplemented__0="generator"),
-    eager("TD-CMP-029", FAIL, "0 compiled calls"),
+    eager("TD-CMP-024", DEGRADED, "sets the stance force_eager", reference__stances="default; force_eager"),
+    eager("TD-CMP-070", DEGRADED, "forward (m.py:3)", reference__disabled="forward (m.py:3)"),
+    eager("TD-CMP-071", DEGRADED, "Sequential", reference__builtin="torch.nn.Sequential", **MADE),
+    eager("TD-CMP-072", DEGRADED, "called 2 times", **MADE),
+    eager("TD-CMP-073", DEGRADED, "FlopCounterMode is active", reference__dispatch_modes="FlopCounterMode", **MADE),
+    cured("TD-CMP-027", "RuntimeError: no", reference__before__hidden="RuntimeError: no", **SUPPRESS),
+    cured("TD-CMP-028", "limit reached", reference__before__limit="limit reached", reference__unimplemented__0=LIMIT),
+    cured("TD-CMP-074", "under: FlopCounterMode", reference__before__dispatch_modes="FlopCounterMode", **MADE),
+    eager("TD-CMP-029", FAIL, "0 calls of compiled code"),
+    raised("TD-CMP-011", "RuntimeError: you are using FX to torch.jit.trace a dynamo-optimized function."),
+    changed(
+        "TD-CMP-025", DEGRADED, "1 call of compiled code a step, and", "compile.default", "cpu",
+        {"reference.unimplemented.0": LIMIT},
+    ),
+    changed(
+        "TD-CMP-037", DEGRADED, "nothing was counted or logged", "compile.reduce-overhead", "cuda:0",
+        None, {"reference graph_launches side=compiled": 0, **SLOW},
+    ),
+    changed(
+        "TD-CMP-038", DEGRADED, "1 capture a steady step", "compile.reduce-overhead", "cuda:0",
+        None, {"reference graph_captures side=compiled": 1, **SLOW},
+    ),
+    changed(
+        "TD-CMP-039", PASS, "3 graphs of one model: GLOBAL_STATE changed: grad_mode", "compile.default", "cpu",
+        {"reference.recompile.0": "GLOBAL_STATE changed: grad_mode"}, {"reference graphs": 3},
+    ),
+    changed("TD-CMP-063", PASS, "2 graphs", "compile.default", "cpu", None, {"reference fxgraph_cache_bypass": 2}),
+    changed(
+        "TD-CMP-070", DEGRADED, "1 break (0 expected) at inner (m.py:9)", "compile.default", "cpu",
+        {"reference.graph_break.0": "call torch._dynamo.disable() wrapped", "reference.disabled": "inner (m.py:9)"},
+        {"reference graph_breaks": 1},
+    ),
+    changed(
+        "TD-CMP-073", DEGRADED, "1 graph compiled a steady step", "compile.default", "cpu",
+        {"reference.dispatch_modes": "FlopCounterMode"}, {"reference compiles_per_step": 1},
+    ),
+    changed(
+        "TD-CMP-075", DEGRADED, "backend aot_eager", "compile.default", "cuda:0",
+        {"reference.backends": "aot_eager"}, SLOW,
+    ),
+    changed(
+        "TD-CMP-076", DEGRADED, "name == '1'", "compile.default", "cuda:0",
+        {"reference.recompile.0": "name == '1'"}, {"reference compiles_per_step": 1, **SLOW},
+    ),
+    changed(
+        "TD-CMP-080", DEGRADED, "12 ops of attention, 0 fused", "compile.default", "cuda:0",
+        None, {"reference attention_ops": 12, "reference attention_fused": 0},
+    ),
+    changed(
+        "TD-CMP-081", DEGRADED, "bfloat16 on NVIDIA H200", "compile.default", "cuda:0",
+        {"reference.dtypes": "bfloat16, int64", "gpu.bf16": False},
+    ),
+    changed(
+        "TD-CMP-082", PASS, "'highest'", "compile.default", "cuda:0",
+        {"reference.dtypes": "float32", "gpu.tf32": True, "gpu.matmul_precision": "highest"},
+        {"reference matmul_ops": 2},
+    ),
+    changed(
+        "TD-CMP-083", DEGRADED, "2 convolutions without", "compile.default", "cuda:0",
+        {"gpu.cudnn": False}, {"reference convolutions": 2},
+    ),
     changed(
         "TD-CMP-030", DEGRADED, "2 breaks (0 expected): print at a.py:7", "compile.default", "cpu",
         {"reference.graph_break.0": ("print", "a.py:7")}, {"reference graph_breaks": 2},
@@ -107,10 +178,10 @@ CASES = (
         "TD-CMP-036", PASS, "any value", "compile.default", "cpu",
         {"env.TORCHDYNAMO_SUPPRESS_ERRORS": "0", "config.suppress_errors": True},
     ),
-    changed("TD-CMP-040", DEGRADED, "0.71x (95 % 0.70 to 0.72)", "compile.default", "cuda:0", None, SLOW),
-    changed("TD-CMP-041", PASS, "0.71x", "compile.default", "cpu", None, SLOW),
-    changed("TD-CMP-042", PASS, "works 16% of an eager step", "compile.default", "cuda:0"),
-    changed("TD-CMP-044", PASS, "no gain on the toy: 0.37x", "compile.default", "cpu"),
+    changed("TD-CMP-040", DEGRADED, "0.71× (95 % 0.70 to 0.72)", "compile.default", "cuda:0", None, SLOW),
+    changed("TD-CMP-041", PASS, "0.71×", "compile.default", "cpu", None, SLOW),
+    changed("TD-CMP-042", PASS, "works 16 % of an eager step", "compile.default", "cuda:0"),
+    changed("TD-CMP-044", PASS, "no gain on the toy: 0.37×", "compile.default", "cpu"),
     changed("TD-CMP-046", UNSURE, "100% wide (limit 50%)", "compile.default", "cpu", None, NOISY),
     changed("TD-CMP-046", UNSURE, "(limit 10%)", "compile.default", "cuda:0", None, NOISY),
     changed(
@@ -140,14 +211,14 @@ CASES = (
     ),
     changed("TD-CGR-002", FAIL, "gradient", "cudagraph.replay", "cuda:0", None, {"graphed_callable_difference": 0.5}),
     changed(
-        "TD-CGR-003", UNSURE, "0 graph launches a replay", "cudagraph.replay", "cuda:0",
+        "TD-CGR-003", UNSURE, "0 launches of graphs a replay", "cudagraph.replay", "cuda:0",
         None, {"reference graph_launches side=replay": 0},
     ),
     changed(
         "TD-CGR-004", UNSURE, "OSError", "cudagraph.replay", "cuda:0", {"profile.unreadable": ("OSError", "disk full")},
         {"reference graph_launches side=replay": None},
     ),
-    changed("TD-CGR-005", DEGRADED, "0.71x", "cudagraph.replay", "cuda:0", None, SLOW),
+    changed("TD-CGR-005", DEGRADED, "0.71×", "cudagraph.replay", "cuda:0", None, SLOW),
     changed("TD-CGR-006", UNSURE, "wide", "cudagraph.replay", "cuda:0", None, NOISY),
     changed(
         "TD-CGR-007", DEGRADED, "no", "cudagraph.replay", "cuda:0",
@@ -191,7 +262,7 @@ def test_every_rule_has_a_case_that_it_holds_for() -> None:
 def test_a_sound_machine_passes_on_evidence(probe: str, device: str) -> None:
     judgement = judge(ROWS[probe], healthy(probe, device))
     assert judgement.verdict is PASS
-    assert judgement.reason.startswith("1 compiled calls a step, relative error 7e-08 against float64, 4.98x")
+    assert judgement.reason.startswith("1 call of compiled code a step, relative error 7e-08 against float64, 4.98×")
     assert {f.severity for f in judgement.findings} == {Severity.INFO}
     assert judgement.evidence[0].kind == "positive"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 from ..model import Readings
+from ..quantity import quantity
 from .paired import GAIN, error, gains, noise, times
 from .reading import is_true, number, on_gpu, text
 from .rules import When
@@ -24,7 +25,7 @@ def no_gain(gpu: bool) -> When:
     def when(readings: Readings) -> str | None:
         if on_gpu(readings) is not gpu or gains(readings, "reference") is not False or noise(readings):
             return None
-        return f"{times(readings, 'reference')}; a gain counts from {GAIN}x"
+        return f"{times(readings, 'reference')}; a gain counts from {quantity(GAIN, 'x')}"
 
     return when
 
@@ -44,7 +45,12 @@ def toy_without_gain(bound: Bound) -> When:
         share = number(readings, "device_busy_share", model="toy", side="eager")
         if gains(readings, "toy") is not False or _bound(readings, share) != bound:
             return None
-        busy = "" if share is None else f"; the device works {share:.0%} of an eager step (limit {BUSY:.0%})"
+        limit = quantity(BUSY, "share")
+        busy = (
+            f"; the device works {quantity(share, 'share')} of an eager step (limit {limit})"
+            if share is not None
+            else ""
+        )
         return f"no gain on the toy: {times(readings, 'toy')}{busy}"
 
     return when
@@ -83,7 +89,7 @@ def _second_process(readings: Readings) -> tuple[int, str] | None:
 
 def _first_call(readings: Readings, cache: str) -> str:
     seconds = number(readings, "first_call_s", model="reference", cache=cache)
-    return "unread" if seconds is None else f"{seconds:.1f} s"
+    return "unread" if seconds is None else quantity(seconds, "s")
 
 
 def _cache_on(readings: Readings) -> bool | None:
@@ -100,8 +106,10 @@ def cache_missed(readings: Readings) -> str | None:
 
 def cache_off(readings: Readings) -> str | None:
     """The cache is off, by a variable or by this version's default."""
+    if _cache_on(readings) is not False:
+        return None
     second = _second_process(readings)
-    return second[1] if second is not None and _cache_on(readings) is False else None
+    return "the cache is off" + (f"; a second process: {second[1]}" if second is not None else "")
 
 
 def second_process_failed(readings: Readings) -> str | None:

@@ -3,58 +3,70 @@
 from __future__ import annotations
 
 from ..model import Readings, Severity, Verdict
+from ..quantity import quantity
+from . import compile_eager as eager
 from . import compile_entered as entered
 from . import compile_gain as gain
+from . import compile_part as part
 from . import paired
 from .cards.tracebacks import RAISED
 from .rules import Positive, Rule
 
 _ALL = ("compile.*",)
-_GRAPH_MODES = ("compile.reduce-overhead", "compile.max-autotune")
+_GRAPHS = (*part.GRAPH_MODES, "compile.entry")
 
 _FAIL, _DEGRADED, _UNSURE = Verdict.FAIL, Verdict.DEGRADED, Verdict.UNSURE
 _CRITICAL, _WARNING, _INFO = Severity.CRITICAL, Severity.WARNING, Severity.INFO
 
-_UNNAMED = ("TD-CMP-026", "TD-CMP-029", "TD-CMP-030")
-_HIDDEN = ("TD-CMP-020", "TD-CMP-021")
 _SPEED = ("TD-CMP-040", "TD-CMP-046")
+_SPLIT = ("TD-CMP-029", "TD-CMP-030")
 
-_TOOLS = tuple(Rule(card, _ALL, _FAIL, _CRITICAL, entered.raised_for(card)) for card, _ in RAISED)
+_TOOLS = (
+    *(Rule(card, _ALL, _FAIL, _CRITICAL, entered.raised_for(card)) for card, _ in RAISED),
+    Rule("TD-CMP-019", _ALL, _FAIL, _CRITICAL, entered.raised_for(None)),
+)
+
+
+def _causes() -> tuple[Rule, ...]:
+    """Why it ran eager: each cause hides those after it, and what is told without a cause."""
+    cards = [card for card, _ in eager.CAUSES]
+    return tuple(
+        Rule(card, _ALL, _DEGRADED, _WARNING, eager.eager_if(find), (*cards[index + 1 :], *_SPLIT))
+        for index, (card, find) in enumerate(eager.CAUSES)
+    )
+
 
 _EAGER = (
-    Rule("TD-CMP-019", _ALL, _FAIL, _CRITICAL, entered.raised_for(None)),
-    Rule("TD-CMP-020", _ALL, _DEGRADED, _WARNING, entered.eager_if(entered.hidden_error), _UNNAMED),
-    Rule("TD-CMP-021", _ALL, _DEGRADED, _WARNING, entered.eager_if(entered.hidden_compiler), ("TD-CMP-020", *_UNNAMED)),
-    Rule(
-        "TD-CMP-022",
-        _ALL,
-        _DEGRADED,
-        _WARNING,
-        entered.eager_if(entered.dynamo_disabled),
-        ("TD-CMP-023", "TD-CMP-024", *_HIDDEN, *_UNNAMED),
-    ),
-    Rule(
-        "TD-CMP-023",
-        _ALL,
-        _DEGRADED,
-        _WARNING,
-        entered.eager_if(entered.config_disabled),
-        ("TD-CMP-024", *_HIDDEN, *_UNNAMED),
-    ),
-    Rule("TD-CMP-024", _ALL, _DEGRADED, _WARNING, entered.eager_if(entered.stance), (*_HIDDEN, *_UNNAMED)),
-    Rule("TD-CMP-025", _ALL, _DEGRADED, _WARNING, entered.eager_if(entered.limit), (*_HIDDEN, *_UNNAMED)),
-    Rule("TD-CMP-026", _ALL, _DEGRADED, _WARNING, entered.eager_if(entered.unimplemented), ("TD-CMP-029",)),
-    Rule("TD-CMP-029", _ALL, _FAIL, _CRITICAL, entered.eager_if(lambda _: "none of the known causes was seen")),
+    *_causes(),
+    Rule("TD-CMP-029", _ALL, _FAIL, _CRITICAL, eager.eager_if(lambda _: "none of the known causes was seen")),
 )
 
 _IN_PART = (
-    Rule("TD-CMP-030", _ALL, _DEGRADED, _WARNING, entered.breaks, ("TD-CMP-029",)),
-    Rule("TD-CMP-031", _GRAPH_MODES, _DEGRADED, _WARNING, entered.graphs_skipped, _SPEED),
-    Rule("TD-CMP-032", _GRAPH_MODES, None, _INFO, entered.graphs_on_cpu),
-    Rule("TD-CMP-033", _GRAPH_MODES, _UNSURE, _WARNING, entered.graphs_unread),
-    Rule("TD-CMP-034", _ALL, _DEGRADED, _WARNING, entered.nothing_generated, _SPEED),
-    Rule("TD-CMP-035", ("compile.max-autotune",), None, _INFO, entered.small_gpu),
-    Rule("TD-CMP-036", _ALL, None, _WARNING, entered.would_hide),
+    Rule("TD-CMP-025", _ALL, _DEGRADED, _WARNING, part.limit_in_part, ("TD-CMP-039",)),
+    Rule("TD-CMP-030", _ALL, _DEGRADED, _WARNING, part.breaks, ("TD-CMP-029",)),
+    Rule("TD-CMP-034", _ALL, _DEGRADED, _WARNING, part.nothing_generated, _SPEED),
+    Rule("TD-CMP-035", _ALL, None, _INFO, part.small_gpu),
+    Rule("TD-CMP-036", _ALL, None, _WARNING, part.would_hide),
+    Rule("TD-CMP-039", _ALL, None, _INFO, part.flips),
+    Rule("TD-CMP-070", _ALL, _DEGRADED, _WARNING, part.disabled_inside, ("TD-CMP-030",)),
+    Rule("TD-CMP-073", _ALL, _DEGRADED, _WARNING, part.mode_recompiling, ("TD-CMP-039", "TD-CMP-076")),
+    Rule("TD-CMP-075", _ALL, _DEGRADED, _WARNING, part.debug_backend, ("TD-CMP-034", *_SPEED)),
+    Rule("TD-CMP-076", _ALL, _DEGRADED, _WARNING, part.recompiling, ("TD-CMP-039", "TD-CMP-038", *_SPEED)),
+)
+
+_CUDA_GRAPHS = (
+    Rule("TD-CMP-031", _GRAPHS, _DEGRADED, _WARNING, part.graphs_skipped, _SPEED),
+    Rule("TD-CMP-032", _GRAPHS, None, _INFO, part.graphs_on_cpu),
+    Rule("TD-CMP-033", _GRAPHS, _UNSURE, _WARNING, part.graphs_unread),
+    Rule("TD-CMP-037", _GRAPHS, _DEGRADED, _WARNING, part.graphs_vanished, _SPEED),
+    Rule("TD-CMP-038", _GRAPHS, _DEGRADED, _WARNING, part.graphs_captured_again, _SPEED),
+)
+
+_SLOW = (
+    Rule("TD-CMP-080", _ALL, _DEGRADED, _WARNING, part.attention_math),
+    Rule("TD-CMP-081", _ALL, _DEGRADED, _WARNING, part.bf16_emulated),
+    Rule("TD-CMP-082", _ALL, None, _INFO, part.tf32_off),
+    Rule("TD-CMP-083", _ALL, _DEGRADED, _WARNING, part.cudnn_off),
 )
 
 _GAIN = (
@@ -76,9 +88,10 @@ _CACHES = (
     Rule("TD-CMP-060", _ALL, _DEGRADED, _WARNING, gain.cache_missed),
     Rule("TD-CMP-061", _ALL, None, _INFO, gain.cache_off),
     Rule("TD-CMP-062", _ALL, _UNSURE, _WARNING, gain.second_process_failed),
+    Rule("TD-CMP-063", _ALL, None, _WARNING, part.bypassed),
 )
 
-RULES: tuple[Rule, ...] = _TOOLS + _EAGER + _IN_PART + _GAIN + _RIGHT + _CACHES
+RULES: tuple[Rule, ...] = _TOOLS + _EAGER + _IN_PART + _CUDA_GRAPHS + _SLOW + _GAIN + _RIGHT + _CACHES
 
 
 def _ran_compiled(readings: Readings) -> str | None:
@@ -87,7 +100,7 @@ def _ran_compiled(readings: Readings) -> str | None:
     times = paired.times(readings, "reference")
     if not calls or error is None or not times:
         return None
-    return f"{calls:g} compiled calls a step, relative error {error[0]:.1g} against float64, {times}"
+    return f"{quantity(calls, 'calls')} of compiled code a step, relative error {error[0]:.1g} against float64, {times}"
 
 
 POSITIVE: Positive = {"compile.*": _ran_compiled}

@@ -6,6 +6,7 @@ Each returns what was seen, or None. The limits are here, one constant each.
 from __future__ import annotations
 
 from ..model import Readings
+from ..quantity import quantity
 from .reading import number, on_gpu
 
 GAIN = 1.05
@@ -40,8 +41,8 @@ def times(readings: Readings, model: str) -> str:
         return ""
     value, low, high = speedup
     found = ((side, number(readings, f"{side}_us", model=model)) for side in ("eager", "compiled", "replay"))
-    sides = [f"{side} {us:.4g} us" for side, us in found if us is not None]
-    return f"{value:.2f}x (95 % {low:.2f} to {high:.2f}): " + ", ".join(sides)
+    sides = [f"{side} {quantity(us, 'us')}" for side, us in found if us is not None]
+    return f"{value:.2f}× (95 % {low:.2f} to {high:.2f}): " + ", ".join(sides)
 
 
 def noise_limit(readings: Readings) -> float:

@@ -10,10 +10,11 @@ under the name `torchdoctor_detector`. For any step, whoever compiled it:
 
 `label` names the model in every figure (`model=label`) and begins every fact (`label.stances`). A `counter` is what
 counts graphs, operations and calls in place of the watch, for what is compiled with a `witness.Counting` of ours.
-A step that ran eager is tried once more after `torch._dynamo.reset()`: what that cures was given up earlier. Nothing
-is judged here.
+A step that ran eager is tried once more after Dynamo was made to forget: what that cures was given up earlier.
+Nothing is judged here.
 """
 
+import os
 import time
 
 import torchdoctor_callables as callables
@@ -25,6 +26,7 @@ WARM_UP = 3
 """Steps before anything is counted; CUDA graph trees record on the second and third."""
 
 COUNTED_STEPS = 5
+PROFILED_STEPS = 3
 
 _MOST_TEXTS = 5
 
@@ -34,6 +36,7 @@ class Exam:
 
     def __init__(self, torch, where, label, watch, counter=None):
         self.torch = torch
+        self.where = where
         self.label = label
         self.watch = watch
         self.counter = counter or watch
@@ -47,6 +50,8 @@ class Exam:
         self.tell(parts)
         if calls == 0:
             self.retry(step)
+        elif calls and (self.where.type == "cuda" or any(graph.attention for graph in self.watch.graphs)):
+            self.profile(step)
         return calls
 
     def first_call(self, step, name="compile", **labels):
@@ -87,6 +92,7 @@ class Exam:
         """Facts and figures of what was compiled, of the compiler's own words, and of the callables themselves."""
         witness.tell_counters(self.torch, self.label)
         witness.tell_settings(self.torch)
+        self._tell_identity()
         self.before.tell(self.label)
         self._tell_recompiles()
         self._tell_graphs()
@@ -96,6 +102,7 @@ class Exam:
     def retry(self, step):
         """Forget what Dynamo knows and try again: compiled code now means that it was given up earlier."""
         self.torch._dynamo.reset()
+        _forget(self.watch.codes)
         calls = self.counter.calls
         try:
             for _ in range(COUNTED_STEPS):
@@ -105,6 +112,21 @@ class Exam:
             return
         calls = (self.counter.calls - calls) / COUNTED_STEPS
         self.figure("compiled_calls_after_reset", calls, "calls", n=COUNTED_STEPS)
+
+    def profile(self, step):
+        """Launches, captures and attention kernels of a few steady steps; returns the trace, or None."""
+        path = os.path.join(kit.request.artifacts, "trace.%s.json" % self.label)
+        self.watch.annotate = True
+        try:
+            trace = witness.profile(self.torch, self.where, self.wait, step, PROFILED_STEPS, path)
+        finally:
+            self.watch.annotate = False
+        if trace is None:
+            return None
+        self.figure("attention_fused", trace.attention_fused, "kernels")
+        if trace.device_seen:
+            witness.tell_trace(trace, "compiled", self.label)
+        return trace
 
     def figure(self, name, value, unit, **more):
         """A figure of this exam's model."""
@@ -119,8 +141,25 @@ class Exam:
         graphs = self.watch.graphs
         if not graphs:
             return
-        kit.fact(self.label + ".backends", ", ".join(sorted({graph.backend for graph in graphs})), "torch.compile")
+        for name, values in (
+            ("backends", {graph.backend for graph in graphs}),
+            ("options", {option for graph in graphs for option in graph.options}),
+            ("dtypes", {dtype for graph in graphs for dtype in graph.dtypes}),
+        ):
+            if values:
+                kit.fact("%s.%s" % (self.label, name), ", ".join(sorted(values)), "graphs that were compiled")
         self.figure("attention_ops", sum(graph.attention for graph in graphs), "ops")
+        self.figure("matmul_ops", sum(graph.matmuls for graph in graphs), "ops")
+        self.figure("convolutions", sum(graph.convolutions for graph in graphs), "convolutions")
+
+    def _tell_identity(self):
+        made = len(self.watch.wrappers)
+        try:
+            kit.fact(self.label + ".identity", self.torch.compile(_nothing) is _nothing, "torch.compile(f) is f")
+        except Exception:  # then the first call has told it
+            return
+        finally:
+            del self.watch.wrappers[made:]
 
     def _tell_recompiles(self):
         reasons = list(dict.fromkeys(recompile_reasons()))
@@ -139,6 +178,20 @@ class Exam:
         texts = list(dict.fromkeys(texts))
         if texts:
             kit.fact("%s.%s" % (self.label, name), "; ".join(texts[:_MOST_TEXTS])[:1500], evidence)
+
+
+def _forget(codes):
+    """Up to 2.6 reset does not reach functions that were marked to be skipped before they were ever compiled."""
+    from torch._dynamo import eval_frame
+
+    reset = getattr(eval_frame, "reset_code", None)
+    for code in codes if reset is not None else ():
+        if code is not None:
+            reset(code)
+
+
+def _nothing():
+    return None
 
 
 def _graphs(counter):

@@ -17,7 +17,9 @@ import importlib
 import logging
 import time
 
-_ENTERED = "torchdoctor compiled region"
+import torchdoctor_coverage as coverage
+
+_ENTERED = coverage.COMPILED
 """Name of the profiler's span around each entry while `Watch.annotate` is true."""
 
 _MOST = 200
@@ -25,24 +27,45 @@ _MOST = 200
 
 
 class Graph:
-    """One graph that was compiled: the name of its backend, its operations, how many of them are attention."""
+    """One graph that was compiled: its backend and options, its operations, and how many of them are of which kind."""
 
-    __slots__ = ("attention", "backend", "ops")
+    __slots__ = ("attention", "backend", "convolutions", "dtypes", "matmuls", "ops", "options")
 
     def __init__(self, graph_module, backend):
         nodes = [node for node in graph_module.graph.nodes if node.op.startswith("call_")]
-        self.backend = backend
+        kinds = [_kind(graph_module, node) for node in nodes]
+        backend = innermost(backend)
+        options = getattr(backend, "config", None)
+        self.backend = backend_name(backend)
+        self.options = sorted(k for k, v in options.items() if v is True) if isinstance(options, dict) else []
         self.ops = len(nodes)
-        self.attention = sum("scaled_dot_product_attention" in str(node.target) for node in nodes)
+        self.attention = sum("scaled_dot_product_attention" in kind for kind in kinds)
+        self.convolutions = sum("conv" in kind for kind in kinds)
+        self.matmuls = sum(any(word in kind for word in ("linear", "matmul", "mm")) for kind in kinds)
+        self.dtypes = sorted({_dtype(node) for node in graph_module.graph.nodes if node.op == "placeholder"} - {""})
+
+
+def _kind(graph_module, node):
+    if node.op != "call_module":
+        return str(node.target)
+    try:
+        return type(graph_module.get_submodule(node.target)).__name__.lower()
+    except AttributeError:
+        return ""
+
+
+def _dtype(node):
+    return str(getattr(node.meta.get("example_value"), "dtype", "")).replace("torch.", "")
 
 
 class Watch:
     """A context in which everything compiled in this process, and every entry into it, is counted.
 
     `calls` counts entries into compiled forward graphs and `inside_s` the host's seconds in them. `graphs` are those
-    compiled, `compiled` how many in all. `wrappers` names what torch.compile was given, `modes` counts the entries of
-    dispatch modes of the user's by class name, `stances` names the stances that were set, `warnings` are the
-    compiler's own. `missing` names the hooks that this PyTorch has no place for: what they count is then unknown.
+    compiled, `compiled` how many in all. `wrappers` names what torch.compile was given, and `codes` is its code.
+    `modes` counts the entries of dispatch modes of the user's by class name, `stances` names the stances that were
+    set, `warnings` are the compiler's own. `missing` names the hooks that this PyTorch has no place for: what they
+    count is then unknown.
     """
 
     def __init__(self, torch):
@@ -51,6 +74,7 @@ class Watch:
         self.compiled = self.calls = 0
         self.inside_s = 0.0
         self.wrappers = []
+        self.codes = []
         self.modes = {}
         self.stances = []
         self.warnings = []
@@ -128,12 +152,13 @@ class Watch:
 
 def _compiler(watch, original):
     def call_user_compiler(output, graph_module, *args, **kwargs):
+        kept = Graph(graph_module, output.compiler_fn)  # a backend may change the graph
         compiled = original(output, graph_module, *args, **kwargs)
         if getattr(output, "export", False):  # torch.export traces with Dynamo, and compiles nothing
             return compiled
         watch.compiled += 1
         if len(watch.graphs) < _MOST:
-            watch.graphs.append(Graph(graph_module, backend_name(output.compiler_fn)))
+            watch.graphs.append(kept)
         return watch.counted(compiled)
 
     return call_user_compiler
@@ -143,6 +168,7 @@ def _wrapper(watch, original):
     def __call__(context, function):  # noqa: N807
         if len(watch.wrappers) < _MOST:
             watch.wrappers.append(name_of(function))
+            watch.codes.append(code_of(function))
         return original(context, function)
 
     return __call__
@@ -201,18 +227,30 @@ class _Ear(logging.Handler):
 # --- names -----------------------------------------------------------------------------------------------------------
 
 
-def backend_name(backend):
-    """The name under which a person knows a backend: "inductor", "aot_eager", the name of their own function."""
+def innermost(backend):
+    """A backend without the wrappers that torch.compile puts around it."""
     for _ in range(8):
-        inner = next((getattr(backend, name, None) for name in _WRAPPED if getattr(backend, name, None)), None)
+        inner = next((getattr(backend, name) for name in _WRAPPED if getattr(backend, name, None)), None)
         if inner is None:
             break
         backend = inner
+    return backend
+
+
+def backend_name(backend):
+    """The name under which a person knows a backend: "inductor", "aot_eager", the name of their own function."""
+    backend = innermost(backend)
     return str(getattr(backend, "compiler_name", None) or getattr(backend, "__name__", type(backend).__name__))
 
 
 _WRAPPED = ("_torchdynamo_orig_backend", "_torchdynamo_orig_callable")
 """Where the wrappers of a backend keep what they wrap: the first since 2.10, the second before."""
+
+
+def code_of(thing):
+    """The code object that Dynamo compiles for a function, a bound method or a module; None if there is none."""
+    inner = getattr(type(thing), "forward", thing) if hasattr(thing, "_call_impl") else thing
+    return getattr(getattr(inner, "__func__", inner), "__code__", None)
 
 
 def name_of(thing):

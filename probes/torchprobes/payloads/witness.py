@@ -8,6 +8,7 @@ mode can keep its frame from ever compiling (pytorch#190286).
 
 import json
 import os
+import re
 import shutil
 import sysconfig
 
@@ -45,6 +46,8 @@ class Counting:
 
     `graphs` and `ops` count what was compiled, `calls` how often compiled code was entered at run time.
     """
+
+    compiler_name = "inductor"
 
     def __init__(self, torch, mode):
         self.torch = torch
@@ -107,7 +110,7 @@ def tell_surroundings(torch, where):
     tell_settings(torch)
     _tell_tools(where)
     if where.type == "cuda":
-        _tell_gpu(torch, where)
+        tell_gpu(torch, where)
     return _tell_cache()
 
 
@@ -172,7 +175,8 @@ def _tell_cache():
     return state
 
 
-def _tell_gpu(torch, where):
+def tell_gpu(torch, where):
+    """Facts of a CUDA device that decide what compiled code can gain on it."""
     major, minor = torch.cuda.get_device_capability(where)
     kit.fact("gpu.name", torch.cuda.get_device_name(where))
     kit.fact("gpu.capability", "%d.%d" % (major, minor))
@@ -183,6 +187,14 @@ def _tell_gpu(torch, where):
         kit.fact("gpu.big", bool(is_big_gpu(where.index or 0)), evidence="torch._inductor.utils.is_big_gpu")
     except Exception as error:
         kit.fact("gpu.big", None, evidence=str(error)[:200])
+    kit.fact("gpu.tf32", major >= 8 and not torch.version.hip, "TF32 is in capability 8.0 and later")
+    kit.fact("gpu.matmul_precision", torch.get_float32_matmul_precision(), "torch.get_float32_matmul_precision()")
+    kit.fact("gpu.cudnn", bool(torch.backends.cudnn.enabled and torch.backends.cudnn.is_available()), "torch.backends")
+    try:
+        # Without the argument (2.4 and later) a device that emulates bfloat16 says that it has it.
+        kit.fact("gpu.bf16", bool(torch.cuda.is_bf16_supported(including_emulation=False)), "torch.cuda")
+    except TypeError:
+        kit.fact("gpu.bf16", major >= 8, "capability %d.%d; bfloat16 is in 8.0 and later" % (major, minor))
 
 
 # --- after the first call --------------------------------------------------------------------------------------------
@@ -198,6 +210,7 @@ def tell_counters(torch, label):
             kit.figure(name, counters[group][name], "count", model=label)
     kit.figure("generated_kernels", metrics.generated_kernel_count, "kernels", model=label)
     kit.figure("unique_graphs", counters["stats"].get("unique_graphs", 0), "graphs", model=label)
+    kit.figure("frames", counters["frames"].get("total", 0), "frames", model=label)
     kit.figure("graph_breaks", sum(counters["graph_break"].values()), "breaks", model=label)
     for index, text in enumerate(list(counters["graph_break"])[:5]):
         kit.fact("%s.graph_break.%d" % (label, index), text)
@@ -237,6 +250,9 @@ def tell_breaks(torch, model, x, label):
 
 _GRAPH_LAUNCHES = ("cudaGraphLaunch", "hipGraphLaunch")
 _DEVICE_WORK = ("kernel", "gpu_memcpy", "gpu_memset")
+_ATTENTION = re.compile(r"^aten::_scaled_dot_product_(?!attention_math)|^(?!triton_).*(?:flash|fmha|sdpa)")
+"""A fused attention kernel: as an operator, or, where a replayed graph runs no operators, by the kernel's own name."""
+
 _DEVICE_CALLS = ("cuda_runtime", "cuda_driver", "hip_runtime")
 
 
@@ -254,6 +270,9 @@ class Trace:
         self.kernel_launches = sum("LaunchKernel" in e["name"] for e in calls) / steps
         self.kernels = sum(e["cat"] == "kernel" for e in work) / steps
         self.busy_us = _union([(e["ts"], e["ts"] + e["dur"]) for e in work]) / steps
+        self.graph_captures = sum("StreamBeginCapture" in e["name"] for e in calls) / steps
+        names = [str(e.get("name", "")) for e in events]
+        self.attention_fused = sum(bool(_ATTENTION.search(name)) for name in names) / steps
         self.regions = sum(str(e.get("name", "")).startswith("Torch-Compiled Region") for e in events) / steps
 
 
@@ -291,4 +310,5 @@ def tell_trace(trace, side, label):
     """Figures of one side's trace, a step; only for a trace whose `device_seen` is true."""
     kit.figure("graph_launches", trace.graph_launches, "launches", side=side, model=label)
     kit.figure("kernel_launches", trace.kernel_launches, "launches", side=side, model=label)
+    kit.figure("graph_captures", trace.graph_captures, "captures", side=side, model=label)
     kit.figure("device_busy_us", trace.busy_us, "us", side=side, model=label)

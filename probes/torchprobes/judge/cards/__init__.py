@@ -19,12 +19,13 @@ from .export import CARDS as _EXPORT
 from .identity import CARDS as _IDENTITY
 from .launch import CARDS as _LAUNCH
 from .machine import CARDS as _MACHINE
+from .mechanisms import CARDS as _MECHANISMS
 from .runner import CARDS as _RUNNER
 from .system import CARDS as _SYSTEM
 from .toolchain import CARDS as _TOOLCHAIN
 
 _STACK = _IDENTITY + _ENV + _CUDA + _ACCEL + _COMPUTE + _LAUNCH
-_TORCH = _EXPORT + _COMPILER + _TOOLCHAIN + _ENTRY + _CUDAGRAPH + _ERRORS
+_TORCH = _EXPORT + _COMPILER + _MECHANISMS + _TOOLCHAIN + _ENTRY + _CUDAGRAPH + _ERRORS
 CARDS: tuple[Card, ...] = _STACK + _TORCH + _DDP + _DATA + _SYSTEM + _RUNNER + _MACHINE
 
 _BY_ID = {card.id: card for card in CARDS}

@@ -1,0 +1,73 @@
+"""Examines programs of the corpus in the target, each in a process of its own that is forked after one import of torch.
+
+Parameters: `programs` (names), `backend` ("through" or "inductor"). Each process writes its own events: a fact
+`program` names it, `program.absent` says what this PyTorch lacks for it, `program.failed` that the harness, not the
+program, is at fault.
+"""
+
+import importlib
+import os
+import sys
+import time
+
+import torchdoctor_detector as detector
+import torchdoctor_kit as kit
+import torchdoctor_measure as measure
+import torchdoctor_regions as regions
+import torchdoctor_witness as witness
+
+LIMIT_S = 180.0
+
+
+def run(request):
+    """Fork once for each program."""
+    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+    torch = kit.import_torch()
+    for name in ("torch._dynamo", "torch._inductor.compile_fx", "torch._inductor.metrics"):
+        importlib.import_module(name)
+    for name in request.params["programs"]:
+        pid = os.fork()
+        if pid == 0:
+            _child(torch, request, name)
+        _wait(pid, name)
+
+
+def _child(torch, request, name):
+    code = 1
+    try:
+        kit.fact("program", name)
+        _examine(torch, request, name)
+        code = 0
+    except BaseException as error:
+        import traceback
+
+        traceback.print_exc()
+        kit.fact("program.failed", measure.first_line(error))
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _examine(torch, request, name):
+    import mechanism_programs as programs
+
+    where = measure.device(torch, request.device)
+    with regions.Watch(torch) as watch:
+        witness.tell_surroundings(torch, where)
+        try:
+            step, parts = programs.PROGRAMS[name](torch, programs.BACKENDS[request.params["backend"]])
+        except programs.Absent as absent:
+            kit.fact("program.absent", str(absent))
+            return
+        detector.Exam(torch, where, "entry", watch).run(step, parts)
+
+
+def _wait(pid, name):
+    deadline = time.monotonic() + LIMIT_S
+    while os.waitpid(pid, os.WNOHANG)[0] == 0:
+        if time.monotonic() > deadline:
+            os.kill(pid, 9)
+            os.waitpid(pid, 0)
+            kit.fact("program.timeout", name)
+            return
+        time.sleep(0.01)
