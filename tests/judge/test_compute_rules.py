@@ -147,6 +147,15 @@ def test_an_integer_product_is_exact() -> None:
     assert ids(run("compute.gemm", wrong, **told)) == ["TD-CPT-002"]
 
 
+def test_int8_that_overflows_on_a_cpu_has_a_name_of_its_own() -> None:
+    """As torch 2.4.1 did here, on a CPU without AVX512-VNNI: relative error 0.2."""
+    facts: Facts = {"gemm.fp32.finite": True, "gemm.int8.finite": True}
+    rates = [figure("gemm_rate", 2 * G, "FLOP/s", dtype=dtype) for dtype in ("fp32", "int8")]
+    errors = [figure("gemm_error", value, dtype=dtype) for dtype, value in (("fp32", 3e-7), ("int8", 0.2))]
+    judgement = judged(readings("compute.gemm", facts, (*rates, *errors), device="cpu"))
+    assert (judgement.verdict, ids(judgement)) == (Verdict.FAIL, ["TD-CPT-009"])
+
+
 def test_nan_is_wrong() -> None:
     assert ids(run("compute.gemm", gemm__bf16__finite=False)) == ["TD-CPT-002"]
     assert ids(run("compute.gemm", gemm_error__not_finite="bf16 8192")) == ["TD-CPT-002"]

@@ -58,6 +58,14 @@ def _wrong(readings: Readings) -> str | None:
     return "; ".join(filter(None, [*words, f"{none}: the error is no number" if none else ""])) or None
 
 
+def _saturated(readings: Readings) -> str | None:
+    """On a CPU, the int8 product alone is wrong: a known defect of PyTorch, told by its own name."""
+    if on_gpu(readings) or not _wrong_product(readings, "int8"):
+        return None
+    others = (_wrong_product(readings, dtype) for dtype in EPSILON if dtype != "int8")
+    return None if any(others) else _wrong_product(readings, "int8")
+
+
 def _raised(readings: Readings) -> str | None:
     messages = facts(readings, "gemm.", ".message")
     return line(f"{messages[0].name.split('.')[1]}: {messages[0].value}") if messages else None
@@ -196,6 +204,7 @@ RULES: tuple[Rule, ...] = (
         hides=("TD-CPT-003", "TD-CPT-004", "TD-CPT-008"),
     ),
     Rule("TD-CPT-008", _GEMM, Verdict.UNSURE, Severity.WARNING, _noisy),
+    Rule("TD-CPT-009", _GEMM, Verdict.FAIL, Severity.CRITICAL, _saturated, hides=("TD-CPT-002",)),
 )  # fmt: skip
 
 POSITIVE: Positive = {"compute.gemm": _right}

@@ -34,8 +34,8 @@ def _pattern(torch, count, seed):
 
 
 def _tell(name, count, times, **labels):
-    rate = count / times.median
-    kit.figure(name, rate, "B/s", n=times.n, spread=rate * times.spread / times.median, bytes=count, **labels)
+    rate = count / times.typical
+    kit.figure(name, rate, "B/s", n=times.n, spread=rate * times.spread / times.typical, bytes=count, **labels)
 
 
 def _in_place(torch, where, count):

@@ -100,10 +100,10 @@ def _one(torch, where, row, limit, flush, nvml):
         times = measure.device_times(torch, where, lambda: row.multiply(a, b, product), before=flush, during=during)
         _check(torch, row, a, b, row.multiply(a, b, product), size)
     work, labels = 2.0 * size**3, {"dtype": row.name, "size": size}
-    spread = work / times.median * (times.spread / times.median)
-    kit.figure("gemm_rate", work / times.median, row.unit, n=times.n, spread=spread, **labels)
+    spread = work / times.typical * (times.spread / times.typical)
+    kit.figure("gemm_rate", work / times.typical, row.unit, n=times.n, spread=spread, **labels)
     kit.figure("gemm_best_rate", work / times.best, row.unit, n=times.n, **labels)
-    kit.figure("gemm_us", times.median * 1e6, "us", n=times.n, spread=times.spread * 1e6, **labels)
+    kit.figure("gemm_us", times.typical * 1e6, "us", n=times.n, spread=times.spread * 1e6, **labels)
 
 
 @contextlib.contextmanager
@@ -132,7 +132,7 @@ def _size_on_cpu(row):
     small = ON_CPU[-1]
     a, b = row.operands(small)
     product = a.new_empty(small, small) if row.name not in ("fp8", "int8") else None
-    seconds = min(_seconds(row, a, b, product) for _ in range(3))
+    seconds = min(_seconds(row, a, b, product) for _ in range(10))
     if seconds > CPU_TRIAL_S:
         raise kit.Skip(
             "a product of %d x %d takes %.2f s on this CPU: there is no kernel for it" % (small, small, seconds)

@@ -88,5 +88,5 @@ def _time(torch, source, target, way, count):
     with torch.cuda.device(source), measure.alone(source):
         times = measure.device_times(torch, source, lambda: got.copy_(sent, non_blocking=True), warm_s=0.1)
         torch.cuda.synchronize(target)
-    rate = count / times.median
-    kit.figure("p2p_rate", rate, "B/s", times.n, rate * times.spread / times.median, way=way, bytes=count)
+    rate = count / times.typical
+    kit.figure("p2p_rate", rate, "B/s", times.n, rate * times.spread / times.typical, way=way, bytes=count)

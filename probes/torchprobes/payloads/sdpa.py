@@ -187,10 +187,10 @@ def _forced(torch, where, case, call, exact, name, member):
     kit.fact(label, "ran")
     labels = {"case": case.name, "backend": name, "dtype": case.dtype}
     measure.tell_error("sdpa_error", error, **labels)
-    kit.figure("sdpa_us", times.median * 1e6, "us", times.n, times.spread * 1e6, **labels)
+    kit.figure("sdpa_us", times.typical * 1e6, "us", times.n, times.spread * 1e6, **labels)
     if where.type == "cuda":
         kit.figure("sdpa_peak", peak, "B", **labels)
-    return times.median
+    return times.typical
 
 
 def _allocated(torch, where):
@@ -224,7 +224,7 @@ def _default(torch, where, case, call, exact, ran):
     measure.tell_error("sdpa_error", _error(out, exact), **labels)
     del out
     times = measure.device_times(torch, where, call, budget_s=0.03, warm_s=0.02)
-    kit.figure("sdpa_us", times.median * 1e6, "us", times.n, times.spread * 1e6, **labels)
+    kit.figure("sdpa_us", times.typical * 1e6, "us", times.n, times.spread * 1e6, **labels)
 
 
 def _chosen(torch, call):

@@ -77,6 +77,16 @@ _SPEED: tuple[Card, ...] = (
     ),
 )
 
+_INT8 = Card(
+    id="TD-CPT-009",
+    title="int8 products overflow on this CPU",
+    why="torch._int_mm calls oneDNN, which without AVX512-VNNI adds pairs of products in 16 bits: large operands "
+    "saturate and the result is wrong without any error. Quantised models use this product.",
+    fix=Fix(command="python -m pip install 'torch>=2.6'"),
+    source="https://github.com/pytorch/pytorch/issues/136746, mended by pull request 136942; measured on 2.4.1",
+    versions="2.4 and 2.5, CPUs without AVX512-VNNI",
+)
+
 _NUMBERS: tuple[Card, ...] = (
     Card(
         id="TD-CPT-020",
@@ -366,4 +376,4 @@ _GRADIENTS: tuple[Card, ...] = (
     ),
 )
 
-CARDS: tuple[Card, ...] = _SPEED + _NUMBERS + _LINKS + _ATTENTION + _GRADIENTS
+CARDS: tuple[Card, ...] = (*_SPEED, _INT8, *_NUMBERS, *_LINKS, *_ATTENTION, *_GRADIENTS)
