@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from payload_modules import load
@@ -218,6 +218,49 @@ def test_what_needs_a_cuda_device_says_so_on_the_cpu(tmp_path: Path, name: str) 
     said = run_payload(tmp_path / "run", name)
     assert said.judgement.verdict is Verdict.SKIP
     assert "needs a CUDA device" in said.judgement.reason
+
+
+def test_memory_is_filled_run_out_of_and_had_again_within_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The steps on a stand-in for the CUDA allocator: the CPU's, with a limit, and no fragmentation."""
+    torch = pytest.importorskip("torch")
+    memory = load(monkeypatch, "memory", "measure")
+    monkeypatch.setattr(memory, "SEGMENT", 40 << 20)
+    monkeypatch.setattr(memory, "LEAST", 64 << 20)
+    said: dict[str, object] = {}
+    monkeypatch.setattr(memory.kit, "emit", lambda ev, **field: said.setdefault(field["name"], field["value"]))
+    total, fractions = 1 << 40, []
+
+    def empty(size: int, **how: object) -> object:
+        if size > total:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return torch.empty(size, dtype=how["dtype"])
+
+    cuda = SimpleNamespace(
+        OutOfMemoryError=torch.cuda.OutOfMemoryError,
+        mem_get_info=lambda _where: (4 << 30, total),
+        set_per_process_memory_fraction=lambda share, _where: fractions.append(share),
+        get_allocator_backend=lambda: "native",
+        memory_stats=lambda _where: {"num_alloc_retries": 1},
+        memory_reserved=lambda _where: 3,
+        memory_allocated=lambda _where: 1,
+        reset_peak_memory_stats=lambda _where: None,
+        empty_cache=lambda: None,
+    )
+    stand_in = SimpleNamespace(empty=empty, uint8=torch.uint8, int64=torch.int64, arange=torch.arange, cuda=cuda)
+    monkeypatch.setattr(memory.kit, "import_torch", lambda: stand_in)
+    monkeypatch.setattr(memory.measure, "device", lambda _torch, name: name)
+    memory.run(SimpleNamespace(device="cuda:0", data={"memory_limit_bytes": 100 << 20}))
+    assert fractions == [(100 << 20) / total]
+    assert (said["budget"], said["pieces"], said["memory.large"]) == (100 << 20, 2 * 8, "given")
+    assert (said["memory.too_much"], said["memory.recovered"], said["memory.content"]) == (
+        "out of memory",
+        True,
+        "right",
+    )
+    assert (said["unused"], said["alloc_retries"]) == (2, 1)
+
+    with pytest.raises(memory.kit.Skip, match="this needs 64"):
+        memory.run(SimpleNamespace(device="cuda:0", data={"memory_limit_bytes": 50 << 20}))
 
 
 def test_a_kernel_in_user_space_is_known_by_its_version(monkeypatch: pytest.MonkeyPatch) -> None:

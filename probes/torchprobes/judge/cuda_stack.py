@@ -190,11 +190,11 @@ def _from_outside(readings: Readings) -> str | None:
     told = [
         f
         for f in facts(readings, "origin.")
-        if str(f.value).startswith("environment: ") and is_true(readings, "own." + f.name.partition(".")[2]) is False
+        if f.value not in ("wheel", "torch", "driver") and is_true(readings, "own." + f.name.partition(".")[2]) is False
     ]
     if not told:
         return None
-    named = sorted({str(f.value).partition(": ")[2] for f in told})
+    named = sorted({str(f.value).partition(": ")[2] or "what was loaded before torch" for f in told})
     return line(f"{', '.join(named)} gives {', '.join(f.evidence for f in told)}")
 
 

@@ -112,10 +112,10 @@ def _wrong_error(readings: Readings) -> str | None:
     fact = readings.fact("memory.too_much")
     if fact is None or fact.value in (_RAN_OUT, "given"):
         return None
-    return line(f"twice the budget raised {fact.value}: {fact.evidence}")
+    return line(f"more than the device has raised {fact.value}: {fact.evidence}")
 
 
-def _no_limit(readings: Readings) -> str | None:
+def _oversubscribed(readings: Readings) -> str | None:
     fact = readings.fact("memory.too_much")
     return fact.evidence if fact is not None and fact.value == "given" else None
 
@@ -134,7 +134,7 @@ def _fragmented(readings: Readings) -> str | None:
         return None
     grown = "with" if is_true(readings, "allocator.expandable_segments") else "without"
     return (
-        f"half of the budget was free and could not be had in one block: {quantity(unused, 'B')} of "
+        f"half of the budget could not be had in one block: {quantity(unused, 'B')} of "
         f"{quantity(reserved, 'B')} reserved lay unused, {grown} expandable segments"
     )
 
@@ -168,7 +168,7 @@ RULES: tuple[Rule, ...] = (
     _rule("TD-CPT-112", _F, _CRITICAL, _wrong_error, "TD-CPT-110"),
     _rule("TD-CPT-113", _D, _WARNING, _no_caching, "TD-CPT-115"),
     _rule("TD-CPT-114", None, Severity.INFO, _fragmented),
-    _rule("TD-CPT-115", Verdict.UNSURE, _WARNING, _no_limit),
+    _rule("TD-CPT-115", Verdict.UNSURE, _WARNING, _oversubscribed),
 )
 
 POSITIVE: Positive = {LAUNCH: _launches, MEMORY: _memory}

@@ -42,7 +42,10 @@ def tell_flags(torch):
     """The toggles, told as such: they say nothing of what is there."""
     cudnn = torch.backends.cudnn
     for name in ("enabled", "benchmark", "deterministic", "allow_tf32"):
-        kit.fact("cudnn.%s" % name, bool(getattr(cudnn, name)), "a toggle, also without cuDNN")
+        try:
+            kit.fact("cudnn.%s" % name, bool(getattr(cudnn, name)), "a toggle, also without cuDNN")
+        except RuntimeError as error:  # allow_tf32 raises where fp32_precision was set (2.9 and later)
+            kit.fact("cudnn.%s" % name, None, measure.first_line(error))
     kit.fact("cudnn.available", bool(cudnn.is_available()), "torch.backends.cudnn.is_available()")
     conv = getattr(cudnn, "conv", None)  # 2.9 and later
     precision = getattr(conv, "fp32_precision", None)

@@ -7,6 +7,7 @@ library and torch 2.1 or later; parses on Python 3.8.
 import os
 import re
 import time
+from statistics import median
 
 import torchdoctor_cpu as cpu
 import torchdoctor_kit as kit
@@ -89,5 +90,5 @@ def one_round(x, wait, launches):
 def tell(name, seconds):
     """The median as a figure, with its interval, and the fastest beside it."""
     times = measure.Times(seconds)
-    kit.figure(name, times.median * 1e6, "us", n=times.n, spread=times.spread * 1e6, of="median")
+    kit.figure(name, median(seconds) * 1e6, "us", n=times.n, spread=times.spread * 1e6, of="median")
     kit.figure(name, times.best * 1e6, "us", n=times.n, of="fastest")

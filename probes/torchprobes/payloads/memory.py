@@ -9,14 +9,18 @@ import os
 import torchdoctor_kit as kit
 import torchdoctor_measure as measure
 
-PIECE = 5 << 20
-"""Four share a segment of 20 MiB (CUDACachingAllocator's kLargeBuffer): freeing every other one leaves none whole."""
+SEGMENT, PIECE, KEEP = 120 << 20, 5 << 20, 8
+"""Segments are filled with pieces, and every eighth piece stays.
+
+One that stays in each segment keeps the whole of it. With expandable segments memory is held in pages of 20 MiB
+(CUDACachingAllocator's kLargeBuffer), of which every other one is then wholly free and can be given back.
+"""
 
 FILL, LARGE = 0.85, 0.5
-"""Shares of the budget: what the pieces fill, and what is asked for in one block after half of them were freed."""
+"""Shares of the budget: what the segments take, and what is asked for in one block after most of it was freed."""
 
 MOST = 4 << 30
-LEAST = 256 << 20
+LEAST = 512 << 20
 
 
 def run(request):
@@ -62,28 +66,30 @@ def tell_settings(torch):
 
 
 def fragment(torch, where, budget):
-    """Fill most of the budget with small pieces, free every other one, and return those that stay."""
-    pieces = []
-    for _ in range(int(budget * FILL) // PIECE):
-        try:
-            pieces.append(torch.empty(PIECE, dtype=torch.uint8, device=where))
-        except Exception as error:
-            kit.fact("memory.filled", False, measure.first_line(error))
-            break
+    """Make large segments, fill them with small pieces, free seven of eight, and return those that stay."""
+    count = int(budget * FILL) // SEGMENT
+    segments = [torch.empty(SEGMENT, dtype=torch.uint8, device=where) for _ in range(count)]
+    del segments  # the allocator keeps them, and cuts the pieces out of them
+    pieces = [torch.empty(PIECE, dtype=torch.uint8, device=where) for _ in range(count * (SEGMENT // PIECE))]
     kit.figure("pieces", len(pieces), "tensors")
-    return pieces[::2]
+    return pieces[::KEEP]
 
 
 def ask_large(torch, where, budget):
-    """Half of the budget in one block: it is free in sum, and in one piece only if segments can grow or were empty."""
+    """Half of the budget in one block: free in sum, and in one piece only if parts of segments can be given back."""
     kind, words = attempt(torch, where, int(budget * LARGE))
     kit.fact("memory.large", kind, words or "one block of %d MiB" % (int(budget * LARGE) >> 20))
 
 
 def run_out(torch, where, budget):
-    """Twice the budget cannot be had: the error must be PyTorch's own for that, and leave the process usable."""
-    kind, words = attempt(torch, where, budget * 2)
-    kit.fact("memory.too_much", kind, words or "%d MiB were given against a limit of %d" % (budget >> 19, budget >> 20))
+    """More than the device has cannot be had: the error must be PyTorch's own for that, and leave the process usable.
+
+    It is refused before anything is taken, also by an allocator that keeps no limit.
+    """
+    total = torch.cuda.mem_get_info(where)[1]
+    kind, words = attempt(torch, where, total + budget)
+    given = "%d MiB were given, the device has %d" % ((total + budget) >> 20, total >> 20)
+    kit.fact("memory.too_much", kind, words or given)
 
 
 def attempt(torch, where, size):

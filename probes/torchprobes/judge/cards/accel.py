@@ -22,8 +22,7 @@ CARDS: tuple[Card, ...] = (
         id="TD-ACC-002",
         title="An accelerator raises an error or gives wrong numbers",
         why="Numbers were copied there, one kernel ran, and they were copied back and compared. Nothing that follows "
-        "can "
-        "be trusted.",
+        "can be trusted.",
         fix=Fix(command="torchdoctor check accel.backends    # its artifacts hold the whole traceback"),
         source="measured",
     ),

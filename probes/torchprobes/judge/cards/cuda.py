@@ -14,16 +14,16 @@ CARDS: tuple[Card, ...] = (
     Card(
         id="TD-CUD-001",
         title="An NVIDIA GPU is on the bus, and no driver is loaded",
-        why="The kernel sees the device, and neither /proc/driver/nvidia nor /dev/nvidia0 is there: the module was not "
-        "built for this kernel, not loaded, or was taken by another driver (nouveau, vfio-pci).",
+        why="The kernel sees the device, and neither /proc/driver/nvidia nor /dev/nvidia0 is there: the module was "
+        "not built for this kernel, not loaded, or was taken by another driver (nouveau, vfio-pci).",
         fix=Fix(command="modprobe nvidia; dmesg | grep -i nvidia | tail", scope=Scope.NODE, needs=("root",)),
         source="/sys/bus/pci/devices, /proc/driver/nvidia/version",
     ),
     Card(
         id="TD-CUD-002",
         title="The driver's library libcuda.so.1 cannot be loaded",
-        why="The device files are here, the library is not. In a container the runtime mounts it, and does so only if "
-        "it was started with GPUs and with the capability `compute`.",
+        why="The device files are here, the library is not. In a container the runtime mounts it, and does so only "
+        "if it was started with GPUs and with the capability `compute`.",
         fix=Fix(command="docker run --gpus all -e NVIDIA_DRIVER_CAPABILITIES=compute,utility ..."),
         source="https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/docker-specialized.html",
     ),
@@ -51,8 +51,7 @@ CARDS: tuple[Card, ...] = (
         id="TD-CUD-005",
         title="The fabric manager is not ready (802)",
         why="On a machine with NVSwitch no CUDA program starts before the fabric manager, of the driver's very "
-        "version, "
-        "has trained the fabric. nvidia-smi looks fine all the while.",
+        "version, has trained the fabric. nvidia-smi looks fine all the while.",
         fix=Fix(
             command="systemctl restart nvidia-fabricmanager; journalctl -u nvidia-fabricmanager | tail",
             scope=Scope.NODE,
@@ -76,8 +75,7 @@ CARDS: tuple[Card, ...] = (
         id="TD-CUD-007",
         title="Forward compatibility is not supported on this GPU (804)",
         why="A library of the package cuda-compat was loaded in place of the driver's; it works on data-centre GPUs "
-        "only. "
-        "Images bring it in /usr/local/cuda/compat and put it into LD_LIBRARY_PATH.",
+        "only. Images bring it in /usr/local/cuda/compat and put it into LD_LIBRARY_PATH.",
         fix=Fix(
             command="export LD_LIBRARY_PATH=<the same without the folder compat>; rm -f /etc/ld.so.conf.d/*compat*"
         ),
@@ -86,8 +84,8 @@ CARDS: tuple[Card, ...] = (
     Card(
         id="TD-CUD-008",
         title="The driver answers, and shows no device",
-        why="The module is loaded, and no GPU is left for this process: lost from the bus, all in MIG mode without an "
-        "instance, or kept out of the container.",
+        why="The module is loaded, and no GPU is left for this process: lost from the bus, all in MIG mode without "
+        "an instance, or kept out of the container.",
         fix=Fix(command="nvidia-smi -L; dmesg | grep -i -e nvrm -e xid | tail", scope=Scope.NODE),
         source=_CODES,
     ),
@@ -95,8 +93,7 @@ CARDS: tuple[Card, ...] = (
         id="TD-CUD-009",
         title="The driver cannot be initialised",
         why="cuInit failed with the code above. 46: exclusive compute mode with another process on the GPU; 304 and "
-        "999: "
-        "the module nvidia-uvm is missing or the machine was suspended; others: a GPU that fell ill.",
+        "999: the module nvidia-uvm is missing or the machine was suspended; others: a GPU that fell ill.",
         fix=Fix(
             command="modprobe -r nvidia_uvm && modprobe nvidia_uvm; nvidia-smi -q -d COMPUTE | grep -i mode",
             scope=Scope.NODE,
@@ -107,17 +104,16 @@ CARDS: tuple[Card, ...] = (
     Card(
         id="TD-CUD-010",
         title="The driver does not answer",
-        why="cuInit did not return. A GPU fell off its bus, the fabric is being trained, or a process that dies holds "
-        "the "
-        "driver's lock: all CUDA programs of the node will hang too.",
+        why="cuInit did not return. A GPU fell off its bus, the fabric is being trained, or a process that dies "
+        "holds the driver's lock: all CUDA programs of the node will hang too.",
         fix=Fix(command="dmesg | grep -i -e nvrm -e xid | tail; nvidia-smi -q | head", scope=Scope.NODE),
         source="measured: cuda_question.py in a process of its own",
     ),
     Card(
         id="TD-CUD-011",
         title="Asking the driver kills the process",
-        why="The process that loaded libcuda.so.1 and called cuInit died: libraries that do not belong together, or a "
-        "sandbox that forbids a system call.",
+        why="The process that loaded libcuda.so.1 and called cuInit died: libraries that do not belong together, or "
+        "a sandbox that forbids a system call.",
         fix=Fix(command="env -u LD_LIBRARY_PATH -u LD_PRELOAD nvidia-smi"),
         source="measured: cuda_question.py in a process of its own",
     ),
@@ -144,8 +140,7 @@ CARDS: tuple[Card, ...] = (
         id="TD-CUD-014",
         title="CUDA_VISIBLE_DEVICES names a GPU that is not here",
         why="CUDA drops the first unknown entry and all after it. In a container, or under a scheduler that shows a "
-        "job "
-        "only its own GPUs, indices begin at 0 again.",
+        "job only its own GPUs, indices begin at 0 again.",
         fix=Fix(command="unset CUDA_VISIBLE_DEVICES; nvidia-smi -L"),
         source=_VARIABLES,
     ),
@@ -161,10 +156,9 @@ CARDS: tuple[Card, ...] = (
     Card(
         id="TD-CUD-016",
         title="Driver and PyTorch meet by minor-version compatibility",
-        why="Both belong to one major version of CUDA, and the driver to an earlier minor. Compiled code runs; PTX of "
-        "the "
-        "later version does not (a device that the build holds no machine code for, JIT linking), nor do features "
-        "that came with it.",
+        why="Both belong to one major version of CUDA, and the driver to an earlier minor. Compiled code runs; PTX "
+        "of the later version does not (a device that the build holds no machine code for, JIT linking), nor do "
+        "features that came with it.",
         source=_COMPATIBILITY + "minor-version-compatibility.html",
     ),
     Card(
@@ -195,8 +189,7 @@ CARDS: tuple[Card, ...] = (
         id="TD-CUD-021",
         title="CUDA is not available, and the driver does not say why",
         why="Build, driver, device files and environment were looked at and none of them explains it; what PyTorch "
-        "says "
-        "is above.",
+        "says is above.",
         fix=Fix(command="python -c 'import torch; torch.cuda.init()'"),
         source="https://github.com/pytorch/pytorch/issues/30528",
     ),
@@ -217,8 +210,8 @@ CARDS: tuple[Card, ...] = (
     Card(
         id="TD-CUD-030",
         title="This PyTorch holds no kernel for this GPU",
-        why="Neither machine code of the device's major version nor PTX that the driver could compile is in the wheel: "
-        "every kernel ends in `no kernel image is available`, while torch.cuda.is_available() stays True.",
+        why="Neither machine code of the device's major version nor PTX that the driver could compile is in the "
+        "wheel: every kernel ends in `no kernel image is available`, while torch.cuda.is_available() stays True.",
         fix=Fix(
             command="python -m pip install --force-reinstall torch --index-url "
             "https://download.pytorch.org/whl/<the build named above>"
@@ -240,8 +233,7 @@ CARDS: tuple[Card, ...] = (
         id="TD-CUD-040",
         title="/usr/local/cuda leads nowhere",
         why="The link's target was removed or it leads back to itself. Whatever builds with CUDA and is not told "
-        "another "
-        "place looks there.",
+        "another place looks there.",
         fix=Fix(
             command="ln -sfn /usr/local/cuda-<a version that is there> /usr/local/cuda",
             scope=Scope.NODE,
@@ -253,8 +245,7 @@ CARDS: tuple[Card, ...] = (
         id="TD-CUD-041",
         title="The toolkit that builds would use is of another major version than PyTorch",
         why="PyTorch refuses to build an extension with it (flash-attn, DeepSpeed's kernels, "
-        "torch.utils.cpp_extension). "
-        "PyTorch itself runs: its wheel brings its own libraries.",
+        "torch.utils.cpp_extension). PyTorch itself runs: its wheel brings its own libraries.",
         fix=Fix(command="export CUDA_HOME=/usr/local/cuda-<PyTorch's version>; export PATH=$CUDA_HOME/bin:$PATH"),
         source="torch/utils/cpp_extension.py, CUDA_MISMATCH_MESSAGE; https://github.com/deepspeedai/DeepSpeed/issues/3223",
     ),
@@ -262,8 +253,7 @@ CARDS: tuple[Card, ...] = (
         id="TD-CUD-042",
         title="Two CUDA toolkits, and what is asked decides which one answers",
         why="The link /usr/local/cuda, the nvcc on PATH and CUDA_HOME name different versions. Builds mix headers of "
-        "one "
-        "with the compiler of the other, and switching the link by hand changes them all for everybody.",
+        "one with the compiler of the other, and switching the link by hand changes them all for everybody.",
         fix=Fix(command="export CUDA_HOME=/usr/local/cuda-<PyTorch's version>; export PATH=$CUDA_HOME/bin:$PATH"),
         source="torch/utils/cpp_extension.py, _find_cuda_home",
     ),
@@ -291,9 +281,8 @@ CARDS: tuple[Card, ...] = (
     Card(
         id="TD-CUD-051",
         title="A library from outside stands in for the one that PyTorch was built with",
-        why="The wheel brings its own, and LD_LIBRARY_PATH or LD_PRELOAD puts another one before it: another version "
-        "of "
-        "cuBLAS, cuDNN or NCCL than PyTorch was tested with.",
+        why="The wheel brings its own; LD_PRELOAD, LD_LIBRARY_PATH (where the wheel has no RPATH) or a package that "
+        "was imported before put another one in its place: not the version that PyTorch was tested with.",
         fix=Fix(command="unset LD_LIBRARY_PATH LD_PRELOAD    # or take the folder named above out of it"),
         source="https://github.com/pytorch/pytorch/issues/80637",
     ),
@@ -325,8 +314,7 @@ CARDS: tuple[Card, ...] = (
         id="TD-CUD-063",
         title="A convolution raises an error",
         why="The library could not run a common convolution on this device: not enough memory for a workspace, "
-        "libraries "
-        "that do not belong together, or a device that it does not know.",
+        "libraries that do not belong together, or a device that it does not know.",
         fix=Fix(command="env -u LD_LIBRARY_PATH torchdoctor check cuda.cudnn cuda.libraries"),
         source="measured",
     ),
@@ -341,8 +329,7 @@ CARDS: tuple[Card, ...] = (
         id="TD-CUD-065",
         title="cudnn.benchmark finds a faster convolution",
         why="With fixed shapes the first call tries all algorithms and keeps the fastest. With shapes that change it "
-        "tries "
-        "them again each time.",
+        "tries them again each time.",
         fix=Fix(command="torch.backends.cudnn.benchmark = True    # in the program, where shapes are fixed"),
         source="measured",
     ),

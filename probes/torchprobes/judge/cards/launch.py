@@ -12,8 +12,7 @@ CARDS: tuple[Card, ...] = (
         id="TD-CPT-100",
         title="Additions on this device do not add up",
         why="The same number was incremented many times, and its value at the end is not the count. Nothing that "
-        "follows "
-        "can be trusted.",
+        "follows can be trusted.",
         fix=Fix(command="torchdoctor gpus    # XIDs, ECC errors and a lost GPU come first", scope=Scope.GPU),
         source="measured",
     ),
@@ -21,8 +20,7 @@ CARDS: tuple[Card, ...] = (
         id="TD-CPT-101",
         title="Every launch waits for its kernel: CUDA_LAUNCH_BLOCKING",
         why="It is there to find the line of an asynchronous error. While it is set, the host does nothing until the "
-        "device "
-        "is done, and small kernels cost many times more.",
+        "device is done, and small kernels cost many times more.",
         fix=Fix(command="unset CUDA_LAUNCH_BLOCKING"),
         source="https://docs.nvidia.com/cuda/cuda-programming-guide/05-appendices/environment-variables.html",
     ),
@@ -40,8 +38,7 @@ CARDS: tuple[Card, ...] = (
         id="TD-CPT-103",
         title="A CPU quota stops the process that launches",
         why="When the control group's share of a period is spent, all its threads stop until the next one: launches "
-        "come "
-        "in bursts, and the GPU waits.",
+        "come in bursts, and the GPU waits.",
         fix=Fix(
             command="cat /sys/fs/cgroup/cpu.max; ask for more cores, or fewer threads: export OMP_NUM_THREADS=<cores>"
         ),
@@ -58,8 +55,7 @@ CARDS: tuple[Card, ...] = (
         id="TD-CPT-105",
         title="Launches are dear, and nothing that was looked at explains it",
         why="Blocking launches, gVisor, a quota and the governor were ruled out. A tool that listens to CUDA (a "
-        "profiler, "
-        "a tracer), a slow core, or neighbours on it are left.",
+        "profiler, a tracer), a slow core, or neighbours on it are left.",
         fix=Fix(command="env | grep -i -e CUDA_INJECTION -e NSIGHT -e LD_PRELOAD; torchdoctor check system.cpu"),
         source="measured",
     ),
@@ -91,9 +87,8 @@ CARDS: tuple[Card, ...] = (
     Card(
         id="TD-CPT-113",
         title="The caching of CUDA memory is off",
-        why="Every tensor asks the driver for memory and gives it back, each time waiting for the device. It is there "
-        "for "
-        "memory checkers.",
+        why="Every tensor asks the driver for memory and gives it back, each time waiting for the device. It is "
+        "there for memory checkers.",
         fix=Fix(command="unset PYTORCH_NO_CUDA_MEMORY_CACHING"),
         source=_ALLOCATOR,
     ),
@@ -101,15 +96,15 @@ CARDS: tuple[Card, ...] = (
         id="TD-CPT-114",
         title="Freed memory in small pieces does not serve a large request",
         why="A segment with one living tensor in it cannot be given back or joined. This was made so on purpose, to "
-        "show "
-        "what it costs; with expandable segments the same request is served.",
+        "show what it costs; with expandable segments the same request is served.",
         fix=Fix(command="export PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True    # PYTORCH_ALLOC_CONF from 2.9 on"),
         source=_ALLOCATOR,
     ),
     Card(
         id="TD-CPT-115",
-        title="The allocator keeps no limit",
-        why="set_per_process_memory_fraction was called and twice as much was given: this allocator does not count.",
+        title="More memory was given than the device has",
+        why="The allocator hands out managed memory, which moves between host and device as it is used: nothing runs "
+        "out, and what does not fit is slow.",
         fix=Fix(command="unset PYTORCH_CUDA_ALLOC_CONF PYTORCH_ALLOC_CONF PYTORCH_NO_CUDA_MEMORY_CACHING"),
         source=_ALLOCATOR,
     ),
