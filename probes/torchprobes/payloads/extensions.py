@@ -17,7 +17,7 @@ SEARCH_S = 2.5
 DRIVER_S = 10.0
 MOST_LIBRARIES = 5000
 
-NOT_EXTENSIONS = ("torch", "nvidia", "triton", "__pycache__", "cusparselt", "tests")
+NOT_EXTENSIONS = ("torch", "functorch", "nvfuser", "nvidia", "triton", "cusparselt", "__pycache__")
 """Folders of a site that hold PyTorch itself, what comes with it, and no code of others."""
 
 TORCH_LIBRARIES = ("libtorch", "libc10", "libcudart")

@@ -32,7 +32,7 @@ def run(request):
     _tell("target", own)
     for name in TOLD:
         kit.fact("target.%s" % name, _seen(os.environ, name))
-    processes = programs.listed()
+    processes = programs.listed(request.params.get("proc", "/proc"))
     servers = _servers(processes)
     specs = kernelspecs(data_folders(servers, os.environ))
     for spec in specs:

@@ -15,8 +15,8 @@ DEADLINE_S = 2.0
 MOST_PROCESSES = 50_000
 MOST_BYTES = 128 << 10
 _PYTHON = re.compile(r"(python|pypy)(\d+(\.\d+)*)?t?$")
-_BARE = re.compile(r"python(\d+(\.\d+)?)?$")
-_KERNEL_FILE = re.compile(r"kernel-[^/]*\.json$")
+_BARE = re.compile(r"python(3(\.\d+)?)?$")
+_IPYKERNEL = re.compile(r"(^|/)ipykernel(_launcher)?(\.py|/__main__\.py)?$")
 _TORCH = re.compile(r"(/.*/torch)/lib/libtorch(?:_cpu|_python)?\.so$")
 
 
@@ -26,10 +26,16 @@ def is_python(path):
 
 
 def is_kernel(argv):
-    """Whether a command line is that of a running IPython kernel: `… -f …/kernel-<id>.json`."""
-    files_given = [w for n, w in enumerate(argv) if n and (argv[n - 1] in ("-f", "--f") or w.startswith("--f="))]
-    ours = any("ipykernel" in word for word in argv)
-    return ours and any(_KERNEL_FILE.search(word) for word in files_given)
+    """Whether a command line is that of a running IPython kernel: `python -m ipykernel_launcher -f FILE.json`.
+
+    A server names the file kernel-<id>.json, other clients of Jupyter as they like (measured).
+    """
+    if not argv or not is_python(argv[0]) or not any(_IPYKERNEL.search(word) for word in argv[1:4]):
+        return False
+    return any(
+        word.endswith(".json") and (argv[n - 1] in ("-f", "--f") or word.startswith(("--f=", "-f=")))
+        for n, word in enumerate(argv)
+    )
 
 
 class Told:
@@ -74,22 +80,30 @@ def _places(environ):
 def interpreter(argv, servers, environ):
     """(path, how it was found) of the interpreter that a kernelspec's argv starts; (None, why not).
 
-    Jupyter itself replaces a bare `python`, `python3` or `python3.11` by the interpreter of its server
-    (jupyter_client/manager.py, `format_kernel_cmd`), whatever PATH says.
+    Jupyter itself replaces a bare `python`, `python3`, or `python3.11` where the server runs 3.11, by the interpreter
+    of its server (jupyter_client/manager.py, `format_kernel_cmd`), whatever PATH says.
     """
     word = argv[0]
     if os.path.basename(word) == "env" and len(argv) > 1:
         words = [w for w in argv[1:] if "=" not in w and not w.startswith("-")]
         found = shutil.which(words[0], path=environ.get("PATH")) if words else None
         return (found, "%s, by env on PATH" % words[0]) if found and is_python(found) else (None, " ".join(argv[:3]))
-    if _BARE.match(word):
-        if servers:
-            return servers[0], "a bare %r means the Jupyter server's interpreter" % word
+    if _BARE.match(word) and not servers:
         return None, "a bare %r means the Jupyter server's interpreter, and no Jupyter server is here" % word
+    if _BARE.match(word) and _is_servers(word, servers[0]):
+        return servers[0], "a bare %r means the Jupyter server's interpreter" % word
     path = word if os.path.isabs(word) else shutil.which(word, path=environ.get("PATH")) or word
     if not is_python(path):
         return None, "%s is no Python interpreter by its name" % word
     return path, path if os.path.isabs(path) else "%s, which is not on PATH" % path
+
+
+def _is_servers(word, server):
+    """Whether a bare name is the server's: one with a minor version must have the server's."""
+    wanted = word[len("python") :]
+    if "." not in wanted:
+        return True
+    return describe(server, {}).version.split(".")[:2] == wanted.split(".")
 
 
 def shebang(path):
@@ -111,12 +125,13 @@ def _exec_line(path):
 class Process:
     """One process that runs, by /proc; what cannot be read is None or empty."""
 
-    def __init__(self, pid, argv):
+    def __init__(self, pid, argv, proc="/proc"):
         self.pid, self.argv = pid, argv
+        self.folder = os.path.join(proc, str(pid))
 
     def environ(self):
         """Its environment as it was started; None where it may not be read."""
-        data = _read("/proc/%d/environ" % self.pid)
+        data = _read(os.path.join(self.folder, "environ"))
         if data is None:
             return None
         rows = (row.partition("=") for row in data.decode("utf-8", "replace").split("\0") if "=" in row)
@@ -131,7 +146,7 @@ class Process:
 
     def loaded_torch(self):
         """(folder, version) of the PyTorch that is mapped into it; None if none is, or it may not be read."""
-        data = _read("/proc/%d/maps" % self.pid, 8 << 20) or b""
+        data = _read(os.path.join(self.folder, "maps"), 8 << 20) or b""
         for line in data.decode("utf-8", "replace").splitlines():
             found = _TORCH.search(line)
             if found:
@@ -140,22 +155,24 @@ class Process:
 
     def _link(self, name):
         try:
-            return os.readlink("/proc/%d/%s" % (self.pid, name))
+            return os.readlink(os.path.join(self.folder, name))
         except OSError:
             return ""
 
 
-def listed():
+def listed(proc="/proc"):
     """Every process with a command line, by pid."""
     try:
-        pids = sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
+        pids = sorted(int(name) for name in os.listdir(proc) if name.isdigit())
     except OSError:
         return []
     found = []
     for pid in pids[:MOST_PROCESSES]:
-        words = (_read("/proc/%d/cmdline" % pid) or b"").decode("utf-8", "replace").rstrip("\0").split("\0")
+        words = (
+            (_read(os.path.join(proc, str(pid), "cmdline")) or b"").decode("utf-8", "replace").rstrip("\0").split("\0")
+        )
         if words[0]:
-            found.append(Process(pid, words))
+            found.append(Process(pid, words, proc))
     return found
 
 
