@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -40,11 +39,6 @@ def test_a_sound_pytorch_is_identified_and_answers(tmp_path: Path) -> None:
     assert value(said, "environ.LD_PRELOAD") == ""
     assert {"import_s", "import_cpu_s", "import_modules"} <= {figure.name for figure in said.readings.figures}
     assert value(said, "torch.filesystem")
-    # The toggle is told apart from what is there.
-    fact = said.readings.fact("cudnn.enabled")
-    assert fact is not None
-    assert "toggle" in fact.evidence
-    assert isinstance(value(said, "cudnn.available"), bool)
 
 
 def test_a_pytorch_that_raises_on_import_is_a_fail_with_its_words(tmp_path: Path) -> None:
@@ -73,27 +67,6 @@ def test_a_python_without_pytorch_is_a_fail_that_says_so_once(tmp_path: Path) ->
     said = run_payload(tmp_path / "run", NAME, environ={"PYTHONPATH": str(hide)})
     assert said.judgement.verdict is Verdict.FAIL
     assert [i for i in said.ids if i <= "TD-ENV-003"] == ["TD-ENV-001"]
-
-
-@pytest.mark.parametrize(
-    ("archs", "capability", "match"),
-    [
-        (["sm_80", "sm_90"], (9, 0), "exact"),
-        (["sm_80", "sm_86"], (8, 9), "same major"),
-        (["sm_90a"], (9, 0), "exact"),
-        (["sm_100a"], (10, 3), "none"),
-        (["sm_70", "compute_70"], (12, 0), "ptx"),
-        (["sm_80", "sm_90"], (12, 0), "none"),
-        (["sm_90", "compute_90"], (8, 0), "none"),
-        (["sm_120"], (12, 1), "same major"),
-        (["gfx90a", "gfx942"], (9, 4), "unknown"),
-        ([], (8, 0), "unknown"),
-    ],
-)
-def test_what_a_build_holds_for_a_device(
-    monkeypatch: pytest.MonkeyPatch, archs: Sequence[str], capability: tuple[int, int], match: str
-) -> None:
-    assert load(monkeypatch, "stack", *NEEDS[:2]).arch_match(archs, *capability) == match
 
 
 def test_interpreters_are_told_apart_by_file_and_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

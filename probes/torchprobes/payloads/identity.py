@@ -8,7 +8,6 @@ as a probe that broke. Standard library and torch 2.1 or later; parses on Python
 import glob
 import importlib.util
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -21,8 +20,6 @@ import torchdoctor_kit as kit
 import torchdoctor_programs as programs
 import torchdoctor_stack as stack
 from torchdoctor_shared import masking
-
-DEVICE_NODES = (("nvidia", "/dev/nvidia[0-9]*"), ("amd", "/dev/kfd"), ("ascend", "/dev/davinci[0-9]*"))
 
 CHANGES_MEANING = (
     "CUDA_VISIBLE_DEVICES HIP_VISIBLE_DEVICES PYTHONPATH PYTHONHOME LD_LIBRARY_PATH LD_PRELOAD VIRTUAL_ENV"
@@ -44,7 +41,7 @@ def run(request):
     _tell_nodes()
     _tell_compiler()
     _tell_torch()
-    ending = in_child(lambda: stack.tell(request.device))
+    ending = in_child(lambda: stack.tell())
     kit.fact("torch.process", ending, "how the process that imported torch ended")
     if ending != "ended":
         kit.started()  # the child may have died before it said so
@@ -170,17 +167,10 @@ def _tell_environment():
 
 
 def _tell_nodes():
-    for vendor, pattern in DEVICE_NODES:
-        found = sorted(glob.glob(pattern))
-        if found:
-            kit.fact("node.%s" % vendor, len(found), " ".join(found[:16]))
-    try:
-        with open("/proc/driver/nvidia/version", encoding="utf-8", errors="replace") as file:
-            line = file.readline().strip()
-    except OSError:
-        return
-    version = re.search(r"\s(\d+\.\d+(?:\.\d+)?)\s", line + " ")
-    kit.fact("driver.version", version.group(1) if version else "", line)
+    """NVIDIA's device files, for what a missing triton means; every vendor's are env.wheel's."""
+    found = sorted(glob.glob("/dev/nvidia[0-9]*"))
+    if found:
+        kit.fact("node.nvidia", len(found), " ".join(found[:16]))
 
 
 def _tell_compiler():

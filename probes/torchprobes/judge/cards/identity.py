@@ -52,53 +52,6 @@ CARDS: tuple[Card, ...] = (
         source=_INDEX,
     ),
     Card(
-        id="TD-ENV-006",
-        title="The NVIDIA driver is too old for this PyTorch",
-        why="Within one major version of CUDA any driver does; a later major needs a later driver.",
-        fix=Fix(
-            command="python -m pip install torch --index-url https://download.pytorch.org/whl/cu<what the driver takes>"
-        ),
-        source="https://docs.nvidia.com/deploy/cuda-compatibility/",
-    ),
-    Card(
-        id="TD-ENV-007",
-        title="PyTorch is built for CUDA and cannot use it on this node",
-        why="The device nodes are there, and CUDA could not be started. 802: the fabric manager is not ready; 803: the "
-        "driver was upgraded under a running kernel module; 804: a cuda-compat library stands before the driver's.",
-        fix=Fix(command="nvidia-smi; systemctl status nvidia-fabricmanager", scope=Scope.NODE),
-        source="https://github.com/pytorch/pytorch/issues/30528",
-    ),
-    Card(
-        id="TD-ENV-008",
-        title="CUDA_VISIBLE_DEVICES hides all GPUs",
-        why="An empty value, or one that begins with -1, shows no GPU to CUDA.",
-        fix=Fix(command="unset CUDA_VISIBLE_DEVICES"),
-        source="https://docs.nvidia.com/cuda/cuda-c-programming-guide/#cuda-environment-variables",
-    ),
-    Card(
-        id="TD-ENV-009",
-        title="This PyTorch holds no kernel for this GPU",
-        why="Neither machine code of the device's major version nor PTX that the driver could compile is in the wheel: "
-        "every kernel ends in `no kernel image is available`, while torch.cuda.is_available() stays True.",
-        fix=Fix(command="python -m pip install --upgrade torch    # a build whose arch list names the device"),
-        source="https://github.com/pytorch/pytorch/issues/17966",
-    ),
-    Card(
-        id="TD-ENV-010",
-        title="Kernels are compiled by the driver on first use",
-        why="The wheel holds only PTX of an older architecture for this GPU. It works, with a long first use, and "
-        "without what the newer architecture could do.",
-        fix=Fix(command="python -m pip install --upgrade torch    # a build whose arch list names the device"),
-        source="https://docs.nvidia.com/cuda/cuda-c-programming-guide/#just-in-time-compilation",
-    ),
-    Card(
-        id="TD-ENV-011",
-        title="A kernel on this GPU failed or gave a wrong answer",
-        why="One small kernel was launched and its answer read back. Nothing that follows can be trusted.",
-        fix=Fix(command="torchdoctor gpus    # XIDs, ECC errors and a lost GPU come first", scope=Scope.GPU),
-        source="measured",
-    ),
-    Card(
         id="TD-ENV-012",
         title="numpy and PyTorch do not work together",
         why="`tensor.numpy()` fails: a PyTorch before 2.3 was built against numpy 1 and does not see numpy 2.",
@@ -129,14 +82,6 @@ CARDS: tuple[Card, ...] = (
         source="measured",
     ),
     Card(
-        id="TD-ENV-016",
-        title="cuDNN is missing, or not the one that PyTorch was built with",
-        why="PyTorch compares the cuDNN it was built with to the one that was loaded; LD_LIBRARY_PATH often puts a "
-        "toolkit's in front. `cudnn.enabled` is a toggle and says nothing about it.",
-        fix=Fix(command="unset LD_LIBRARY_PATH"),
-        source="https://github.com/pytorch/pytorch/issues/80637",
-    ),
-    Card(
         id="TD-ENV-018",
         title="There is no C++ compiler",
         why="torch.compile on a CPU, and Triton's launchers on a GPU, need one. Runtime images often leave it out.",
@@ -157,12 +102,5 @@ CARDS: tuple[Card, ...] = (
         "of the machine.",
         fix=Fix(command="env -u LD_PRELOAD -u LD_LIBRARY_PATH python -c 'import torch; print(torch.ones(8).sum())'"),
         source="measured",
-    ),
-    Card(
-        id="TD-ENV-021",
-        title="Two copies of one CUDA library are loaded",
-        why="The wheel's and a toolkit's: which one answers depends on the order of loading.",
-        fix=Fix(command="unset LD_LIBRARY_PATH"),
-        source="/proc/self/maps",
     ),
 )
