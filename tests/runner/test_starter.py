@@ -15,9 +15,11 @@ import pytest
 from harness import DEADLINE_S, FAULTS, TARGET, finish, from_here, left_of, lenient, make, probe
 
 from torchprobes import rundir
-from torchprobes.model import Result, Target, Verdict
+from torchprobes.catalogue import PROBES, Probe
+from torchprobes.model import Result, Target, Tier, Verdict
 from torchprobes.runner import recovery
 from torchprobes.runner.check import Check, Options
+from torchprobes.runner.order import PAYLOADS
 from torchprobes.runner.snapshot import ProbeState
 
 SHORT = Options(device="cpu", slots=4, grace_s=0.3, kill_s=3.0)
@@ -258,3 +260,21 @@ def test_behind_a_prefix_on_a_foreign_device_and_for_ranks_there_is_no_lane(tmp_
     ranks = [bare("sound", launch="torchrun"), bare("raises", launch="torchrun")]
     assert Check(run, TARGET, ranks, SHORT, {"torchrun": from_here}, judge=lenient)._lanes._lanes == {}
     assert FAULTS.is_file()
+
+
+# --- the catalogue ----------------------------------------------------------------------------------------------
+
+BARE = [row for row in PROBES if row.bare]
+
+
+@pytest.mark.parametrize("row", BARE, ids=lambda row: row.name)
+def test_a_bare_probe_imports_no_torch(row: Probe) -> None:
+    """Its starter has none, and its limit runs from the start: an import would be paid by nobody's clock."""
+    source = (PAYLOADS / f"{row.payload}.py").read_text()
+    assert "kit.started()" in source
+    assert not re.search(r"import_torch\(|^\s*(import|from) torch\b", source, re.MULTILINE)
+
+
+def test_what_is_quick_starts_from_what_is_there_already() -> None:
+    assert [row.name for row in PROBES if row.tier is Tier.QUICK and not (row.bare or row.warm)] == []
+    assert [row.name for row in BARE if row.warm] == []

@@ -23,5 +23,5 @@ PROBES: tuple[Probe, ...] = (
     Probe("system.cpu", Tier.QUICK, "Has torch the cores that it thinks it has, near the GPU and awake?", "cpu", 30,
           needs=("torch",), warm=True, timed=True, place="host"),
     Probe("system.disk", Tier.QUICK, "Are the folders of caches and models there, writable and not full?", "disk", 30,
-          place="host"),
+          place="host", bare=True),
 )  # fmt: skip

@@ -57,13 +57,19 @@ def load():
     return run
 
 
-if __name__ == "__main__":
+def main():
+    """Run the payload that argv names; its exit code."""
     import torchdoctor_kit
 
+    os.environ["TORCHDOCTOR_PAYLOAD"] = os.path.abspath(sys.argv[1])
+    torchdoctor_kit.open_events()
+    return torchdoctor_kit.main(load())
+
+
+if __name__ == "__main__":
     if sys.argv[1] == "--starter":
         import torchdoctor_starter
 
-        torchdoctor_kit.imported = torchdoctor_starter.serve(sys.argv[2])
-    os.environ["TORCHDOCTOR_PAYLOAD"] = os.path.abspath(sys.argv[1])
-    torchdoctor_kit.open_events()
-    torchdoctor_kit.main(load())
+        torchdoctor_starter.serve(sys.argv[2])
+        torchdoctor_starter.leave(main())
+    sys.exit(main())

@@ -22,14 +22,18 @@ class Cost:
     def tell(self, name):
         """Figures `<name>_s`, `<name>_cpu_s`, `<name>_queue_s`, `<name>_waited_s` and so on; unread ones are not told.
 
-        Waited seconds are told where both others are known.
+        In a fork of the warm starter they are what the import cost there.
         """
+        for key, value in sorted((kit.imported or {"costs": self.grown()})["costs"].items()):
+            kit.figure("%s_%s" % (name, key), value, _UNITS.get(key, "s"))
+
+    def grown(self):
+        """What the counters have grown by. Waited seconds are there where both others are known."""
         end = _counters()
         grown = {key: end[key] - self.begin[key] for key in end if key in self.begin}
         if "cpu_s" in grown and "queue_s" in grown:
             grown["waited_s"] = max(0.0, grown["s"] - grown["cpu_s"] - grown["queue_s"])
-        for key, value in sorted(grown.items()):
-            kit.figure("%s_%s" % (name, key), value, _UNITS.get(key, "s"))
+        return grown
 
 
 _UNITS = {"read_bytes": "B", "disk_bytes": "B", "modules": "modules", "reads": "reads"}
@@ -51,17 +55,23 @@ def _counters():
 
 
 def tell_start():
-    """Figures of how long Python itself took from its exec until now, and how much of that it waited."""
+    """Figures of `python_start`; in a fork of the warm starter they are the starter's."""
+    for name, value in sorted((kit.imported or {"python": python_start()})["python"].items()):
+        kit.figure(name, value, "s")
+
+
+def python_start():
+    """How long Python itself took from its exec until now, and how much of that it waited, as far as it can be read."""
     fields = files.text("/proc/self/stat").rpartition(")")[2].split()
     boot = getattr(time, "CLOCK_BOOTTIME", None)
     if len(fields) < 20 or boot is None:
-        return
+        return {}
     seconds = time.clock_gettime(boot) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    kit.figure("python_start_s", seconds, "s")
     queue = files.text("/proc/self/schedstat").split()
-    if len(queue) == 3:
-        waited = seconds - time.process_time() - int(queue[1]) / 1e9
-        kit.figure("python_start_waited_s", max(0.0, waited), "s")
+    if len(queue) != 3:
+        return {"python_start_s": seconds}
+    waited = seconds - time.process_time() - int(queue[1]) / 1e9
+    return {"python_start_s": seconds, "python_start_waited_s": max(0.0, waited)}
 
 
 def tell_filesystem(name, path):

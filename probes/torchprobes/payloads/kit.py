@@ -151,7 +151,8 @@ def _io_wait_seconds():
 
 
 imported = None
-"""What importing torch cost the starter from which this process was forked (`timed_import`), None without one."""
+"""What importing torch cost the starter from which this process was forked, None without one: what `timed_import`
+says, and beside it `python` and `costs`, which are figures of `import_cost.py`."""
 
 
 def timed_import():
@@ -188,8 +189,10 @@ def import_torch():
     In a fork of the warm starter torch is there already: its one import is told, and that it was one for all.
     """
     torch, cost = timed_import()
+    once = "imported once, by the warm starter" if imported else None
+    cost = imported or cost
     if not request.helper:  # the probe's own clock runs already
-        emit("start", text="imported once, by the warm starter" if imported else None, **(imported or cost))
+        emit("start", text=once, import_s=cost["import_s"], io_wait_s=cost["io_wait_s"])
     return torch
 
 
@@ -264,7 +267,7 @@ _payload = ""
 
 
 def main(function):
-    """Run a payload's `function(request)` and say its end; called by the bootstrap."""
+    """Run a payload's `function(request)` and say its end; the exit code. Called by the bootstrap."""
     global _payload
     _payload = os.path.abspath(function.__code__.co_filename)
     try:
@@ -276,9 +279,10 @@ def main(function):
         _end(ok=False, error=text)
         traceback.print_exc()
         sys.stderr.flush()
-        raise SystemExit(1) from None
+        return 1
     else:
         _end(ok=True)
+    return 0
 
 
 def _end(**said):

@@ -100,6 +100,8 @@ class Check:
 
     def _schedule(self) -> None:
         try:
+            if not self._target.refusal or self._options.as_root:
+                self._lanes.start()
             threading.Thread(target=self._claim, name="torchdoctor-claim", daemon=True).start()
             self._run_all()
         finally:

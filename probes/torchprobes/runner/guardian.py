@@ -265,7 +265,8 @@ def serve(order: dict[str, Any] | None, owner: Owner) -> None:
     starter: Starter | None = None
     while order is not None:
         starter = starter or Starter(order["starter"])
-        guard(order, owner, starter)
+        if "folder" in order:  # else it is to be ready for what comes
+            guard(order, owner, starter)
         order = owner.order()
     living = processes.Census(os.getpid()).living
     processes.end_all(living, lambda: not processes.reap_children(()))

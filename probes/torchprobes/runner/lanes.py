@@ -5,6 +5,8 @@ What a payload costs before it begins is a guardian, an interpreter and the impo
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import secrets
 from collections import Counter
@@ -66,12 +68,21 @@ class Lane:
         Raises:
             OSError: if its folder cannot be written, or no process can be made.
         """
-        if self._guardian is None:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._guardian = GuardianProcess(self._folder / "guardian.err")
+        guardian = self._guardian or self.start()
         order = prepared.order
         marked = {**order["env"], processes.TOKEN: self._token}
-        return Guard({**order, "env": marked, "token": self._token, "starter": self._starter}, self._guardian)
+        return Guard({**order, "env": marked, "token": self._token, "starter": self._starter}, guardian)
+
+    def start(self) -> GuardianProcess:
+        """Start the guardian, and let it start the starter: torch is imported while others run.
+
+        Raises:
+            OSError: as `guard`.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._guardian = GuardianProcess(self._folder / "guardian.err")
+        self._guardian.send(json.dumps({"starter": self._starter}).encode() + b"\n")
+        return self._guardian
 
     def close(self) -> None:
         """End the starter."""
@@ -90,6 +101,12 @@ class Lanes:
             kind = kind_of(job)
             if kind is not None and counted[kind] >= WORTH and kind not in self._lanes:
                 self._lanes[kind] = Lane(kind, run, job)
+
+    def start(self) -> None:
+        """Start what takes long; one that cannot be started says why with its first probe."""
+        with contextlib.suppress(OSError):
+            if "warm" in self._lanes:
+                self._lanes["warm"].start()
 
     def of(self, job: Job) -> Lane | None:
         """The lane that a probe takes, None if it is started plainly."""
