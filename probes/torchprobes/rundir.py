@@ -60,6 +60,8 @@ class RunInfo(Frozen, frozen=True, kw_only=True):
     device: str = ""
     probes: tuple[str, ...] = ()
     argv: tuple[str, ...] = ()
+    entry: str = ""
+    entry_folder: str = ""
     inject: bool = False
     finished: str | None = None
     seconds: float | None = None

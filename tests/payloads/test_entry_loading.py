@@ -45,10 +45,11 @@ NOT_CALLABLE = 3
 
 
 @pytest.fixture
-def entry(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def entry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     module = load(monkeypatch, "entry")
     monkeypatch.setattr(module.kit, "fact", lambda *_a, **_k: None)
     monkeypatch.setattr(module.kit, "figure", lambda *_a, **_k: None)
+    monkeypatch.chdir(tmp_path)
     return module
 
 

@@ -75,9 +75,11 @@ def load(torch, request):
     Raises:
         EntryError: in one line.
     """
-    name = request.params["entry"]
+    name, folder = request.params["entry"], request.params.get("folder", "")
     place, _, attribute = name.rpartition(":")
-    factory = _attribute(_module(place, request.params.get("folder", "")), name, attribute)
+    if os.path.isdir(folder):
+        os.chdir(folder)  # it may read its weights from beside it
+    factory = _attribute(_module(place, folder), name, attribute)
     try:
         made = factory(request.device)
     except Exception as error:

@@ -133,16 +133,18 @@ def _plan(job: Job, place: str, compile_dir: str) -> Plan:
 
 def _request(job: Job, plan: Plan) -> dict[str, Any]:
     """What kit.Request reads. The timing locks of this node mean nothing behind a launcher prefix."""
+    options = job.options
+    entry = {"entry": options.entry, "folder": options.entry_folder} if job.probe.entry else {}
     return {
         "probe": job.probe.name,
         "device": plan.device,
-        "params": dict(job.probe.params),
+        "params": {**job.probe.params, **entry},
         "artifacts": plan.artifacts,
         "compile_dir": plan.compile_dir,
         "locks": None if job.target.prefix else str(job.run.locks),
         "gpus": list(plan.gpus),
         "memory_limit_bytes": job.device.memory_limit_bytes,
-        "user_environ": {k: v for k, v in {**os.environ, **job.options.env}.items() if k in _OVERRIDDEN},
+        "user_environ": {k: v for k, v in {**os.environ, **options.env}.items() if k in _OVERRIDDEN},
     }
 
 

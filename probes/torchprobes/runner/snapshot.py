@@ -59,6 +59,7 @@ class Options(Frozen, frozen=True, kw_only=True):
     `device` is "auto" (an idle GPU, the CPU where there is none), "cpu" or "cuda:N", N as torch counts in the
     user's environment. `limits` overrides the time limit of a probe by name, in seconds. The stream limits hold
     for stdout, stderr and the events of a probe each. `grace_s` is how long what a payload started may outlive it.
+    `entry` names the user's own model (`MODULE:F` or `PATH.py:F`), found from `entry_folder` on.
     """
 
     device: str = "auto"
@@ -73,3 +74,5 @@ class Options(Frozen, frozen=True, kw_only=True):
     grace_s: float = 2.0
     kill_s: float = 5.0
     compile_debug: bool = False
+    entry: str = ""
+    entry_folder: str = ""

@@ -61,8 +61,8 @@ def chosen_target(settings: Settings) -> Target:
     return choice.chosen
 
 
-def new_run(settings: Settings, probes: Sequence[Probe]) -> RunDir:
-    """A new run directory for these probes on the chosen target.
+def new_run(settings: Settings, probes: Sequence[Probe], entry: str = "") -> RunDir:
+    """A new run directory for these probes on the chosen target; `entry` is found from the present directory on.
 
     Raises:
         RunError, TargetError, click.UsageError: one line: what of it cannot be done.
@@ -76,6 +76,8 @@ def new_run(settings: Settings, probes: Sequence[Probe]) -> RunDir:
         device=settings.device,
         probes=tuple(probe.name for probe in probes),
         argv=tuple(plain(word) for word in sys.argv),
+        entry=entry,
+        entry_folder=os.getcwd() if entry else "",
     )
 
 
@@ -127,7 +129,13 @@ def run_to_its_end(run: RunDir, settings: Settings) -> Ended:
     info, probes, begun = run.info, missing(run), time.monotonic()
     if info.target is None:
         raise click.UsageError(f"{run.name} has no target")
-    options = Options(device=info.device or "auto", force=settings.force, as_root=settings.as_root)
+    options = Options(
+        device=info.device or "auto",
+        force=settings.force,
+        as_root=settings.as_root,
+        entry=info.entry,
+        entry_folder=info.entry_folder,
+    )
     told: list[Result] = []
     sampler = Sampler(settings.rate_hz)
     with Interrupts() as interrupts:

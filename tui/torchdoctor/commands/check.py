@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 
 import click
@@ -12,6 +13,7 @@ from torchprobes import catalogue
 from torchprobes.reports import exit_codes
 from torchprobes.reports.exit_codes import FailOn
 from torchprobes.reports.export import EXPORTERS, counts
+from torchprobes.reports.text import plain
 from torchprobes.rundir import RunDir
 
 from ._options import fail_on_option, refuse_if_read_only, settings_of, settings_options
@@ -26,6 +28,12 @@ Exports = tuple[tuple[str, Destination | None], ...]
 @click.command("check")
 @click.argument("names", metavar="[NAME|GROUP]...", nargs=-1)
 @settings_options("tier", "device", "python", "target", "out", "force", "as_root", "read_only", "ascii")
+@click.option(
+    "--entry",
+    metavar="M:F",
+    default="",
+    help="Your own model: MODULE:F or PATH.py:F, a factory that takes the device string and returns (callable, args).",
+)
 @click.option("--json", "json_to", metavar="FILE|-", help="The report as JSON; - puts it alone on stdout.")
 @click.option("--junit", "junit_to", metavar="FILE|-", help="The report as JUnit XML, a test case a probe.")
 @fail_on_option
@@ -36,6 +44,7 @@ Exports = tuple[tuple[str, Destination | None], ...]
 def check_(
     ctx: click.Context,
     names: tuple[str, ...],
+    entry: str,
     json_to: str | None,
     junit_to: str | None,
     fail_on: FailOn,
@@ -45,22 +54,37 @@ def check_(
 ) -> int:
     """Run probes without a screen, and report.
 
-    Without a NAME or GROUP it runs all of the tier (`torchdoctor list` shows them). Ctrl-C cancels what runs and
-    writes the report of what was finished; a second one ends at once.
+    Without a NAME or GROUP it runs all of the tier (`torchdoctor list` shows them); with --entry, the compile, export
+    and cudagraph probes on your own model. Ctrl-C cancels what runs and writes the report of what was finished; a
+    second one ends at once.
     """
     settings = settings_of(ctx)
     refuse_if_read_only(settings, "check runs code on this node and writes a run")
-    probes = catalogue.select(names, settings.tier)
+    probes = catalogue.select(names, settings.tier, entry=bool(checked_entry(entry, settings)))
     exports = _exports(json_to, junit_to, detached)
-    if resume and names:
-        raise click.UsageError("--resume RUN does what that run was asked to do: it takes no names")
-    run = resumed_run(settings, resume, from_owner) if resume else new_run(settings, probes)
+    if resume and (names or entry):
+        raise click.UsageError("--resume RUN does what that run was asked to do: it takes no names and no --entry")
+    run = resumed_run(settings, resume, from_owner) if resume else new_run(settings, probes, entry)
     if detached:
         return _detach(run, settings, exports, fail_on)
     ended = run_to_its_end(run, settings)
     code = _deliver(ended, run, exports, settings, fail_on)
     keep_quota(run, settings)
     return code if ended.signal is None else exit_codes.of_signal(ended.signal)
+
+
+def checked_entry(entry: str, settings: Settings) -> str:
+    """The entry as it was given, if it can be one; whether it is there behind a launcher prefix, only the probe sees.
+
+    Raises:
+        click.UsageError: if it has no function's name, or names a file that is not there.
+    """
+    place, _, function = entry.rpartition(":")
+    if entry and not (place and function.isidentifier()):
+        raise click.UsageError(f"--entry {plain(entry)!r} is not MODULE:F or PATH.py:F")
+    if place.endswith(".py") and not settings.target and not os.path.isfile(place):
+        raise click.UsageError(f"--entry: there is no file {plain(place)}")
+    return entry
 
 
 def _exports(json_to: str | None, junit_to: str | None, detached: bool) -> Exports:
