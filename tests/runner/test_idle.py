@@ -80,10 +80,10 @@ def test_a_mig_device_has_neighbours_that_do_not_matter_and_no_utilization_that_
     whole = gpu(mig_mode=1, migs=(MIG,), memory_used_bytes=70 * GIB)
     seat = Seat(gpu=whole, mig=MIG)
     beside = node(whole, processes=(stranger(gpu_instance=3),))
-    assert idle.foreign(beside, seat) == []
+    assert idle.foreign(beside.processes, seat) == []
     assert idle.why_busy(seat, beside) == "", "the memory that counts is its own"
-    assert len(idle.foreign(node(whole, processes=(stranger(gpu_instance=7),)), seat)) == 1
-    assert len(idle.foreign(node(whole, processes=(stranger(),)), seat)) == 1, "an unknown instance may be this one"
+    assert len(idle.foreign([stranger(gpu_instance=7)], seat)) == 1
+    assert len(idle.foreign([stranger()], seat)) == 1, "an unknown instance may be this one"
     real = gpu(mig_mode=1, migs=(MIG,), utilization_percent=UNREADABLE)
     assert "does not count as idle" in idle.why_busy(Seat(gpu=real, mig=MIG), node(real))
     assert "no part" in recent(node(gpu(), at_s=0.0)).why_busy(seat)
@@ -115,6 +115,6 @@ def test_in_a_container_as_many_unknown_pids_as_we_have_processes_are_ours(monke
 
 def test_an_intruder_is_named() -> None:
     mine: GpuSample = gpu()
-    sample = node(mine, processes=(stranger(pid=77), stranger(pid=78)))
-    assert idle.intruder(sample, [Seat(gpu=mine)], lambda pid: pid == 77, 1).startswith("pid 78 (mara")
-    assert idle.intruder(sample, [Seat(gpu=mine)], lambda _: True, 2) == ""
+    found = [stranger(pid=77), stranger(pid=78)]
+    assert idle.intruder(found, [Seat(gpu=mine)], lambda pid: pid == 77, 1).startswith("pid 78 (mara")
+    assert idle.intruder(found, [Seat(gpu=mine)], lambda _: True, 2) == ""

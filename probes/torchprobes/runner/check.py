@@ -10,11 +10,13 @@ from torchprobes.catalogue import Probe
 from torchprobes.judge import judge as the_rules
 from torchprobes.model import Target
 from torchprobes.rundir import RunDir
+from torchprobes.samples import ProcessSample
 
-from .claim import Claimed, Wish
+from .claim import Claimed, Samples, Wish
 from .command import PLAIN, CommandBuilder
 from .lanes import Lanes
-from .one import Judge, One, Ours, Samples
+from .neighbours import Neighbours
+from .one import Judge, One, Ours
 from .order import Device, Job, base_environment
 from .results import ResultLog
 from .snapshot import CheckView, Options, ProbeState
@@ -42,10 +44,11 @@ class Check:
         samples: Samples = lambda: None,
     ) -> None:
         self._run, self._target, self._options = run, target, options or Options()
+        self._samples = samples
         self._log = ResultLog(run.results)
         cpu = Device("cpu")
         self._ones = [
-            One(Job(run, probe, target, self._options, builders[probe.launch], cpu), judge, samples, self._ours)
+            One(Job(run, probe, target, self._options, builders[probe.launch], cpu), judge, self._watch, self._ours)
             for probe in probes
         ]
         ranks = any(probe.launch == "torchrun" for probe in probes)
@@ -54,6 +57,7 @@ class Check:
         self._claimed = Claimed(wish, target, samples, run.locks, base_environment(self._options))
         self._lanes = Lanes(run, [one.job for one in self._ones])
         self._running: set[One] = set()
+        self._neighbours = Neighbours(())
         self._changed = threading.Condition()
         self._revision = 0
         self._note = ""
@@ -108,10 +112,14 @@ class Check:
             self._lanes.close()
             self._claimed.release()
             self._ended.set()
+            self._neighbours.close()
 
     def _claim(self) -> None:
         """Take GPUs for this check, held until its end: what needs none of them does not wait for that."""
         self._claimed.take()
+        self._neighbours = Neighbours(self._claimed.now().seats)
+        if self._ended.is_set():
+            self._neighbours.close()
         self._wake()
 
     def _run_all(self) -> None:
@@ -175,6 +183,10 @@ class Check:
         recorded = frozenset(pid for one in self._ones for pid in one.recorded())
         guardians = frozenset(one.guardian for one in self._ones if one.guardian is not None)
         return Ours(recorded, guardians | self._lanes.guardians())
+
+    def _watch(self) -> tuple[ProcessSample, ...]:
+        sample = self._samples()
+        return self._neighbours.processes + (sample.processes if sample else ())
 
     def _keep(self, one: One) -> None:
         if one.result is not None:

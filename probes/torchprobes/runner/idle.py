@@ -71,15 +71,22 @@ class Recent:
 
 def who(process: ProcessSample) -> str:
     """A process in words: pid, user, job, command as far as they could be read."""
-    user = process.user if isinstance(process.user, str) and process.user else "user unknown"
+    user = process.user if isinstance(process.user, str) and process.user else _user(process.pid)
     job = f", {process.job}" if isinstance(process.job, str) and process.job else ""
     command = f", {process.command[:80]}" if isinstance(process.command, str) and process.command else ""
     return f"pid {process.pid} ({user}{job}{command})"
 
 
-def foreign(sample: Sample, seat: Seat, ours: Ours = nobody) -> list[ProcessSample]:
+def _user(pid: int) -> str:
+    try:
+        return f"uid {os.stat(f'/proc/{pid}').st_uid}"
+    except OSError:  # ended, or of another pid namespace
+        return "user unknown"
+
+
+def foreign(found: Iterable[ProcessSample], seat: Seat, ours: Ours = nobody) -> list[ProcessSample]:
     """Compute processes on the GPU that are not ours; on a MIG device those of its instance, and of no known one."""
-    return [p for p in sample.processes if p.kind != "graphics" and _is_on(p, seat) and not ours(p.pid)]
+    return [p for p in found if p.kind != "graphics" and _is_on(p, seat) and not ours(p.pid)]
 
 
 def _is_on(process: ProcessSample, seat: Seat) -> bool:
@@ -102,7 +109,7 @@ def _why_busy_in(sample: Sample, seat: Seat) -> str:
 
 def why_busy(seat: Seat, sample: Sample, ours: Ours = nobody) -> str:
     """Why this seat may not be used by one sample, "" if that speaks not against it."""
-    gpu, others = seat.gpu, foreign(sample, seat, ours)
+    gpu, others = seat.gpu, foreign(sample.processes, seat, ours)
     if others:
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
         return f"{seat.words} is used by {who(others[0])}{more}"
@@ -163,8 +170,8 @@ def strangers(found: Iterable[int], ours: Ours, own_count: int) -> list[int]:
     return [pid for pid in others if pid not in unknown] + unknown[own_count:]
 
 
-def intruder(sample: Sample, seats: Sequence[Seat], ours: Ours, own_count: int) -> str:
-    """Who else has come to seats that a probe of ours uses, "" if nobody."""
-    there = {p.pid: p for seat in seats for p in foreign(sample, seat)}
+def intruder(found: Sequence[ProcessSample], seats: Sequence[Seat], ours: Ours, own_count: int) -> str:
+    """Who else has come to seats that a probe of ours uses, "" if nobody; of two readings of one the later tells."""
+    there = {p.pid: p for seat in seats for p in foreign(found, seat)}
     others = strangers(there, ours, own_count)
     return who(there[others[0]]) if others else ""

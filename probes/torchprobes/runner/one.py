@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from torchprobes.model import Evidence, Judgement, Outcome, Readings, Result, Verdict
-from torchprobes.samples import Sample
+from torchprobes.samples import ProcessSample
 
 from . import idle, outcome, processes, recovery, results
 from .events import Collector, EventTail
@@ -23,7 +23,8 @@ from .order import Device, Job, Prepared, prepare
 from .snapshot import ProbeState, ProbeView
 
 Judge = Callable[..., Judgement]
-Samples = Callable[[], Sample | None]
+Watch = Callable[[], Sequence[ProcessSample]]
+"""Who is on the GPUs of this check, as far as is known: of one process the reading that knows most comes last."""
 
 LOOK_S = 0.1
 """How often event files and cancellations are looked at."""
@@ -50,12 +51,12 @@ class Ours:
 class One:
     """A probe of a check. `view` may be called from any thread."""
 
-    def __init__(self, job: Job, judge: Judge, samples: Samples, ours: Callable[[], Ours]) -> None:
+    def __init__(self, job: Job, judge: Judge, watch: Watch, ours: Callable[[], Ours]) -> None:
         """`ours` are the processes of the whole check, whichever probe they belong to."""
         self.job = job
         self.lane: Lane | None = None
         self.result: Result | None = None
-        self._judge, self._samples, self._ours = judge, samples, ours
+        self._judge, self._watch, self._ours = judge, watch, ours
         self._state = ProbeState.QUEUED
         self._collector = Collector()
         self._began: float | None = None
@@ -180,11 +181,11 @@ class One:
 
     def _look_around(self, guard: Guard) -> None:
         """Leave the GPU when somebody else has come to it."""
-        seats, sample = self.job.device.seats, self._samples() if self.job.device.seats else None
-        if sample is None or self._neighbour or self.job.options.force:
+        seats = self.job.device.seats
+        if not seats or self._neighbour or self.job.options.force:
             return
         ours = self._ours()
-        self._neighbour = idle.intruder(sample, seats, ours.has, len(ours.recorded))
+        self._neighbour = idle.intruder(self._watch(), seats, ours.has, len(ours.recorded))
         if self._neighbour:
             guard.cancel(f"left the GPU to {self._neighbour}")
 
