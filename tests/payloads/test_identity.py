@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import subprocess
 import sys
 from pathlib import Path
 
@@ -93,3 +94,51 @@ def test_a_loop_of_links_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     assert load(monkeypatch, "identity", *NEEDS).identity(str(tmp_path / "a"))[1] == ""
+
+
+JOB = """
+import mmap, sys, time
+with open(sys.argv[1], "rb") as file:
+    mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+print("mapped", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_job_that_runs_is_told_with_the_torch_that_it_has_loaded(tmp_path: Path) -> None:
+    """A Python of this user that has mapped the library of another torch; it is read in /proc and left alone."""
+    library = tmp_path / "other" / "torch" / "lib" / "libtorch_cpu.so"
+    library.parent.mkdir(parents=True)
+    library.write_bytes(b"a library of a test")
+    (tmp_path / "other" / "torch" / "version.py").write_text("__version__ = '1.13.1'\n")
+    command = [sys.executable, "-c", JOB, str(library)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env={"HF_TOKEN": "hf_secretsecretsecret"}) as job:
+        try:
+            assert job.stdout is not None
+            assert job.stdout.readline() == b"mapped\n"
+            broken = with_fake_torch(tmp_path, "raise ImportError('not needed here')")
+            said = run_payload(tmp_path / "run", NAME, environ=broken)
+            assert job.poll() is None
+        finally:
+            job.kill()
+    assert value(said, f"job.{job.pid}.torch") == "1.13.1"
+    assert value(said, f"job.{job.pid}.python") == sys.executable
+    assert "hf_secret" not in "".join(path.read_text() for path in (tmp_path / "run" / "events").iterdir())
+
+
+def test_torchrun_of_another_environment_is_told_with_its_torch(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    (other / "bin").mkdir(parents=True)
+    (other / "bin" / "python").symlink_to(sys.executable)
+    (other / "pyvenv.cfg").write_text("version = 3.11.7\n")
+    package = other / "lib" / "python3.11" / "site-packages" / "torch"
+    package.mkdir(parents=True)
+    (package / "version.py").write_text("__version__ = '1.13.1'\n")
+    torchrun = other / "bin" / "torchrun"
+    torchrun.write_text(f"#!{other}/bin/python\nimport torch\n")
+    torchrun.chmod(0o755)
+    environ = with_fake_torch(tmp_path, "raise ImportError('not needed here')")
+    said = run_payload(tmp_path / "run", NAME, environ={**environ, "PATH": f"{torchrun.parent}:/usr/bin:/bin"})
+    assert value(said, "shell.torchrun.python") == f"{other}/bin/python"
+    assert value(said, "shell.torchrun.same") is False
+    assert value(said, "shell.python.torch") is not None
