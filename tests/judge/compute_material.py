@@ -130,9 +130,12 @@ SDPA_US = {"cudnn": 100.0, "flash": 156.0, "efficient": 331.0, "math": 5080.0, "
 def sdpa_figures(**us: float) -> tuple[Figure, ...]:
     """Times and errors of every back end on the causal case."""
     told = {**SDPA_US, **us}
-    labels = {"case": "causal-64", "dtype": "bfloat16"}
-    rows = [figure("sdpa_us", value, "us", backend=b, **labels) for b, value in told.items()]
-    return (*rows, *(figure("sdpa_error", 2.2e-3, "relative", backend=b, **labels) for b in told))
+
+    def row(name: str, value: float, unit: str, backend: str) -> Figure:
+        return figure(name, value, unit, backend=backend, case="causal-64", dtype="bfloat16")
+
+    rows = [row("sdpa_us", value, "us", b) for b, value in told.items()]
+    return (*rows, *(row("sdpa_error", 2.2e-3, "relative", b) for b in told))
 
 
 AUTOGRAD: Facts = {

@@ -14,7 +14,7 @@ DETERMINED = ("TD-CPT-021", "TD-CPT-024")
 """What a sound H200 is told all the same: full float32 is the default, and convolutions differ."""
 
 
-def run(probe: str, figures: tuple[Figure, ...] | None = None, **facts: object) -> Judgement:
+def run(probe: str, figures: tuple[Figure, ...] | None = None, /, **facts: object) -> Judgement:
     """The judgement of a sound run with other figures or other facts (`__` for a dot)."""
     told, sound = material.SOUND[probe]
     changed: Facts = {**told, **{name.replace("__", "."): value for name, value in facts.items()}}

@@ -29,10 +29,6 @@ def run(request):
             _with_host(torch, where, min(HOST_BYTES, limit // 8))
 
 
-def _pattern(torch, count, seed):
-    return torch.randint(0, 256, (count,), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
-
-
 def _tell(name, count, times, **labels):
     rate = count / times.typical
     kit.figure(name, rate, "B/s", n=times.n, spread=rate * times.spread / times.typical, bytes=count, **labels)
@@ -66,11 +62,11 @@ def _with_host(torch, where, count):
     """Copies to the device and back: pageable, pinned, and pinned both ways at once."""
     nvml = gpu.Nvml(where)
     there = torch.empty(count, dtype=torch.uint8, device=where)
-    pageable = _pattern(torch, count, 1)
+    pageable = measure.random_bytes(torch, count, 1)
     kit.progress("copying from and to pageable memory", 0.3)
     _each_way(torch, where, there, pageable, "pageable", None)
     try:
-        pinned = _pattern(torch, count, 2).pin_memory()
+        pinned = measure.random_bytes(torch, count, 2).pin_memory()
     except Exception as error:
         kit.fact("copy.pinned", "not here", measure.first_line(error))
         return

@@ -308,6 +308,13 @@ def _flushed(wait, flush, step):
     return _sample(wait, step, 1)
 
 
+def random_bytes(torch, count, seed):
+    """`count` random bytes on the CPU, drawn eight at a time."""
+    draw = torch.Generator().manual_seed(seed)
+    words = torch.randint(-(1 << 63), (1 << 63) - 1, (count // 8 + 1,), dtype=torch.int64, generator=draw)
+    return words.view(torch.uint8)[:count]
+
+
 # --- right or wrong ----------------------------------------------------------------------------------------------
 
 

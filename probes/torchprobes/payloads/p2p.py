@@ -59,8 +59,7 @@ def _compare(torch, source, target):
     compared, wrong = 0, []
     for size in SIZES:
         for turn in range(ROUNDS):
-            draw = torch.Generator().manual_seed(1000 * turn + size % 997)
-            pattern = torch.randint(0, 256, (size,), dtype=torch.uint8, generator=draw)
+            pattern = measure.random_bytes(torch, size, 1000 * turn + size % 997)
             there, wanted = pattern.to(source), pattern.to(target)
             got = wanted.bitwise_not()  # every byte differs before: what was not written shows
             torch.cuda.synchronize(target)
