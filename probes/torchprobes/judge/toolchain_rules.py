@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from ..model import Severity, Verdict
+from . import dynamo_parts as dynamo
+from . import inductor_parts as inductor
 from . import toolchain_parts as parts
 from .rules import Expected, Positive, Rule
 
@@ -41,8 +43,65 @@ _PLACES = (
     Rule("TD-CMP-107", _TOOLCHAIN, _DEGRADED, _WARNING, parts.little_space),
 )
 
-RULES: tuple[Rule, ...] = _TOOLS + _TRITON + _PLACES
+_BREAKS = (
+    Rule("TD-CMP-110", ("compile.breaks",), _DEGRADED, _WARNING, dynamo.break_untold),
+    Rule("TD-CMP-111", ("compile.breaks",), _DEGRADED, _WARNING, dynamo.break_in_control),
+    Rule("TD-CMP-112", ("compile.breaks",), _FAIL, _CRITICAL, dynamo.break_changes_answer),
+    Rule("TD-CMP-113", ("compile.breaks",), None, _WARNING, dynamo.break_raises),
+)
 
-POSITIVE: Positive = {"compile.toolchain": parts.ready}
+_RECOMPILES = (
+    Rule("TD-CMP-120", ("compile.recompiles",), _DEGRADED, _WARNING, dynamo.not_automatic),
+    Rule("TD-CMP-121", ("compile.recompiles",), _DEGRADED, _WARNING, dynamo.not_cured),
+    Rule("TD-CMP-122", ("compile.recompiles",), _UNSURE, _WARNING, dynamo.reason_untold),
+    Rule("TD-CMP-123", ("compile.recompiles",), _DEGRADED, _WARNING, dynamo.eager_below_limit),
+    Rule("TD-CMP-124", ("compile.recompiles",), _FAIL, _CRITICAL, dynamo.recompiled_wrong),
+    Rule("TD-CMP-125", ("compile.recompiles",), None, _INFO, dynamo.limit_met),
+)
+
+_CACHE = (
+    Rule("TD-CMP-060", ("compile.cache",), _DEGRADED, _WARNING, inductor.cache_missed),
+    Rule("TD-CMP-132", ("compile.cache",), _DEGRADED, _WARNING, inductor.cache_switched_off, ("TD-CMP-061",)),
+    Rule("TD-CMP-062", ("compile.cache",), _UNSURE, _WARNING, inductor.cache_helper_failed),
+    Rule("TD-CMP-130", ("compile.cache",), _UNSURE, _WARNING, inductor.cache_cannot_tell),
+    Rule("TD-CMP-131", ("compile.cache",), _FAIL, _CRITICAL, inductor.cache_answers_differ),
+)
+
+_WORKERS = (
+    Rule("TD-CMP-140", ("compile.workers",), _FAIL, _CRITICAL, inductor.place_fails),
+    Rule("TD-CMP-141", ("compile.workers",), _DEGRADED, _WARNING, inductor.fork_fails, ("TD-CMP-144",)),
+    Rule("TD-CMP-142", ("compile.workers",), _FAIL, _CRITICAL, inductor.place_is_wrong),
+    Rule("TD-CMP-143", ("compile.workers",), _DEGRADED, _WARNING, inductor.workers_left),
+    Rule("TD-CMP-144", ("compile.workers",), _UNSURE, _WARNING, inductor.workers_unread),
+)
+
+_DEBUG = (
+    Rule("TD-CMP-150", ("compile.debug",), _DEGRADED, _WARNING, inductor.no_debug_tree),
+    Rule("TD-CMP-151", ("compile.debug",), _UNSURE, _WARNING, inductor.debug_unread),
+    Rule("TD-CMP-152", ("compile.debug",), None, _INFO, inductor.empty_logs),
+)
+
+_STEPS_OF = ("compile.transformer", "compile.train")
+
+_STEPS = (
+    Rule("TD-CMP-160", _STEPS_OF, _FAIL, _CRITICAL, inductor.step_is_wrong),
+    Rule("TD-CMP-051", _STEPS_OF, _FAIL, _CRITICAL, inductor.step_not_finite, ("TD-CMP-160",)),
+    Rule("TD-CMP-161", _STEPS_OF, _DEGRADED, _WARNING, inductor.backward_is_eager),
+    Rule("TD-CMP-162", _STEPS_OF, _DEGRADED, _WARNING, inductor.training_diverges),
+    Rule("TD-CMP-163", _STEPS_OF, None, _INFO, inductor.step_without_gain),
+)
+
+RULES: tuple[Rule, ...] = _TOOLS + _TRITON + _PLACES + _BREAKS + _RECOMPILES + _CACHE + _WORKERS + _DEBUG + _STEPS
+
+POSITIVE: Positive = {
+    "compile.toolchain": parts.ready,
+    "compile.breaks": dynamo.breaks_told,
+    "compile.recompiles": dynamo.recompiles_told,
+    "compile.cache": inductor.cache_works,
+    "compile.workers": inductor.workers_fine,
+    "compile.debug": inductor.debug_tree,
+    "compile.transformer": inductor.step_right,
+    "compile.train": inductor.step_right,
+}
 
 EXPECTED: Expected = {}
