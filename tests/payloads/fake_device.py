@@ -21,7 +21,7 @@ class Held(torch.Tensor):
 
     @staticmethod
     def __new__(cls, size, dtype, raw=None):
-        made = torch._C._acc.create_empty_tensor(size, dtype)
+        made = torch._C._acc.create_empty_tensor(size, dtype)  # pyright: ignore[reportAttributeAccessIssue]
         made.__class__ = cls
         return made
 

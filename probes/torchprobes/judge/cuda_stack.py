@@ -90,7 +90,7 @@ def _builds_that_do(readings: Readings, match: Match) -> str:
 def _arch_answer(readings: Readings) -> str | None:
     if text(readings, "arch.answer") == "wrong":
         fact = readings.fact("arch.answer")
-        return f"erfcx of 1 on {readings.device}: {fact.evidence if fact else ''}"
+        return f"on {readings.device}: {fact.evidence if fact else ''}"
     return raised(readings, "arch.kernel")
 
 
@@ -220,8 +220,11 @@ EPSILON = {"float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 TF32_EPSILON = 2.0**-10
 """TF32 keeps ten bits of the fraction of what it multiplies."""
 
-EPSILONS = {"float32": 32.0, "float16": 2.0, "bfloat16": 2.0}
-"""How far a convolution may be from float64: 0.2 to 0.3 for half formats, 1 to 4 for float32 (measured), with room."""
+EPSILONS = {"float32": 128.0, "float16": 2.0, "bfloat16": 2.0}
+"""How far a convolution may be from float64: 0.2 to 0.6 for half formats, 2 to 14 for float32 (measured), with room.
+
+Winograd and FFT kernels lose a few bits more than a direct sum; TF32 in their place would be 2,500.
+"""
 
 
 def _limit(readings: Readings, dtype: str) -> float:
