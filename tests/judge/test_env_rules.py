@@ -50,6 +50,7 @@ def test_a_sound_run_passes_and_says_on_what_that_rests(name: str) -> None:
         ("env.jupyter", {"kernel.4711.CUDA_VISIBLE_DEVICES": "3"}, "TD-ENV-088", P),
         ("env.jupyter", {"kernel.4711.same": False}, "TD-ENV-089", P),
         ("env.jupyter", {"kernelspec.old.state": "hung"}, "TD-ENV-090", U),
+        ("env.jupyter", {"processes.state": "hung"}, "TD-ENV-090", U),
         ("env.jupyter", {"kernelspec.old.state": "unresolved"}, "TD-ENV-091", P),
         ("env.wheel", {"torch.build.cuda": None}, "TD-ENV-004", F),
         ("env.wheel", {"torch.build.cuda": None, "node.nvidia": ..., "node.amd": 1}, "TD-ENV-005", D),

@@ -106,7 +106,9 @@ def _other_interpreter(readings: Readings) -> str | None:
 
 def _unread(readings: Readings) -> str | None:
     told = [k for kind in ("kernelspec", "kernel") for k in _kernels(readings, kind)]
-    return several([f"{k.name}: {k.words}" for k in told if k.state in ("hung", "unreadable")])
+    words = [f"{k.name}: {k.words}" for k in told if k.state in ("hung", "unreadable")]
+    processes = readings.fact("processes.state")
+    return several(words + ([f"running kernels: {processes.evidence}"] if processes is not None else []))
 
 
 def _unresolved(readings: Readings) -> str | None:

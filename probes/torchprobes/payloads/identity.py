@@ -29,6 +29,7 @@ CHANGES_MEANING = (
 """Environment variables that change what runs, or its answers."""
 
 MOST_JOBS = 50
+JOBS_S = 3.0
 
 
 def run(request):
@@ -128,19 +129,29 @@ def _tell_jobs():
 
     Our own probes are left out, and so are Jupyter's kernels, which env.jupyter looks at.
     """
-    told = 0
+    try:
+        found = files.within(JOBS_S, _jobs)
+    except files.Hung as error:
+        kit.fact("jobs.state", "hung", "/proc: %s" % error)
+        return
+    for process, python, torch in found:
+        command = masking.mask_text(" ".join(process.argv))[:300]
+        kit.fact("job.%d.python" % process.pid, python, command)
+        kit.fact("job.%d.torch" % process.pid, torch[1], torch[0])
+    kit.figure("jobs_with_torch", len(found), "processes")
+
+
+def _jobs():
+    """(process, its interpreter, (folder, version) of the torch that it has loaded) of each."""
+    found = []
     for process in programs.listed():
-        if told >= MOST_JOBS or process.pid == os.getpid() or programs.is_kernel(process.argv):
+        if len(found) >= MOST_JOBS or process.pid == os.getpid() or programs.is_kernel(process.argv):
             continue
         loaded = process.loaded_torch() if programs.is_python(process.argv[0]) else None
         environ = process.environ() if loaded else None
-        if not loaded or environ is None or "TORCHDOCTOR_REQUEST" in environ:
-            continue
-        told += 1
-        command = masking.mask_text(" ".join(process.argv))[:300]
-        kit.fact("job.%d.python" % process.pid, process.python(environ), command)
-        kit.fact("job.%d.torch" % process.pid, loaded[1], loaded[0])
-    kit.figure("jobs_with_torch", told, "processes")
+        if loaded and environ is not None and "TORCHDOCTOR_REQUEST" not in environ:
+            found.append((process, process.python(environ), loaded))
+    return found
 
 
 def identity(python):

@@ -32,7 +32,8 @@ def run(request):
     _tell("target", own)
     for name in TOLD:
         kit.fact("target.%s" % name, _seen(os.environ, name))
-    processes = programs.listed(request.params.get("proc", "/proc"))
+    listed = _processes(request.params.get("proc", "/proc"))
+    processes = listed or []
     servers = _servers(processes)
     specs = kernelspecs(data_folders(servers, os.environ))
     for spec in specs:
@@ -43,8 +44,17 @@ def run(request):
     kit.figure("kernelspecs", len(specs), "kernels")
     kit.figure("running_kernels", len(kernels), "kernels")
     kit.figure("reading_s", time.perf_counter() - begin, "s")
-    if not specs and not kernels:
+    if not specs and not kernels and listed is not None:
         raise kit.Skip("no Jupyter kernel is installed or runs here")
+
+
+def _processes(proc):
+    """What runs here; None, and a fact that says so, where /proc gives no answer."""
+    try:
+        return programs.listed(proc)
+    except files.Hung as error:
+        kit.fact("processes.state", "hung", "%s: %s" % (proc, error))
+        return None
 
 
 def _tell(name, told):

@@ -161,13 +161,23 @@ class Process:
 
 
 def listed(proc="/proc"):
-    """Every process with a command line, by pid."""
+    """Every process with a command line, by pid.
+
+    A process that sleeps in the kernel may hold its memory's lock, for which a reader of its command line would wait
+    without end: it is left out. Hung: no answer in time all the same.
+    """
+    return files.within(DEADLINE_S, _listed, proc)
+
+
+def _listed(proc):
     try:
         pids = sorted(int(name) for name in os.listdir(proc) if name.isdigit())
     except OSError:
         return []
     found = []
     for pid in pids[:MOST_PROCESSES]:
+        if (_read(os.path.join(proc, str(pid), "stat")) or b"").rpartition(b")")[2].split()[:1] == [b"D"]:
+            continue
         words = (
             (_read(os.path.join(proc, str(pid), "cmdline")) or b"").decode("utf-8", "replace").rstrip("\0").split("\0")
         )
