@@ -86,13 +86,11 @@ def ANSWER(body):
 REFUSING = "def START(): raise OSError('no sockets today')\n"
 
 
-def serve(tmp_path: Path, more: str = "") -> Said:
+def serve(tmp_path: Path, more: str = "", device: str = "cpu") -> Said:
     place = package(tmp_path / "place", "fastapi", __init__=FAKE_FASTAPI)
     package(place, "uvicorn", __init__=FAKE_UVICORN + more)
-    more_of_the_request = {"params": {"load_s": 0.4}}
-    return run_payload(
-        tmp_path / "run", "serving.fastapi", environ={"PYTHONPATH": str(place)}, more=more_of_the_request
-    )
+    environ, short = {"PYTHONPATH": str(place)}, {"params": {"load_s": 0.4}}
+    return run_payload(tmp_path / "run", "serving.fastapi", device, environ=environ, more=short)
 
 
 def test_answers_are_compared_and_health_is_asked_for_under_load(tmp_path: Path) -> None:

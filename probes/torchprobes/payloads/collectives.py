@@ -38,10 +38,7 @@ def name_of(size):
 
 
 def sizes_within(torch, where, limit_bytes):
-    """The sizes for `where`, of which each fits into half of what is free and into `limit_bytes` (None: no limit).
-
-    All ranks must come to the same: those of a process group agree, see `Bench`; others have the same devices.
-    """
+    """The sizes for `where`, of which each fits into half of what is free and into `limit_bytes` (None: no limit)."""
     if where.type != "cuda":
         return CPU_SIZES
     free = torch.cuda.mem_get_info(where)[0] // 2
@@ -58,13 +55,14 @@ class Bench:
         self.wrong = self.checked = 0
 
     def run(self, limit_bytes=None):
-        """Every size that fits on every rank; rank 0 tells the figures."""
+        """Every size that fits on every rank, told by rank 0; returns the sizes."""
         mine = max(sizes_within(self.torch, self.where, limit_bytes), default=KIB)
         most = -self._largest(-mine)
-        for size in GPU_SIZES if self.where.type == "cuda" else CPU_SIZES:
-            if size <= most:
-                kit.progress("all_reduce of %s on %d ranks" % (name_of(size), self.ranks))
-                self.tell(size, self.series(size))
+        sizes = [s for s in (GPU_SIZES if self.where.type == "cuda" else CPU_SIZES) if s <= most]
+        for size in sizes:
+            kit.progress("all_reduce of %s on %d ranks" % (name_of(size), self.ranks))
+            self.tell(size, self.series(size))
+        return sizes
 
     def series(self, size):
         """Microseconds of this rank, one all_reduce after another, the warm-up left out."""

@@ -186,7 +186,7 @@ class _Rank:
 
     def _reduce(self):
         bench = collectives.Bench(self.torch, self.where, self.backend)
-        bench.run(self.request.data.get("memory_limit_bytes"))
+        self.sizes = bench.run(self.request.data.get("memory_limit_bytes"))
         bench.tell_sums()
 
     def _leave(self):
@@ -211,7 +211,9 @@ class _Rank:
     def _ask_algorithms(self):
         """A process of its own for every rank, in which NCCL names the algorithm of each size; nothing is timed."""
         if self.backend == "nccl":
-            ending = kit.spawn_self("algorithms." + self.label, LIMITS_S["algorithms"] - 10.0)
+            self.torch.cuda.empty_cache()
+            limit_s = LIMITS_S["algorithms"] - 10.0
+            ending = kit.spawn_self("algorithms." + self.label, limit_s, sizes=self.sizes)
             if ending != 0 and self.rank == 0:
                 kit.fact("ddp.algorithms", None, "the process that was to ask NCCL ended with %s" % ending)
 
@@ -283,7 +285,7 @@ def _tell_algorithms(request):
     store = dist.PrefixStore("algorithms", _store())
     options = _device_option(torch, "nccl", where)
     dist.init_process_group("nccl", store=store, rank=rank, world_size=ranks, timeout=timeout, **options)
-    for size in collectives.sizes_within(torch, where, request.data.get("memory_limit_bytes")):
+    for size in request.params["sizes"]:
         dist.all_reduce(torch.zeros(size // 4, dtype=torch.float32, device=where))
     torch.cuda.synchronize(where)
     dist.destroy_process_group()
