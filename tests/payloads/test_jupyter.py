@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from env_folders import environment, kernelspec
 from payload_modules import load
 from payload_process import Said, run_payload
 
@@ -19,29 +19,6 @@ from torchprobes.model import Verdict
 NAME = "env.jupyter"
 TORCH = importlib.metadata.version("torch")
 KERNEL = "import sys, time; open(sys.argv[2] + '.up', 'w').close(); time.sleep(600)"
-
-
-def environment(folder: Path, torch: str | None) -> str:
-    """A virtual environment of files alone, with or without a torch; its interpreter's path."""
-    (folder / "bin").mkdir(parents=True)
-    (folder / "bin" / "python").symlink_to(os.path.realpath(sys.executable))
-    (folder / "pyvenv.cfg").write_text(
-        f"home = {os.path.dirname(os.path.realpath(sys.executable))}\nversion = 3.11.7\n"
-    )
-    site = folder / "lib" / "python3.11" / "site-packages"
-    site.mkdir(parents=True)
-    if torch:
-        (site / "torch").mkdir()
-        (site / "torch" / "__init__.py").write_text("raise SystemExit('torch must not be imported')")
-        (site / "torch" / "version.py").write_text(f"__version__ = {torch!r}\n")
-    return str(folder / "bin" / "python")
-
-
-def kernelspec(data: Path, name: str, argv: Sequence[str], **more: object) -> None:
-    folder = data / "kernels" / name
-    folder.mkdir(parents=True)
-    rest = ["-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    (folder / "kernel.json").write_text(json.dumps({"argv": [*argv, *rest], "display_name": name, **more}))
 
 
 @pytest.fixture

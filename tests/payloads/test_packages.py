@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from env_folders import install
 from payload_modules import load
 from payload_process import Said, run_payload
 
 from torchprobes.model import Verdict
 
 NAME = "env.packages"
-
-
-def install(site: Path, name: str, version: str, requires: Sequence[str] = (), installer: str = "pip") -> None:
-    """A distribution's record; `torch` gets its files too."""
-    record = site / f"{name.replace('-', '_')}-{version}.dist-info"
-    record.mkdir(parents=True)
-    lines = [f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {line}" for line in requires)]
-    (record / "METADATA").write_text("\n".join(lines) + "\n\nwords\nRequires-Dist: not-a-header\n")
-    (record / "INSTALLER").write_text(installer + "\n")
-    if name == "torch":
-        (site / "torch").mkdir()
-        (site / "torch" / "__init__.py").write_text("raise SystemExit('torch must not be imported')")
-        (site / "torch" / "version.py").write_text(f"__version__ = {version!r}\ncuda = '12.4'\n")
 
 
 @pytest.fixture
