@@ -187,7 +187,7 @@ def test_tf32_is_not_judged_where_it_was_not_in_force() -> None:
     full = (*material.gemm_figures(), rate, figure("gemm_error", 3e-7, dtype="tf32"))
     tf32 = (*material.gemm_figures(), rate, figure("gemm_error", 2.9e-4, dtype="tf32"))
     assert ids(run("compute.gemm", full, **told)) == []
-    assert ids(run("compute.gemm", tf32, **told)) == ["TD-CPT-003"]
+    assert ids(run("compute.gemm", tf32, **told)) == ["TD-CPT-004"]
 
 
 def test_expectations_carry_the_limit_and_the_source() -> None:
