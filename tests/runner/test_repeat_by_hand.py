@@ -34,9 +34,9 @@ def _run(place: Path, name: str) -> Result:
 
 
 def test_the_line_repeats_a_quick_probe_and_leaves_the_finished_one_alone(tmp_path: Path) -> None:
-    result = _run(tmp_path, "env.identity")
+    result = _run(tmp_path, "env.python")
     assert result.facts, result.reason
-    folder = next(tmp_path.glob("*/probes/env.identity"))
+    folder = next(tmp_path.glob("*/probes/env.python"))
     before = {path: path.read_bytes() for path in (folder / "events").iterdir()}
     exact = by_hand(result.command)
     assert SECRET in result.command
@@ -49,8 +49,7 @@ def test_the_line_repeats_a_quick_probe_and_leaves_the_finished_one_alone(tmp_pa
     events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith(b"{")]
     assert events[-1]["ev"] == "end"
     assert events[-1]["ok"] is True
-    facts = {event["name"]: event["value"] for event in events if event["ev"] == "fact"}
+    facts = {event["name"]: event.get("value") for event in events if event["ev"] == "fact"}
     told = {fact.name: fact.value for fact in result.facts}
-    assert facts.keys() == told.keys()
-    assert facts["torch.version"] == told["torch.version"]
+    assert facts == told
     assert {path: path.read_bytes() for path in (folder / "events").iterdir()} == before

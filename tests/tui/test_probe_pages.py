@@ -187,8 +187,8 @@ def test_an_expectation_belongs_to_the_figure_whose_labels_include_its_own() -> 
     (679e12, True, True), (681e12, True, False), (679e12, False, False), (681e12, False, True),
 ])  # fmt: skip
 def test_the_limit_counts_from_the_side_that_is_worse(value: float, higher: bool, missed: bool) -> None:
-    figure, expected = (msgspec.structs.replace(one, **change) for one, change in (
-        (RATE, {"value": value}), (HELD, {"higher_is_better": higher})))  # fmt: skip
+    figure = msgspec.structs.replace(RATE, value=value)
+    expected = msgspec.structs.replace(HELD, higher_is_better=higher)
     assert misses(figure, expected) is missed
     roles = [role for row in expected_rows(_result(figure, expectations=(expected,)), 80)[0] for _, role in row]
     assert ("warn" in roles) is missed

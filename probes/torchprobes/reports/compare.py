@@ -11,6 +11,12 @@ from torchprobes.model import REPORT_ORDER, Figure, Result, Verdict
 MOVED: Final = 0.05
 """A figure has moved when it differs by more than this share, and by more than the spreads of both runs."""
 
+MOVED_ONCE: Final = 0.3
+"""The same for a figure whose spread no run has measured: nobody knows how much of it is noise."""
+
+_CUT_SHORT: Final = (Verdict.ERROR, Verdict.SKIP)
+"""Verdicts of a probe that did not come to its figures: their absence says nothing more."""
+
 
 @dataclass(frozen=True, slots=True)
 class FigureChange:
@@ -38,7 +44,8 @@ class FigureChange:
         then, now, ratio = self.then, self.now, self.ratio
         if then is None or now is None or ratio is None:
             return then is None or now is None or then.value != now.value
-        return abs(ratio - 1) > MOVED and abs(now.value - then.value) > (then.spread or 0.0) + (now.spread or 0.0)
+        least = MOVED_ONCE if then.spread is None and now.spread is None and not _counted(now) else MOVED
+        return abs(ratio - 1) > least and abs(now.value - then.value) > (then.spread or 0.0) + (now.spread or 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +72,21 @@ class ProbeChange:
     @property
     def moved(self) -> tuple[FigureChange, ...]:
         """The figures that moved, if both runs have the probe."""
-        return tuple(change for change in self.figures if change.moved) if self.then and self.now else ()
+        if self.then is None or self.now is None:
+            return ()
+        cut = self.then.verdict in _CUT_SHORT or self.now.verdict in _CUT_SHORT
+        both = (change for change in self.figures if not cut or (change.then and change.now))
+        return tuple(change for change in both if change.moved)
 
     @property
     def changed(self) -> bool:
         """Whether anything differs that a person should look at."""
         return bool(self.verdict_changed or self.new_findings or self.moved or self.then is None or self.now is None)
+
+
+def _counted(figure: Figure) -> bool:
+    """Whether it is a count, which has no noise: its unit is a noun in the plural."""
+    return figure.unit not in ("", "us", "ms", "s", "B", "bytes", "B/s", "FLOP/s", "x", "share", "percent", "relative")
 
 
 def compare(then: Iterable[Result], now: Iterable[Result]) -> tuple[ProbeChange, ...]:

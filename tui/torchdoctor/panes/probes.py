@@ -210,7 +210,6 @@ the probe's own trouble, never the machine's.
         order = Order.GROUPS if self.look.order is Order.WORST else Order.WORST
         self.look = replace(self.look, order=order)
         self.refresh_data()
-        self.notify(f"sorted {order.value}", timeout=2, markup=False)
 
     def action_fold(self, opened: bool) -> None:
         """Show or hide the probes of the group that the cursor stands on or in."""
