@@ -236,7 +236,7 @@ def test_a_second_signal_ends_at_once_and_still_reports(tmp_path: Path) -> None:
 
 
 def test_detached_it_lives_in_its_own_session_and_finishes(tmp_path: Path) -> None:
-    said = torchdoctor(tmp_path, "check", "env", "--detach", "--json", "report.json")
+    said = torchdoctor(tmp_path, "check", "env.identity", "--detach", "--json", "report.json")
     assert said.code == 0
     run = RunDir(Path(said.out.strip()))
     pid = run.info.owner.pid
