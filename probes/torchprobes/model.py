@@ -249,12 +249,41 @@ class Event(msgspec.Struct, frozen=True):
 # --- target and machine -------------------------------------------------------------------------------------
 
 
+class Difference(Frozen, frozen=True, kw_only=True):
+    """One thing that a live process has otherwise than the shell from which torchdoctor was started.
+
+    Values are for people: secrets masked, long ones cut. `applied` says whether the probes have it as it is there.
+    """
+
+    what: str
+    here: str
+    there: str
+    applied: bool = True
+
+
+class Like(Frozen, frozen=True, kw_only=True):
+    """The live process whose interpreter, environment, cores and limits the probes have; and what of it differs.
+
+    `started` is the kernel's start time, in clock ticks after boot. Its folder and its control groups are told only:
+    a probe writes into a folder of its own.
+    """
+
+    pid: int
+    started: int
+    user: str
+    command: str
+    folder: str
+    cgroup: tuple[str, ...] = ()
+    differences: tuple[Difference, ...] = ()
+
+
 class Target(Frozen, frozen=True, kw_only=True):
     """The Python whose PyTorch is diagnosed, and how it was found.
 
     `prefix` is the launcher prefix before the interpreter (`apptainer exec --nv new.sif`), empty for a plain
     one. `torch` and the other versions are tier 0: read from files, nothing was run or imported; None means
-    that there is none, "" that it could not be read. `refusal` says why its code may not be run.
+    that there is none, "" that it could not be read. `refusal` says why its code may not be run. `like` is the process
+    that the probes run like, None where they run as the shell does.
     """
 
     python: str
@@ -264,6 +293,7 @@ class Target(Frozen, frozen=True, kw_only=True):
     cuda: str | None = None
     python_version: str = ""
     refusal: str | None = None
+    like: Like | None = None
 
 
 class Machine(Frozen, frozen=True, kw_only=True):

@@ -38,7 +38,7 @@ def ask(pid: int, started: int | None) -> dict[str, Part]:
 
 
 def test_a_process_is_told_in_full_and_its_secrets_are_masked(child: subprocess.Popen[bytes]) -> None:
-    parts = ask(child.pid, question._ticks(child.pid))
+    parts = ask(child.pid, question.ticks(child.pid))
     assert {part.state for part in parts.values()} == {"done"}
     variables = parts["environment"].value["variables"]
     assert (variables["HF_TOKEN"], variables["EMPTY"], variables["PLAIN"]) == ("***", "", "a b")
@@ -51,14 +51,14 @@ def test_a_process_is_told_in_full_and_its_secrets_are_masked(child: subprocess.
 
 
 def test_the_tree_has_parents_itself_and_children(child: subprocess.Popen[bytes]) -> None:
-    family = ask(os.getpid(), question._ticks(os.getpid()))["family"].value
+    family = ask(os.getpid(), question.ticks(os.getpid()))["family"].value
     depths = {row["pid"]: row["depth"] for row in family}
     assert depths[child.pid] == depths[os.getpid()] + 1
     assert depths[os.getppid()] == depths[os.getpid()] - 1
 
 
 def test_another_process_that_has_the_pid_by_now_is_not_told() -> None:
-    parts = ask(os.getpid(), question._ticks(os.getpid()) - 1)
+    parts = ask(os.getpid(), question.ticks(os.getpid()) - 1)
     assert {(part.state, part.cause) for part in parts.values()} == {("failed", "another process has this pid by now")}
 
 
@@ -68,14 +68,14 @@ def test_a_pid_that_is_not_here_says_so() -> None:
 
 
 def test_what_is_denied_says_why_and_hides_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = question._read
+    whole = question.read_file
 
     def read(path: str, most: int = question.MOST_BYTES) -> bytes:
         if path.endswith("environ"):
             raise PermissionError(13, "Permission denied")
         return whole(path, most)
 
-    monkeypatch.setattr(question, "_read", read)
+    monkeypatch.setattr(question, "read_file", read)
     items = question.process(os.getpid(), None)
     with pytest.raises(LookupError, match="permission denied: it belongs to another user"):
         items["environment"]()
@@ -83,6 +83,6 @@ def test_what_is_denied_says_why_and_hides_nothing_else(monkeypatch: pytest.Monk
 
 
 def test_an_environment_that_is_too_long_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(question, "_read", lambda path, most=0: (b"A=1\0" * question.MOST_BYTES)[:most])
+    monkeypatch.setattr(question, "read_file", lambda path, most=0: (b"A=1\0" * question.MOST_BYTES)[:most])
     found = question._environment(os.getpid())
     assert found == {"variables": {"A": "1"}, "cut": True}

@@ -137,6 +137,19 @@ def prints_where_it_is():
     os.makedirs(os.environ["TRITON_CACHE_DIR"])
 
 
+def prints_what_binds_it():
+    import resource
+
+    kit.fact("cores", str(sorted(os.sched_getaffinity(0))))
+    kit.fact("files", str(resource.getrlimit(resource.RLIMIT_NOFILE)))
+    kit.fact("core", str(resource.getrlimit(resource.RLIMIT_CORE)))
+    kit.fact("own", os.environ.get("OF_THE_JOB"))
+    kit.fact("ours", os.environ.get("OF_THE_SHELL"))
+
+
+prints_what_binds_it_too = prints_what_binds_it
+
+
 def not_numbers():
     kit.figure("nan", float("nan"), "GB/s")
     kit.figure("fine", 2.0, "GB/s")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from harness import finish, left_of, make, probe
 
 from torchprobes.model import Event, Result, Verdict
 from torchprobes.runner import places
+from torchprobes.runner.check import Options
 
 
 def facts(result: Result) -> dict[str, str]:
@@ -53,6 +55,35 @@ def test_the_command_repeats_the_payload_by_hand_and_leaves_the_finished_probe_a
     assert [e.ev for e in said] == ["start", "progress", "figure", "end"]
     assert before == {f.name: f.read_bytes() for f in events.iterdir()}
     assert "TORCHDOCTOR_TOKEN" not in result.command, "a repeated payload is the person's own process"
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_probes_have_the_environment_cores_and_limits_that_they_are_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bare: bool
+) -> None:
+    monkeypatch.setenv("OF_THE_SHELL", "1")
+    core = min(os.sched_getaffinity(0))
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    options = Options(
+        device="cpu",
+        base={"PATH": os.environ["PATH"], "OF_THE_JOB": "7"},
+        cores=(core,),
+        rlimits={"RLIMIT_NOFILE": (300, 400), "RLIMIT_CORE": (-1, -1)},
+    )
+    rows = [probe(name, bare=bare) for name in ("prints_what_binds_it", "prints_what_binds_it_too")]
+    for result in finish(make(tmp_path, *rows, options=options)).values():
+        said = facts(result)
+        assert (said["own"], said["ours"]) == ("7", "None")
+        assert said["cores"] == f"[{core}]"
+        assert said["files"] == "(300, 400)"
+        assert said["core"] == str((hard, hard)) or os.geteuid() == 0, "as far as it may be raised"
+
+
+def test_cores_that_are_not_to_be_had_are_told(tmp_path: Path) -> None:
+    options = Options(device="cpu", cores=(100_000,))
+    result = finish(make(tmp_path, probe("sound"), options=options))["sound"]
+    assert result.verdict is Verdict.ERROR
+    assert "cannot run" in result.reason
 
 
 @pytest.fixture

@@ -130,6 +130,7 @@ _USAGE_ERRORS: Final = (
     ("torchprobes.judge.cards", "UnknownCard"),
     ("torchprobes.rundir", "RunError"),
     ("torchprobes.target", "TargetError"),
+    ("torchprobes.environment.likeness", "LikeError"),
 )
 """What a person can put right; the text of each is one line. A class whose module is not loaded was not raised."""
 

@@ -7,6 +7,7 @@ directory) are not settings of the environment: those rules say where a value ca
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -101,6 +102,21 @@ def _colour(value: object) -> Colour:
     raise ValueError(", ".join(get_args(Colour)))
 
 
+DEVICE: Final = re.compile(r"[a-z][a-z0-9_]{0,31}(:\d{1,3})?")
+"""A device string of torch, whatever back end it names; or `auto`."""
+
+
+def device(value: object) -> str:
+    """A device as a person names it.
+
+    Raises:
+        ValueError: what it must be.
+    """
+    if not isinstance(value, str) or not DEVICE.fullmatch(value):
+        raise ValueError("auto, cpu, cuda:N, xpu:N, mps or another device of torch")
+    return value
+
+
 def _keys(value: object) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(v, str) and v.isprintable() for v in value.values()):
         raise ValueError('a table of action = "key"')
@@ -144,7 +160,7 @@ class _Row:
 ROWS: Final = (
     _Row("python", _text, environment=False),
     _Row("target", _text),
-    _Row("device", _text),
+    _Row("device", device),
     _Row("tier", _tier),
     _Row("rate_hz", _rate),
     _Row("theme", _text),

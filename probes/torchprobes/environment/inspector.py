@@ -28,6 +28,7 @@ QUESTIONS: dict[str, str] = {
     "which": "interpreters",
     "process": "process",
     "allocations": "allocations",
+    "like": "like",
 }
 """Question -> the module in `torchprobes.environment` whose ANSWERS has it."""
 

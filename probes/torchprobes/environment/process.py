@@ -33,32 +33,33 @@ def process(pid: int, started: int | None) -> dict[str, Callable[[], Any]]:
     """Each item about the process `pid` that was started at `started` (clock ticks after boot; None: any)."""
     items: dict[str, Callable[[int], Any]] = {
         "status": _status,
-        "command": _command,
-        "cgroup": _cgroup,
+        "command": command,
+        "cgroup": cgroup,
         "limits": _limits,
         "family": _family,
         "environment": _environment,
     }
-    return {name: lambda read=read: _of_the_same(pid, started, read) for name, read in items.items()}  # type: ignore[misc]
+    return {name: lambda read=read: of_the_same(pid, started, read) for name, read in items.items()}  # type: ignore[misc]
 
 
-def _of_the_same(pid: int, started: int | None, read: Callable[[int], Any]) -> Any:
+def of_the_same(pid: int, started: int | None, read: Callable[[int], Any]) -> Any:
     """What `read` finds, if the pid is still that process before and after."""
     try:
         _check(pid, started)
         found = read(pid)
         _check(pid, started)
     except OSError as error:
-        raise LookupError(_words(error)) from error
+        raise LookupError(words(error)) from error
     return found
 
 
 def _check(pid: int, started: int | None) -> None:
-    if _ticks(pid) != started and started is not None:
+    if ticks(pid) != started and started is not None:
         raise LookupError(_OTHER)
 
 
-def _words(error: OSError) -> str:
+def words(error: OSError) -> str:
+    """Why something about a process could not be read."""
     if error.errno in (errno.ENOENT, errno.ESRCH):
         return _GONE
     if error.errno in (errno.EACCES, errno.EPERM):
@@ -66,7 +67,8 @@ def _words(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _read(path: str, most: int = MOST_BYTES) -> bytes:
+def read_file(path: str, most: int = MOST_BYTES) -> bytes:
+    """The first `most` bytes of a file of the kernel's."""
     with open(path, "rb", buffering=0) as file:
         parts, left = [], most
         while left > 0 and (part := file.read(left)):
@@ -77,18 +79,19 @@ def _read(path: str, most: int = MOST_BYTES) -> bytes:
 
 def _stat(pid: int) -> list[str]:
     """The fields of /proc/PID/stat from `state` on (proc(5)); a name may hold anything, even `)`."""
-    return _read(f"/proc/{pid}/stat").decode(errors="replace").rpartition(")")[2].split()
+    return read_file(f"/proc/{pid}/stat").decode(errors="replace").rpartition(")")[2].split()
 
 
-def _ticks(pid: int) -> int:
+def ticks(pid: int) -> int:
+    """When it was started, in clock ticks after boot."""
     return int(_stat(pid)[19])
 
 
 def _status(pid: int) -> dict[str, str]:
-    text = _read(f"/proc/{pid}/status").decode(errors="replace")
+    text = read_file(f"/proc/{pid}/status").decode(errors="replace")
     rows = {name: value for name, _, value in (line.partition(":") for line in text.splitlines())}
     fields = {name: " ".join(rows.get(key, "").split()) for name, key in _STATUS.items()}
-    fields["user"] = _user(fields.pop("uids"))
+    fields["user"] = user(fields.pop("uids"))
     return {name: value for name, value in fields.items() if value}
 
 
@@ -100,7 +103,8 @@ _STATUS = {
 """Our name of a field -> that of /proc/PID/status."""
 
 
-def _user(uids: str) -> str:
+def user(uids: str) -> str:
+    """The first of some uids in words."""
     uid = int(uids.split()[0])
     try:
         return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
@@ -108,30 +112,32 @@ def _user(uids: str) -> str:
         return f"uid {uid}"
 
 
-def _command(pid: int) -> str:
-    words = _read(f"/proc/{pid}/cmdline", MOST_COMMAND).decode(errors="replace").rstrip("\0").split("\0")
-    return mask_text(" ".join(words)) or f"[{_name(pid)}]"
+def command(pid: int) -> str:
+    """Its command line, secrets masked; its name in brackets where it has none."""
+    arguments = read_file(f"/proc/{pid}/cmdline", MOST_COMMAND).decode(errors="replace").rstrip("\0").split("\0")
+    return mask_text(" ".join(arguments)) or f"[{_name(pid)}]"
 
 
 def _name(pid: int) -> str:
-    return _read(f"/proc/{pid}/comm").decode(errors="replace").strip()
+    return read_file(f"/proc/{pid}/comm").decode(errors="replace").strip()
 
 
 def _environment(pid: int) -> dict[str, Any]:
     """What it was started with, secrets masked; and whether there was more than is told."""
-    raw = _read(f"/proc/{pid}/environ", MOST_BYTES + 1)
+    raw = read_file(f"/proc/{pid}/environ", MOST_BYTES + 1)
     rows = [row.partition("=") for row in raw[:MOST_BYTES].decode(errors="replace").split("\0") if "=" in row]
     masked = mask_environment({name: value for name, _, value in rows})
     return {"variables": dict(sorted(masked.items())), "cut": len(raw) > MOST_BYTES}
 
 
-def _cgroup(pid: int) -> list[str]:
-    return _read(f"/proc/{pid}/cgroup").decode(errors="replace").splitlines()
+def cgroup(pid: int) -> list[str]:
+    """Its control groups, a line a hierarchy."""
+    return read_file(f"/proc/{pid}/cgroup").decode(errors="replace").splitlines()
 
 
 def _limits(pid: int) -> dict[str, list[str]]:
     """Limit -> [soft, hard, unit]."""
-    text = _read(f"/proc/{pid}/limits").decode(errors="replace")
+    text = read_file(f"/proc/{pid}/limits").decode(errors="replace")
     found = {name: row for row in text.splitlines() for name in LIMITS if row.startswith(name)}
     return {name: row[len(name) :].split() for name, row in found.items()}
 
@@ -152,7 +158,7 @@ def _relative(pid: int) -> dict[str, Any]:
     try:
         return {"pid": pid, "name": _name(pid), "state": _stat(pid)[0]}
     except OSError as error:
-        return {"pid": pid, "name": _words(error), "state": ""}
+        return {"pid": pid, "name": words(error), "state": ""}
 
 
 def _parents(pid: int) -> list[int]:
@@ -174,7 +180,7 @@ def _children(pid: int) -> list[int]:
     found: list[int] = []
     try:
         for thread in os.listdir(f"/proc/{pid}/task")[:MOST_FAMILY]:
-            found += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
+            found += map(int, read_file(f"/proc/{pid}/task/{thread}/children").split())
     except OSError:
         return sorted(found)
     return sorted(found)

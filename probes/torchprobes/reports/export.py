@@ -87,6 +87,11 @@ def _identity(report: Report) -> Iterator[tuple[str, str]]:
     yield "machine", f"{machine.os}, {machine.arch}, {machine.cpu}, {machine.cores} cores" if machine.os else ""
     yield "driver", f"{machine.driver or 'none'}, CUDA {machine.cuda or 'none'}, {len(machine.gpus)} GPUs"
     yield "target", " ".join([*target.prefix, target.python])
+    if target.like is not None:
+        yield "like", f"pid {target.like.pid} ({target.like.user}): {target.like.command}"
+        for each in target.like.differences:
+            here = f", in the shell {each.here}" if each.here else ""
+            yield f"there {_md(each.what)}", f"{each.there}{here}{'' if each.applied else ' (told only)'}"
     yield "torch", f"{target.torch or 'none'} on Python {target.python_version or 'not known'}"
     yield "torchdoctor", f"{report.torchdoctor}, tier {report.tier}"
 

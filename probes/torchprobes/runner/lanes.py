@@ -18,7 +18,7 @@ from torchprobes.rundir import RunDir
 
 from . import processes
 from .guard import Guard, GuardianProcess
-from .order import ALWAYS, PAYLOADS, Job, Prepared, base_environment
+from .order import ALWAYS, PAYLOADS, Job, Prepared, base_environment, process_limits
 
 Kind = Literal["warm", "bare"]
 
@@ -139,4 +139,4 @@ def _starter_order(kind: Kind, folder: Path, token: str, job: Job) -> dict[str, 
     }
     bootstrap = str(PAYLOADS / "bootstrap.py")
     argv = [job.target.python, "-B", bootstrap, "--starter", kind]
-    return {"argv": argv, "env": env, "cwd": "/", "folder": str(folder)}
+    return {"argv": argv, "env": env, "cwd": "/", "folder": str(folder), **process_limits(job.options)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import time
 from typing import Any, NamedTuple, Protocol
@@ -252,6 +253,10 @@ def _become(order: dict[str, Any], fds: tuple[int, int, int], report: int, guard
         for target, fd in enumerate(fds):
             os.dup2(fd, target)
         os.chdir(order["cwd"])
+        if order["cores"]:
+            os.sched_setaffinity(0, order["cores"])
+        for name, (soft, hard) in order["rlimits"].items():
+            _limit(getattr(resource, name), soft, hard)
         os.execvpe(order["argv"][0], order["argv"], order["env"])  # noqa: S606 - an argument list, no shell
     except OSError as error:
         os.write(report, f"cannot run {order['argv'][0]}: {error.strerror}".encode("utf-8", "replace"))
@@ -259,6 +264,20 @@ def _become(order: dict[str, Any], fds: tuple[int, int, int], report: int, guard
         os.write(report, f"cannot run {order['argv'][0]}: {error}".encode("utf-8", "replace"))
     finally:
         os._exit(127)
+
+
+def _limit(which: int, soft: int, hard: int) -> None:
+    """Set a limit; where ours may not be raised, as far as it can be."""
+    most = resource.getrlimit(which)[1]
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(which, (soft, hard))
+        return
+    allowed = [value if _within(value, most) else most for value in (soft, hard)]
+    resource.setrlimit(which, (allowed[0], allowed[1]))
+
+
+def _within(value: int, most: int) -> bool:
+    return most == resource.RLIM_INFINITY or (value != resource.RLIM_INFINITY and value <= most)
 
 
 def exit_of(status: int) -> Exit:

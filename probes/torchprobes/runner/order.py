@@ -111,7 +111,12 @@ def prepare(job: Job) -> Prepared:
 
 def base_environment(options: Options) -> dict[str, str]:
     """The environment of the patient, before anything of ours."""
-    return {**os.environ, **options.env}
+    return {**(os.environ if options.base is None else options.base), **options.env}
+
+
+def process_limits(options: Options) -> dict[str, Any]:
+    """What a process of the target is bound to before it runs."""
+    return {"cores": list(options.cores), "rlimits": {name: list(pair) for name, pair in options.rlimits.items()}}
 
 
 def _plan(job: Job, place: str, compile_dir: str) -> Plan:
@@ -144,7 +149,7 @@ def _request(job: Job, plan: Plan) -> dict[str, Any]:
         "locks": None if job.target.prefix else str(job.run.locks),
         "gpus": list(plan.gpus),
         "memory_limit_bytes": job.device.memory_limit_bytes,
-        "user_environ": {k: v for k, v in {**os.environ, **options.env}.items() if k in _OVERRIDDEN},
+        "user_environ": {k: v for k, v in base_environment(options).items() if k in _OVERRIDDEN},
     }
 
 
@@ -176,12 +181,15 @@ def _order(job: Job, folder: Path, remove: list[str]) -> dict[str, Any]:
         "stream_lines": options.stream_lines,
         "remove": remove,
         "cwd": str(folder),
+        **process_limits(options),
     }
 
 
 def _near(job: Job, folder: Path, _request: Mapping[str, Any], command: Command, env: dict[str, str]) -> dict[str, Any]:
     token = secrets.token_hex(16)
-    by_hand = shlex.join(["cd", str(folder)]) + " && " + _with_env(env, command.argv)
+    like = job.target.like
+    line = _with_env(env, command.argv)
+    by_hand = shlex.join(["cd", str(folder)]) + " && " + (_in_environment_of(like.pid, line) if like else line)
     return {
         "argv": list(command.argv),
         "env": {**base_environment(job.options), **env, processes.TOKEN: token},
@@ -200,7 +208,7 @@ def _far(job: Job, folder: Path, request: Mapping[str, Any], command: Command, e
     outer = {**job.options.env, **job.device.environ}
     return {
         "argv": argv,
-        "env": {**os.environ, **outer, processes.TOKEN: token},
+        "env": {**base_environment(job.options), **outer, processes.TOKEN: token},
         "token": token,
         "program": str(folder / "program.py"),
         "marker": marker,
@@ -230,6 +238,12 @@ def _with_env(env: Mapping[str, str], argv: tuple[str, ...] | list[str]) -> str:
     """A shell command; events go to the terminal, so that repeating it by hand leaves the finished probe alone."""
     shown = {**env, "TORCHDOCTOR_EVENTS": "-"} if "TORCHDOCTOR_EVENTS" in env else dict(env)
     return shlex.join([*(["env"] if shown else []), *(f"{k}={v}" for k, v in shown.items()), *argv])
+
+
+def _in_environment_of(pid: int, line: str) -> str:
+    """A shell command in the environment of a living process, of which nothing is shown."""
+    inner = 'exec env -i "$@" ' + line.removeprefix("env ")
+    return f"xargs -0 -a /proc/{pid}/environ sh -c {shlex.quote(inner)} sh"
 
 
 def _compile_place(folder: Path) -> tuple[str, list[str]]:

@@ -56,10 +56,13 @@ class CheckView(Frozen, frozen=True, kw_only=True):
 class Options(Frozen, frozen=True, kw_only=True):
     """How a check runs.
 
-    `device` is "auto" (an idle GPU, the CPU where there is none), "cpu" or "cuda:N", N as torch counts in the
-    user's environment. `limits` overrides the time limit of a probe by name, in seconds. The stream limits hold
-    for stdout, stderr and the events of a probe each. `grace_s` is how long what a payload started may outlive it.
-    `entry` names the user's own model (`MODULE:F` or `PATH.py:F`), found from `entry_folder` on.
+    `device` is "auto" (an idle GPU, the CPU where there is none), "cpu", or any device string of torch; N of "cuda:N"
+    is as torch counts in the user's environment. `limits` overrides the time limit of a probe by name, in seconds. The
+    stream limits hold for stdout, stderr and the events of a probe each. `grace_s` is how long what a payload started
+    may outlive it. `entry` names the user's own model (`MODULE:F` or `PATH.py:F`), found from `entry_folder` on.
+
+    `base` is the environment that probes begin with, None for this process's own, and `env` is set over it; `cores` and
+    `rlimits` (setrlimit's name -> soft and hard, -1 for none) are theirs too, where they are given.
     """
 
     device: str = "auto"
@@ -68,6 +71,9 @@ class Options(Frozen, frozen=True, kw_only=True):
     as_root: bool = False
     limits: Mapping[str, float] = msgspec.field(default_factory=dict)
     env: Mapping[str, str] = msgspec.field(default_factory=dict)
+    base: Mapping[str, str] | None = None
+    cores: tuple[int, ...] = ()
+    rlimits: Mapping[str, tuple[int, int]] = msgspec.field(default_factory=dict)
     import_limit_s: float = 300.0
     stream_bytes: int = 256 << 20
     stream_lines: int = 5_000_000

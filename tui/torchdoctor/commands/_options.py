@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
 
 import click
 
-from torchdoctor.settings import Colour, Settings, load
+from torchdoctor.settings import Colour, Settings, device, load
 from torchprobes.model import Tier
 
 if TYPE_CHECKING:
@@ -16,19 +15,18 @@ if TYPE_CHECKING:
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-DEVICE: Final = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
-
 
 def _device(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    if value is not None and not DEVICE.fullmatch(value):
-        raise click.BadParameter(f"{value!r} is no device: auto, cpu, cuda, cuda:N or mps")
-    return value
+    try:
+        return None if value is None else device(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is no device: {error}") from None
 
 
 _ROWS: Final[dict[str, tuple[list[str], dict[str, Any]]]] = {
     "python": (["--python"], {"metavar": "PY", "help": "The interpreter whose PyTorch is diagnosed."}),
     "target": (["--target"], {"metavar": "PREFIX", "help": "A launcher before it: 'docker exec -i trainer python'."}),
-    "device": (["--device"], {"metavar": "D", "callback": _device, "help": "auto, cpu, cuda, cuda:N or mps."}),
+    "device": (["--device"], {"metavar": "D", "callback": _device, "help": "auto, cpu, cuda:N, xpu:N, mps …"}),
     "out": (["--out"], {"metavar": "DIR", "help": "Keep runs below this folder."}),
     "tier": (["--tier"], {"type": click.Choice([t.value for t in Tier]), "help": "How long probes may take in all."}),
     "rate_hz": (["--rate"], {"type": click.FloatRange(0.1, 10), "metavar": "HZ", "help": "Samples a second."}),

@@ -19,7 +19,7 @@ import torchprobes
 from torchdoctor.settings import Settings
 from torchprobes import catalogue, rundir
 from torchprobes.catalogue import Probe
-from torchprobes.environment import describe_machine
+from torchprobes.environment import describe_machine, likeness
 from torchprobes.jobs import BUILDERS
 from torchprobes.model import Report, Result, Target
 from torchprobes.reports import write
@@ -29,7 +29,7 @@ from torchprobes.runner import recovery
 from torchprobes.runner.check import Check
 from torchprobes.runner.snapshot import Options
 from torchprobes.samples import Sample
-from torchprobes.target import find_targets
+from torchprobes.target import TargetError, find_targets
 from torchprobes.telemetry import Sampler, health
 
 from ._interrupts import Interrupts
@@ -46,13 +46,15 @@ TAKEOVER_S = 15.0
 DETACHED_LOG = "check.log"
 
 
-def chosen_target(settings: Settings) -> Target:
-    """The target of this command.
+def chosen_target(settings: Settings, like: int | None = None) -> Target:
+    """The target of this command: that of the process `like`, or the one that the search rules find.
 
     Raises:
-        TargetError: if the one that was named cannot be used.
+        TargetError, LikeError: if the one that was named cannot be used.
         click.UsageError: if there is none, or if its code may not be run.
     """
+    if like is not None:
+        return _target_of(like, settings)
     choice = find_targets(settings.python, settings.target, TARGET_DEADLINE_S)
     if choice.chosen is None:
         raise click.UsageError(f"no interpreter with PyTorch was found: {choice.why}; name one with --python")
@@ -61,13 +63,56 @@ def chosen_target(settings: Settings) -> Target:
     return choice.chosen
 
 
-def new_run(settings: Settings, probes: Sequence[Probe], entry: str = "") -> RunDir:
+def _target_of(pid: int, settings: Settings) -> Target:
+    """The interpreter of a live process, and what of that process differs from here."""
+    if settings.python or settings.target:
+        raise click.UsageError(
+            "--like takes the interpreter of the process: it goes with neither --python nor --target"
+        )
+    usual = find_targets(None, None, TARGET_DEADLINE_S).chosen
+    found = likeness.read(pid, as_root=settings.as_root, python=usual.python if usual else "")
+    choice = find_targets(found.python, None, TARGET_DEADLINE_S, found.environ)
+    if choice.chosen is None or (choice.chosen.refusal and not settings.as_root):
+        raise click.UsageError(f"--like {pid}: {choice.chosen.refusal if choice.chosen else choice.why}")
+    return msgspec.structs.replace(choice.chosen, origin=f"pid {pid}", like=found.like)
+
+
+def _usual_python() -> str:
+    """The interpreter that a check takes without being told one, "" if there is none."""
+    try:
+        chosen = find_targets(None, None, TARGET_DEADLINE_S).chosen
+    except TargetError:
+        return ""
+    return chosen.python if chosen else ""
+
+
+def options_of(run: RunDir, target: Target, settings: Settings) -> Options:
+    """How the probes of a run are run; what they have of a live process is read from it, and kept nowhere.
+
+    Raises:
+        LikeError: if that process is gone.
+    """
+    info = run.info
+    options = Options(
+        device=info.device or "auto",
+        force=settings.force,
+        as_root=settings.as_root,
+        entry=info.entry,
+        entry_folder=info.entry_folder,
+    )
+    if target.like is None:
+        return options
+    found = likeness.read(target.like.pid, target.like.started, as_root=settings.as_root)
+    return msgspec.structs.replace(options, base=found.environ, cores=found.cores, rlimits=found.limits)
+
+
+def new_run(settings: Settings, probes: Sequence[Probe], entry: str = "", like: int | None = None) -> RunDir:
     """A new run directory for these probes on the chosen target; `entry` is found from the present directory on.
 
     Raises:
-        RunError, TargetError, click.UsageError: one line: what of it cannot be done.
+        RunError, TargetError, LikeError, click.UsageError: one line: what of it cannot be done.
     """
-    target = chosen_target(settings)
+    target = chosen_target(settings, like)
     return rundir.create(
         place_of(settings),
         "check",
@@ -129,13 +174,7 @@ def run_to_its_end(run: RunDir, settings: Settings) -> Ended:
     info, probes, begun = run.info, missing(run), time.monotonic()
     if info.target is None:
         raise click.UsageError(f"{run.name} has no target")
-    options = Options(
-        device=info.device or "auto",
-        force=settings.force,
-        as_root=settings.as_root,
-        entry=info.entry,
-        entry_folder=info.entry_folder,
-    )
+    options = options_of(run, info.target, settings)
     told: list[Result] = []
     sampler = Sampler(settings.rate_hz)
     with Interrupts() as interrupts:

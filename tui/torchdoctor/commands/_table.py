@@ -24,6 +24,7 @@ def report_text(report: Report, *, signs: bool, where: str = "", width: int = 10
 def _lines(report: Report, signs: bool, where: str, width: int) -> Iterator[str]:
     python = " ".join([*report.target.prefix, report.target.python])
     yield plain(f"{report.machine.host or 'host not known'}  {_torch(report.target)}  {python}", width)
+    yield from _like_lines(report.target, width)
     wide = max((len(r.name) for r in report.results), default=0)
     for r in report.results:
         sign = (SIGNS if signs else ASCII_SIGNS)[r.verdict]
@@ -39,6 +40,21 @@ def _lines(report: Report, signs: bool, where: str, width: int) -> Iterator[str]
     if where:
         yield f"run: {where}"
     yield f"{report.verdict.value}: {counts(report.results)} in {report.seconds:.1f} s"
+
+
+def _like_lines(target: Target, width: int) -> Iterator[str]:
+    """The process that the probes ran like, and what it has otherwise than this shell."""
+    if target.like is None:
+        return
+    head = f"like pid {target.like.pid} ({plain(target.like.user)}): "
+    yield from _hanging(head, plain(mask(target.like.command), 200), width, indent=2)
+    if not target.like.differences:
+        yield "  nothing that matters differs from this shell"
+    for each in target.like.differences:
+        here = f", here {plain(mask(each.here))}" if each.here else ""
+        told = "" if each.applied else " (told only)"
+        yield from _hanging(f"  {plain(each.what)}: ", f"{plain(mask(each.there))}{here}{told}", width, indent=4)
+    yield ""
 
 
 def _torch(target: Target) -> str:

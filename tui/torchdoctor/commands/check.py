@@ -34,6 +34,12 @@ Exports = tuple[tuple[str, Destination | None], ...]
     default="",
     help="Your own model: MODULE:F or PATH.py:F, a factory that takes the device string and returns (callable, args).",
 )
+@click.option(
+    "--like",
+    type=click.IntRange(min=1),
+    metavar="PID",
+    help="Run as a live process does: its interpreter, environment, cores and limits; what differs is told first.",
+)
 @click.option("--json", "json_to", metavar="FILE|-", help="The report as JSON; - puts it alone on stdout.")
 @click.option("--junit", "junit_to", metavar="FILE|-", help="The report as JUnit XML, a test case a probe.")
 @fail_on_option
@@ -45,6 +51,7 @@ def check_(
     ctx: click.Context,
     names: tuple[str, ...],
     entry: str,
+    like: int | None,
     json_to: str | None,
     junit_to: str | None,
     fail_on: FailOn,
@@ -62,9 +69,11 @@ def check_(
     refuse_if_read_only(settings, "check runs code on this node and writes a run")
     probes = catalogue.select(names, settings.tier, entry=bool(checked_entry(entry, settings)))
     exports = _exports(json_to, junit_to, detached)
-    if resume and (names or entry):
-        raise click.UsageError("--resume RUN does what that run was asked to do: it takes no names and no --entry")
-    run = resumed_run(settings, resume, from_owner) if resume else new_run(settings, probes, entry)
+    if resume and (names or entry or like):
+        raise click.UsageError("--resume RUN does what that run was asked to do: no names, no --entry, no --like")
+    if like and {"python", "target"} & ctx.ensure_object(dict).keys():
+        raise click.UsageError("--like takes the interpreter of the process: it goes with no --python and no --target")
+    run = resumed_run(settings, resume, from_owner) if resume else new_run(settings, probes, entry, like)
     if detached:
         return _detach(run, settings, exports, fail_on)
     ended = run_to_its_end(run, settings)
