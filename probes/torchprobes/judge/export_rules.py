@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from ..model import Fact, Readings, Severity, Verdict
+from . import compile_entered as entered
+from . import export_parts as parts
+from .cards.tracebacks import RAISED
 from .reading import facts, is_true, line, raised, text
 from .rules import Positive, Rule, When
 
 _FORWARD = ("export.signature",)
 _EXPORT = ("export.roundtrip",)
+_AOTI = ("export.aoti",)
 
 ROUNDING = 1e-5
 """Above this a difference is no rounding: outputs are of the order of 1, in single precision."""
@@ -119,6 +123,12 @@ def _survived(readings: Readings) -> str | None:
     return f"{len(saved)} programs ({names}) gave the same bits in another process, {len(fresh)} answers"
 
 
+def _export_instead(readings: Readings) -> str | None:
+    """torch.compile raised, ran eager or has no backend here, and the same process exported a model, right."""
+    toy = readings.fact("export.toy")
+    return f"a small model was {toy.evidence}" if toy is not None and toy.value == "right" else None
+
+
 RULES: tuple[Rule, ...] = (
     Rule("TD-FWD-001", _FORWARD, Verdict.UNSURE, Severity.WARNING, _detector),
     Rule("TD-FWD-002", _FORWARD, Verdict.FAIL, Severity.CRITICAL, _call),
@@ -130,6 +140,20 @@ RULES: tuple[Rule, ...] = (
     Rule("TD-EXP-004", _EXPORT, Verdict.FAIL, Severity.CRITICAL, _not_loaded),
     Rule("TD-EXP-005", _EXPORT, Verdict.UNSURE, Severity.WARNING, _comparison),
     Rule("TD-EXP-006", _EXPORT, None, Severity.INFO, _no_dynamic),
+    Rule("TD-EXP-030", ("export.modes",), Verdict.FAIL, Severity.CRITICAL, parts.mode_fails),
+    Rule("TD-EXP-031", ("export.modes",), None, Severity.WARNING, parts.refusal_unnamed),
+    Rule("TD-EXP-032", ("export.modes",), Verdict.FAIL, Severity.CRITICAL, parts.branch_lost),
+    Rule("TD-EXP-033", ("export.modes",), Verdict.DEGRADED, Severity.WARNING, parts.draft_is_silent),
+    *(Rule(card, _AOTI, Verdict.FAIL, Severity.CRITICAL, entered.raised_for(card)) for card, _ in RAISED),
+    Rule("TD-EXP-040", _AOTI, Verdict.FAIL, Severity.CRITICAL, entered.raised_for(None)),
+    Rule("TD-EXP-041", _AOTI, Verdict.FAIL, Severity.CRITICAL, parts.package_not_loaded),
+    Rule("TD-EXP-042", _AOTI, Verdict.FAIL, Severity.CRITICAL, parts.package_is_wrong),
+    Rule("TD-EXP-020", ("compile.*",), None, Severity.INFO, _export_instead),
 )
 
-POSITIVE: Positive = {"export.signature": _readable, "export.roundtrip": _survived}
+POSITIVE: Positive = {
+    "export.signature": _readable,
+    "export.roundtrip": _survived,
+    "export.modes": parts.modes_work,
+    "export.aoti": parts.package_works,
+}

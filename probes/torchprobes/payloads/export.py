@@ -18,9 +18,8 @@ LOAD_LIMIT_S = 90.0
 def run(request):
     """The probe; with the parameter `role` = "load", its other process."""
     torch = kit.import_torch()
-    if not hasattr(torch, "export") or not callable(getattr(torch.export, "export", None)):
-        raise kit.Skip("torch.export needs PyTorch 2.1 or later, this is %s" % torch.__version__)
-    where = _device(torch, request.device)
+    need_export(torch)
+    where = device(torch, request.device)
     if request.params.get("role") == "load":
         _load_there(torch, request.params["folder"], request.params["cases"])
         return
@@ -29,8 +28,34 @@ def run(request):
         _ask_other_process(torch, [case.name for case in made])
 
 
-def _device(torch, name):
+def has_export(torch):
+    """Whether this PyTorch has torch.export at all."""
+    return hasattr(torch, "export") and callable(getattr(torch.export, "export", None))
+
+
+def need_export(torch):
+    """Raise Skip where it has not."""
+    if not has_export(torch):
+        raise kit.Skip("torch.export needs PyTorch 2.1 or later, this is %s" % torch.__version__)
+
+
+def device(torch, name):
+    """The torch device of that name; the CPU where CUDA is named and cannot be used: exporting needs no device."""
     return torch.device(name if not name.startswith("cuda") or torch.cuda.is_available() else "cpu")
+
+
+def tell_toy(torch, where):
+    """Whether a small model exports in this process, right: told by compile.* where compiling did not work."""
+    if not has_export(torch):
+        return
+    model, x = _model(torch, where), _inputs(torch, where, BATCH)
+    try:
+        with torch.no_grad():
+            out = runnable(torch.export.export(model, (x,)))(x)
+            told = difference(torch, out.cpu(), model(x).cpu())
+        kit.fact("export.toy", "right" if told == 0.0 else "differs", "exported and called in this process: %s" % told)
+    except Exception as error:
+        kit.fact("export.toy", "raised", "%s: %s" % (type(error).__name__, str(error).strip()[:300]))
 
 
 class _Case:
@@ -146,7 +171,7 @@ def _ask_other_process(torch, names):
 def _load_there(torch, folder, names):
     """The other process: load each program, compute from the saved inputs, compare with what the first computed."""
     kit.fact("export.fresh.pid", os.getpid(), "not the process that exported")
-    where = _device(torch, kit.request.device)
+    where = device(torch, kit.request.device)
     for name in names:
         path = os.path.join(folder, "export.%s" % name)
         try:

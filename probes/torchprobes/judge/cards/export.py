@@ -81,4 +81,69 @@ CARDS: tuple[Card, ...] = (
         source=_EXPORT,
         versions="2.1",
     ),
+    Card(
+        id="TD-EXP-020",
+        title="torch.compile does not run here, torch.export does",
+        why="Export needs Dynamo's tracing alone, and no code generator for this device: the program that it gives can "
+        "be run as it is, lowered by a vendor's compiler, or compiled elsewhere.",
+        fix=Fix(command="python -c 'import torch; help(torch.export.export)'"),
+        source="measured; seen on accelerators without an Inductor backend",
+    ),
+    Card(
+        id="TD-EXP-030",
+        title="A way to export fails on a sound model",
+        why="The model has one tensor in, one out, and chooses with torch.where: every mode of torch.export that this "
+        "version has must take it, and the program must answer as the model does.",
+        fix=Fix(command="TORCH_LOGS=+export python <your script>"),
+        source=_EXPORT,
+    ),
+    Card(
+        id="TD-EXP-031",
+        title="A refusal of torch.export does not name the line",
+        why="A model that branches on its data must be refused with the place of the branch; without it the search "
+        "begins at the whole model.",
+        fix=Fix(command="torch.export.draft_export(model, args)    # 2.8 and later: tells all obstacles at once"),
+        source=_EXPORT,
+    ),
+    Card(
+        id="TD-EXP-032",
+        title="A branch on data was exported one way only",
+        why="The program holds the branch that the example took, and gives that answer for all data.",
+        fix=Fix(command="torch.cond(pred, true_fn, false_fn, args)    # or torch.where, in the model"),
+        source=_EXPORT,
+    ),
+    Card(
+        id="TD-EXP-033",
+        title="draft_export does not report a branch on data",
+        why="Its report is what a person goes by: `successful()` must be False where a guard on data was assumed.",
+        fix=Fix(command="torch.export.export(model, args, strict=False)    # refuses, and names the line"),
+        source="torch/export/_draft_export.py",
+        versions="2.8 and later",
+    ),
+    Card(
+        id="TD-EXP-040",
+        title="AOTInductor does not compile a small model",
+        why="Four layers were exported and could not be compiled ahead of time. The whole traceback is an artifact of "
+        "this probe.",
+        fix=Fix(command="torchdoctor explain -    # and paste the traceback"),
+        source="torch/_inductor/__init__.py (aoti_compile_and_package)",
+        versions="2.6 and later",
+    ),
+    Card(
+        id="TD-EXP-041",
+        title="An AOTInductor package does not load in another process",
+        why="The package was made with the same Python and device; a fresh process could not load or run it.",
+        fix=Fix(command="python -c 'import torch; torch._inductor.aoti_load_package(\"model.pt2\")'"),
+        source="torch/_inductor/__init__.py (aoti_load_package)",
+        versions="2.6 and later",
+    ),
+    Card(
+        id="TD-EXP-042",
+        title="An AOTInductor package gives other numbers",
+        why="The package was called with the inputs that the model was called with; the difference is more than "
+        "rounding.",
+        fix=Fix(command="torch.compile(model)    # does it differ too? then see TD-CMP-050"),
+        source="measured: below 1e-6",
+        versions="2.6 and later",
+    ),
 )
