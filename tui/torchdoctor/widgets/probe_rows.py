@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from torchdoctor.paint import BLANK, Line, Page, Span, bar, fit, join, line, text_of
 from torchdoctor.signs import CLOSED, NOT_RUN, OPEN, QUEUED, RUNNING, VERDICTS
 from torchdoctor.text import safe
-from torchprobes.catalogue import PROBES, Probe, select
+from torchprobes.catalogue import PROBES, TIERS, Probe, select
 from torchprobes.model import REPORT_ORDER, Tier, Verdict, worst
 
 if TYPE_CHECKING:
@@ -189,7 +189,8 @@ def _probe_line(row: Row, view: ProbeView | None, wide: int, look: Look, *, reas
     probe = row.probes[0]
     text = ""
     if reasons and view is None:
-        text = join(("" if probe in select((), look.tier) else probe.tier.value, probe.title), " · ")
+        beyond = TIERS.index(probe.tier) > TIERS.index(look.tier)
+        text = join((probe.tier.value if beyond else "", probe.title))
     elif reasons and view is not None:
         text = said(view) if view.result is not None else progress(view)
     name = probe.name.partition(".")[2] if row.indent else probe.name
