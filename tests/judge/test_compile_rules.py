@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 from compile_material import ROWS, Facts, Numbers, healthy, ran_eager, readings
 
-from torchprobes.judge import compile_rules, cudagraph_rules, judge
+from torchprobes.judge import compile_rules, cudagraph_rules, judge, rule_hits
 from torchprobes.model import Readings, Severity, Verdict
 
 PASS, DEGRADED, FAIL, UNSURE = Verdict.PASS, Verdict.DEGRADED, Verdict.FAIL, Verdict.UNSURE
@@ -42,10 +42,7 @@ def eager(card: str, verdict: Verdict, says: str, device: str = "cpu", **facts: 
 def cured(card: str, says: str, **facts: object) -> Case:
     """Ran eager until Dynamo forgot what it knew."""
     named = {name.replace("__", "."): value for name, value in facts.items()}
-    numbers: Numbers = {"reference compiled_calls_after_reset": 1}
-    return Case(
-        card, DEGRADED, ran_eager("cpu", named, numbers), f"after torch._dynamo.reset() 1 call a step; {says}"[:40]
-    )
+    return Case(card, DEGRADED, ran_eager("cpu", named, {"reference compiled_calls_after_reset": 1}), says)
 
 
 def changed(
@@ -144,16 +141,11 @@ CASES = (
         None, {"reference attention_ops": 12, "reference attention_fused": 0},
     ),
     changed(
-        "TD-CMP-081", DEGRADED, "bfloat16 on NVIDIA H200", "compile.default", "cuda:0",
+        "TD-CMP-081", DEGRADED, "bfloat16 on NVIDIA H200", "compile.entry", "cuda:0",
         {"reference.dtypes": "bfloat16, int64", "gpu.bf16": False},
     ),
     changed(
-        "TD-CMP-082", PASS, "'highest'", "compile.default", "cuda:0",
-        {"reference.dtypes": "float32", "gpu.tf32": True, "gpu.matmul_precision": "highest"},
-        {"reference matmul_ops": 2},
-    ),
-    changed(
-        "TD-CMP-083", DEGRADED, "2 convolutions without", "compile.default", "cuda:0",
+        "TD-CMP-083", DEGRADED, "2 convolutions without", "compile.entry", "cuda:0",
         {"gpu.cudnn": False}, {"reference convolutions": 2},
     ),
     changed(
@@ -252,8 +244,16 @@ def test_the_toy_names_what_bounds_it(card: str, device: str, numbers: dict[str,
     assert judgement.verdict is PASS
 
 
+def test_full_precision_on_a_gpu_with_tf32_is_told_and_no_fault() -> None:
+    facts = {"reference.dtypes": "float32", "gpu.tf32": True, "gpu.matmul_precision": "highest"}
+    told = readings("compile.entry", "cuda:0", facts, {"reference matmul_ops": 2})
+    ((rule, seen),) = rule_hits("compile.entry", told)
+    assert (rule.card, rule.verdict, rule.severity) == ("TD-CMP-082", None, Severity.INFO)
+    assert "'highest'" in seen
+
+
 def test_every_rule_has_a_case_that_it_holds_for() -> None:
-    tried = {case.card for case in CASES} | {card for card, _, _ in TOY_CASES}
+    tried = {case.card for case in CASES} | {card for card, _, _ in TOY_CASES} | {"TD-CMP-082"}
     assert tried == {rule.card for rule in (*compile_rules.RULES, *cudagraph_rules.RULES)}
 
 

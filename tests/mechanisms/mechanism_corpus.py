@@ -14,7 +14,7 @@ import msgspec
 from payload_process import PAYLOADS, SWITCHES
 
 from torchprobes.judge import rule_hits
-from torchprobes.model import Event, Fact, Figure, Outcome, Readings
+from torchprobes.model import Event, Fact, Figure, Outcome, Readings, Severity
 
 HERE = Path(__file__).parent
 PROBE = "compile.entry"
@@ -22,10 +22,11 @@ PROBE = "compile.entry"
 
 @dataclass(frozen=True)
 class Examined:
-    """One program: what was read of it, and the cards of the rules that hold, with what they saw."""
+    """One program: what was read of it, the cards of the rules that hold with what they saw, and those that warn."""
 
     readings: Readings
     cards: Mapping[str, str]
+    alarms: Mapping[str, str]
 
 
 def examine(
@@ -55,6 +56,7 @@ def examine(
         "TORCHDOCTOR_EVENTS": str(folder / "events"),
         "TORCHINDUCTOR_CACHE_DIR": str(folder.parent / f"inductor-{Path(python).parent.parent.name}"),
         "TORCHINDUCTOR_COMPILE_THREADS": "1",  # no pool of workers that a fork would share
+        "TORCHINDUCTOR_VEC_ISA_OK": "1",  # spares a cold cache its trial compilation, where this PyTorch reads it
         "OMP_NUM_THREADS": "1",
         **(environ or {}),
     }
@@ -87,8 +89,10 @@ def _by_program(events: Path, device: str) -> list[tuple[str, Examined]]:
             facts=facts,
             outcome=Outcome(ending="ended"),
         )
-        hits = {rule.card: seen for rule, seen in rule_hits(PROBE, readings)}
-        found.append((name, Examined(readings, hits)))
+        hits = rule_hits(PROBE, readings)
+        cards = {rule.card: seen for rule, seen in hits}
+        alarms = {rule.card: seen for rule, seen in hits if rule.verdict or rule.severity is not Severity.INFO}
+        found.append((name, Examined(readings, cards, alarms)))
     return found
 
 

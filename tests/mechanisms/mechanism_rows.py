@@ -87,3 +87,10 @@ ROWS = (
 
 ON_A_GPU = {21: "TD-CMP-031", 22: "TD-CMP-037", 23: "TD-CMP-038"}
 """Mechanisms of CUDA graphs, which a CPU does not have: tests/gpu/test_mechanisms_gpu.py, PyTorch 2.11 on an H200."""
+
+HEALTHY = (
+    "mlp", "cnn", "transformer_encoder", "rnn", "gru_cell", "dynamic_shapes", "training", "embedding_bag", "residual",
+    "norm_chain", "conv_transpose", "attention", "grouped_query_attention", "autocast", "checkpointing", "keywords",
+    "several_outputs", "functional", "buffers", "tied_weights",
+)  # fmt: skip
+"""Sound models of `mechanism_healthy.py`, on which no rule may warn."""

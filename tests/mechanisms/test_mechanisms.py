@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from mechanism_corpus import Examined, examine
-from mechanism_rows import ON_A_GPU, ROWS, VERSIONS, Row
+from mechanism_rows import HEALTHY, ON_A_GPU, ROWS, VERSIONS, Row
 
 from torchprobes.judge import RULES, card
 
+pytestmark = [
+    pytest.mark.compiles,
+    pytest.mark.skipif(shutil.which("g++") is None, reason="NO C++ COMPILER (g++): no mechanism was tried at all"),
+]
+
 HERE = "2.13"
-CHEAP = tuple(row for row in ROWS if not row.environ and not row.inductor)
-"""Those that lie before Inductor, which one process examines in seconds."""
+FEW = ("mlp", "training", "attention", "dynamic_shapes")
+"""Healthy models that CI compiles with Inductor; all of them are a trial."""
+
+TOGETHER = tuple(row for row in ROWS if not row.environ)
+"""Programs that one process can examine, each in a fork of it."""
 
 
 @pytest.fixture(scope="module")
 def examined(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Examined]:
-    """All cheap programs in one process of this interpreter, on a backend that costs nothing."""
-    return examine(tmp_path_factory.mktemp("mechanisms") / "run", [*(row.program for row in CHEAP), "plain"])
+    """Programs of mechanisms on a backend that costs nothing, where theirs is not Inductor; a few sound models."""
+    programs = [*(row.program for row in TOGETHER), "plain", *FEW]
+    return examine(tmp_path_factory.mktemp("mechanisms") / "run", programs)
 
 
-@pytest.mark.parametrize("row", CHEAP, ids=lambda row: row.program)
+@pytest.mark.parametrize("row", TOGETHER, ids=lambda row: row.program)
 def test_a_mechanism_is_named_once_and_alone(examined: dict[str, Examined], row: Row) -> None:
     found = examined[row.program]
     assert set(found.cards) == row.expected(HERE), found.readings
@@ -36,6 +46,19 @@ def test_a_plain_program_has_no_finding_and_enters_its_code(examined: dict[str, 
     readings = examined["plain"].readings
     assert examined["plain"].cards == {}
     assert readings.number("compiled_calls_per_step") == 1
+
+
+@pytest.mark.parametrize("model", FEW)
+def test_a_sound_model_raises_no_alarm(examined: dict[str, Examined], model: str) -> None:
+    assert_sound(examined[model])
+
+
+def assert_sound(found: Examined) -> None:
+    """Compiled code is entered, and no rule warns: only findings of severity info may hold."""
+    calls = found.readings.number("compiled_calls_per_step")
+    assert calls is not None, found.readings
+    assert calls >= 1, found.readings
+    assert found.alarms == {}, found.readings
 
 
 def test_every_mechanism_has_a_row_and_every_card_a_rule() -> None:
@@ -63,14 +86,28 @@ def _version(python: str) -> str:
     return ".".join(str(json.loads(told)).split(".")[:2])
 
 
+EVERY_PYTHON = pytest.mark.parametrize("python", _pythons(), ids=lambda path: Path(path).parent.parent.name)
+
+
 @pytest.mark.trials
-@pytest.mark.compiles
-@pytest.mark.parametrize("python", _pythons(), ids=lambda path: Path(path).parent.parent.name)
+@EVERY_PYTHON
+def test_twenty_sound_models_raise_no_alarm(python: str, tmp_path: Path) -> None:
+    """All sound models with Inductor; prints calls and graphs of each."""
+    found = examine(tmp_path / "run", HEALTHY, "inductor", python=python)
+    for name, examined in found.items():
+        calls, graphs = (examined.readings.number(figure) for figure in ("compiled_calls_per_step", "graphs"))
+        print(f"{_version(python):>5} {name:<26} {calls} calls a step, {graphs} graphs; {dict(examined.cards) or '-'}")
+    assert len(found) == 20
+    for examined in found.values():
+        assert_sound(examined)
+
+
+@pytest.mark.trials
+@EVERY_PYTHON
 def test_mechanism_matrix(python: str, tmp_path: Path) -> None:
     """All programs with Inductor; prints the column of this version and holds it against the table."""
     version = _version(python)
-    together = [row.program for row in ROWS if not row.environ]
-    found = examine(tmp_path / "together" / "run", together, "inductor", python=python)
+    found = examine(tmp_path / "together" / "run", [row.program for row in TOGETHER], "inductor", python=python)
     wrong = []
     for index, row in enumerate(ROWS):
         if row.environ:

@@ -113,7 +113,7 @@ def nothing_generated(readings: Readings) -> str | None:
 
 def small_gpu(readings: Readings) -> str | None:
     """Inductor itself says that this GPU is too small for its GEMM templates, which were asked for."""
-    asked = readings.probe == "compile.max-autotune" or "max_autotune" in told(readings, "options")
+    asked = readings.probe.startswith("compile.max-autotune") or "max_autotune" in told(readings, "options")
     return text(readings, "gpu.name") or "this GPU" if asked and is_true(readings, "gpu.big") is False else None
 
 

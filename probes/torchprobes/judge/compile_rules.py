@@ -14,6 +14,9 @@ from .rules import Positive, Rule
 
 _ALL = ("compile.*",)
 _GRAPHS = (*part.GRAPH_MODES, "compile.entry")
+_ENTRY = ("compile.entry",)
+_MODES = ("compile.default", *part.GRAPH_MODES, "compile.max-autotune-no-cudagraphs")
+"""Probes of reference models, on which a sound GPU gains; whether a user's own model must is not known."""
 
 _FAIL, _DEGRADED, _UNSURE = Verdict.FAIL, Verdict.DEGRADED, Verdict.UNSURE
 _CRITICAL, _WARNING, _INFO = Severity.CRITICAL, Severity.WARNING, Severity.INFO
@@ -64,13 +67,13 @@ _CUDA_GRAPHS = (
 
 _SLOW = (
     Rule("TD-CMP-080", _ALL, _DEGRADED, _WARNING, part.attention_math),
-    Rule("TD-CMP-081", _ALL, _DEGRADED, _WARNING, part.bf16_emulated),
-    Rule("TD-CMP-082", _ALL, None, _INFO, part.tf32_off),
-    Rule("TD-CMP-083", _ALL, _DEGRADED, _WARNING, part.cudnn_off),
+    Rule("TD-CMP-081", _ENTRY, _DEGRADED, _WARNING, part.bf16_emulated),
+    Rule("TD-CMP-082", _ENTRY, None, _INFO, part.tf32_off),
+    Rule("TD-CMP-083", _ENTRY, _DEGRADED, _WARNING, part.cudnn_off),
 )
 
 _GAIN = (
-    Rule("TD-CMP-040", _ALL, _DEGRADED, _WARNING, gain.no_gain(gpu=True)),
+    Rule("TD-CMP-040", _MODES, _DEGRADED, _WARNING, gain.no_gain(gpu=True)),
     Rule("TD-CMP-041", _ALL, None, _INFO, gain.no_gain(gpu=False)),
     Rule("TD-CMP-042", _ALL, None, _INFO, gain.toy_without_gain("launch")),
     Rule("TD-CMP-043", _ALL, None, _INFO, gain.toy_without_gain("compute")),

@@ -7,11 +7,14 @@ told as facts; nothing is judged here.
 
 import os
 
+import torchdoctor_control as control
+import torchdoctor_detector as detector
+import torchdoctor_export as export
 import torchdoctor_kit as kit
 import torchdoctor_measure as measure
+import torchdoctor_regions as regions
 import torchdoctor_witness as witness
 
-COUNTED_STEPS = 5
 PROFILED_STEPS = 3
 WARM_UP = 10
 """Steps before anything is counted; CUDA graph trees record on the second and third."""
@@ -29,20 +32,30 @@ def run(request):
     where = measure.device(torch, request.device)
     mode = request.params.get("mode", "default")
     seconds = measure.seconds_of(lambda: None, _import_compiler)
-    _need_backend(where)
+    _look_for_backend(torch, where)
     with torch.no_grad():
         if request.params.get("role") == "warm":
             _second_process(torch, where, mode)
             return
         kit.figure("compiler_import_s", seconds, "s")
         cache = witness.tell_surroundings(torch, where)
-        if _Exam(torch, where, mode, _reference(torch, where, mode), cache, REFERENCE_BUDGET_S).run():
-            _start_second_process()
-            _Exam(torch, where, mode, measure.toy(torch, where), cache, TOY_BUDGET_S).run()
+        with regions.Watch(torch, entries=False) as watch:
+            _both(torch, where, mode, cache, watch)
+
+
+def _both(torch, where, mode, cache, watch):
+    """The reference model; where it entered compiled code, the second process and the toy."""
+    if _Model(torch, where, mode, _reference(torch, where, mode), cache, watch, REFERENCE_BUDGET_S).run():
+        _start_second_process()
+        _Model(torch, where, mode, measure.toy(torch, where), cache, watch, TOY_BUDGET_S).run()
+    else:
+        export.tell_toy(torch, where)
 
 
 def _reference(torch, where, mode):
-    return measure.memory_bound(torch, where) if mode == "default" else measure.launch_bound(torch, where)
+    """The model that must gain: with CUDA graphs one that waits for launches, without them one that fusing helps."""
+    with_graphs = mode in ("reduce-overhead", "max-autotune")
+    return measure.launch_bound(torch, where) if with_graphs else measure.memory_bound(torch, where)
 
 
 def _import_compiler():
@@ -51,26 +64,19 @@ def _import_compiler():
     import torch._inductor.metrics  # noqa: F401
 
 
-def _need_backend(where):
-    """Skip on a device for which this PyTorch has no Inductor backend; a version that cannot tell goes on."""
+def _look_for_backend(torch, where):
+    """Skip where there is no Inductor backend; whether torch.export works there all the same is told first."""
     try:
-        from torch._inductor.codegen import common
-
-        if hasattr(common, "init_backend_registration"):  # 2.5 and later
-            common.init_backend_registration()
-            known = common.get_scheduling_for_device(where.type) is not None
-        else:
-            known = where.type in ("cpu", "cuda")
-    except Exception:
-        return
-    if not known:
-        raise kit.Skip("torch.compile has no Inductor backend for %r devices in this PyTorch" % where.type)
+        control.need_backend(where)
+    except kit.Skip:
+        export.tell_toy(torch, where)
+        raise
 
 
-class _Exam:
+class _Model:
     """One model compiled, run, counted, compared and timed."""
 
-    def __init__(self, torch, where, mode, subject, cache, budget_s):
+    def __init__(self, torch, where, mode, subject, cache, watch, budget_s):
         self.torch = torch
         self.where = where
         self.subject = subject
@@ -80,20 +86,18 @@ class _Exam:
         self.wait = measure.synchronizer(torch, where)
         witness.clear(torch)
         self.counting = witness.Counting(torch, mode)
+        self.exam = detector.Exam(torch, where, self.label, watch, self.counting)
         self.x = subject.make_input(1)
         self.compiled = None
-        self.first_call_s = self.eager_us = 0.0
+        self.eager_us = 0.0
 
     def run(self):
         """Do it all; returns whether compiled code was entered. The rest means nothing if it was not."""
         kit.progress("compiling the %s model (%s)" % (self.label, self.subject.title))
         self._memory("eager", self.subject.module)
-        if not self._first_call():
-            witness.tell_counters(self.torch, self.label)
-            return False
-        calls = self._count_calls()
-        witness.tell_counters(self.torch, self.label)
-        if calls == 0:
+        calls = self._count() if self._first_call() else None
+        self.exam.tell()
+        if not calls:
             return False
         self._compare()
         self._time()
@@ -114,29 +118,15 @@ class _Exam:
 
     def _first_call(self):
         """Compile on the first call, timed; what it raises is told, not raised."""
-        try:
-            self.compiled = self.torch.compile(self.subject.module, backend=self.counting)
-            kit.fact(self.label + ".identity", self.compiled is self.subject.module, "torch.compile(f) is f")
-            seconds = measure.seconds_of(self.wait, lambda: self.compiled(self.x))
-        except Exception as error:
-            kit.raised("compile" if self.label == "reference" else "compile.toy", error)
-            return False
-        self._figure("first_call_s", seconds, "s", cache=self.cache)
-        self.first_call_s = seconds
-        return True
 
-    def _count_calls(self):
-        for _ in range(WARM_UP):
+        def first():
+            self.compiled = self.torch.compile(self.subject.module, backend=self.counting)
             self.compiled(self.x)
-        before = self.counting.calls
-        for _ in range(COUNTED_STEPS):
-            self.compiled(self.x)
-        self.wait()
-        calls = (self.counting.calls - before) / COUNTED_STEPS
-        self._figure("compiled_calls_per_step", calls, "calls", n=COUNTED_STEPS)
-        self._figure("graphs", self.counting.graphs, "graphs")
-        self._figure("ops", self.counting.ops, "ops")
-        return calls
+
+        return self.exam.first_call(first, "compile" if self.label == "reference" else "compile.toy", cache=self.cache)
+
+    def _count(self):
+        return self.exam.count(lambda: self.compiled(self.x), WARM_UP)
 
     def _compare(self):
         """Other numbers in the same tensor: what was only recorded, or replayed without computing, shows here."""
@@ -160,7 +150,7 @@ class _Exam:
             pairs = measure.paired(self.where, self.wait, lambda: model(x), lambda: self.compiled(x), self.budget_s)
         eager, compiled, low = measure.tell_speedup(pairs, self.label, "compiled")
         if low > 1.0 and eager > compiled:
-            self._figure("break_even_calls", self.first_call_s / (eager - compiled), "calls")
+            self._figure("break_even_calls", self.exam.first_call_s / (eager - compiled), "calls")
         self.eager_us = eager * 1e6
 
     def _profile(self):

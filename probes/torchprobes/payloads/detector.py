@@ -42,6 +42,7 @@ class Exam:
         self.counter = counter or watch
         self.wait = measure.synchronizer(torch, where)
         self.before = _Before(torch, watch)
+        self.known = len(watch.graphs)
         self.first_call_s = 0.0
 
     def run(self, step, parts=()):
@@ -50,7 +51,7 @@ class Exam:
         self.tell(parts)
         if calls == 0:
             self.retry(step)
-        elif calls and (self.where.type == "cuda" or any(graph.attention for graph in self.watch.graphs)):
+        elif calls and (self.where.type == "cuda" or any(graph.attention for graph in self._graphs())):
             self.profile(step)
         return calls
 
@@ -85,7 +86,9 @@ class Exam:
             return None
         per_step = (self.counter.calls - calls) / COUNTED_STEPS
         self.figure("compiled_calls_per_step", per_step, "calls", n=COUNTED_STEPS)
-        self.figure("compiled_share", (self.watch.inside_s - inside) / max(seconds, 1e-9), "share", clock="host")
+        if self.watch.entries:
+            share = (self.watch.inside_s - inside) / max(seconds, 1e-9)
+            self.figure("compiled_share", share, "share", clock="host")
         return per_step
 
     def tell(self, parts=()):
@@ -137,8 +140,12 @@ class Exam:
         self._tell_texts("dispatch_modes", entered, "entered within the counted steps")
         self._tell_texts("dispatch_modes", active_modes(), "active around the counted steps")
 
+    def _graphs(self):
+        """What was compiled since the exam began; a factory may have done it before."""
+        return self.watch.graphs[self.known :] or self.watch.graphs
+
     def _tell_graphs(self):
-        graphs = self.watch.graphs
+        graphs = self._graphs()
         if not graphs:
             return
         for name, values in (

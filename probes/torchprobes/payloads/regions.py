@@ -65,11 +65,13 @@ class Watch:
     compiled, `compiled` how many in all. `wrappers` names what torch.compile was given, and `codes` is its code.
     `modes` counts the entries of dispatch modes of the user's by class name, `stances` names the stances that were
     set, `warnings` are the compiler's own. `missing` names the hooks that this PyTorch has no place for: what they
-    count is then unknown.
+    count is then unknown. Without `entries` what was compiled is handed on as it is and its calls are not counted, so
+    that nothing stands between it and a clock.
     """
 
-    def __init__(self, torch):
+    def __init__(self, torch, entries=True):
         self.torch = torch
+        self.entries = entries
         self.graphs = []
         self.compiled = self.calls = 0
         self.inside_s = 0.0
@@ -91,7 +93,7 @@ class Watch:
     @property
     def sees_calls(self):
         """Whether entries are counted at all: if not, 0 calls mean nothing."""
-        return "call_user_compiler" not in self.missing
+        return self.entries and "call_user_compiler" not in self.missing
 
     def __enter__(self):
         for module, owner, name, make in _HOOKS:
@@ -159,7 +161,7 @@ def _compiler(watch, original):
         watch.compiled += 1
         if len(watch.graphs) < _MOST:
             watch.graphs.append(kept)
-        return watch.counted(compiled)
+        return watch.counted(compiled) if watch.entries else compiled
 
     return call_user_compiler
 

@@ -1,8 +1,8 @@
 """Examines programs of the corpus in the target, each in a process of its own that is forked after one import of torch.
 
-Parameters: `programs` (names), `backend` ("through" or "inductor"). Each process writes its own events: a fact
-`program` names it, `program.absent` says what this PyTorch lacks for it, `program.failed` that the harness, not the
-program, is at fault.
+Parameters: `programs` (names), `backend` ("through" or "inductor", which sound models always have). Each process
+writes its own events: a fact `program` names it, `program.absent` says what this PyTorch lacks for it,
+`program.failed` that the harness, not the program, is at fault.
 """
 
 import importlib
@@ -50,12 +50,16 @@ def _child(torch, request, name):
 
 def _examine(torch, request, name):
     import mechanism_programs as programs
+    from mechanism_emulated import EMULATED
+    from mechanism_healthy import HEALTHY
 
+    make = {**programs.PROGRAMS, **EMULATED, **HEALTHY}[name]
     where = measure.device(torch, request.device)
     with regions.Watch(torch) as watch:
         witness.tell_surroundings(torch, where)
+        backend = "inductor" if name in HEALTHY else request.params["backend"]
         try:
-            step, parts = programs.PROGRAMS[name](torch, programs.BACKENDS[request.params["backend"]])
+            step, parts = make(torch, programs.BACKENDS[backend])
         except programs.Absent as absent:
             kit.fact("program.absent", str(absent))
             return

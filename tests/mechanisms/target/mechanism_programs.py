@@ -5,8 +5,6 @@ backend to compile with, and returns (step, parts): a function without arguments
 as a user's factory would hand them over. `torch._dynamo.reset()` is never called: each runs in a process of its own.
 """
 
-import contextlib
-import os
 import types
 
 
@@ -14,7 +12,7 @@ class Absent(Exception):
     """Raised by a program that this PyTorch has no switch for; the text says what is missing."""
 
 
-def _chain(torch):
+def chain_of(torch):
     """A function of three operations."""
 
     def chain(x):
@@ -23,7 +21,7 @@ def _chain(torch):
     return chain
 
 
-def _x(torch, *shape):
+def arange(torch, *shape):
     return torch.arange(float(torch.Size(shape or (4, 8)).numel())).reshape(shape or (4, 8))
 
 
@@ -42,21 +40,21 @@ class _Broken:
 def suppressed_error(torch, backend):
     """1: the backend raises, suppress_errors makes that eager."""
     torch._dynamo.config.suppress_errors = True
-    f, x = torch.compile(_chain(torch), backend=_Broken()), _x(torch)
+    f, x = torch.compile(chain_of(torch), backend=_Broken()), arange(torch)
     return lambda: f(x), (f,)
 
 
 def suppressed_by_zero(torch, backend):
     """1: the same by TORCHDYNAMO_SUPPRESS_ERRORS=0, which turns it on."""
-    f, x = torch.compile(_chain(torch), backend=_Broken()), _x(torch)
+    f, x = torch.compile(chain_of(torch), backend=_Broken()), arange(torch)
     return lambda: f(x), (f,)
 
 
 def never_retried(torch, backend):
     """2: the backend works again, and the frame is still eager."""
     torch._dynamo.config.suppress_errors = True
-    broken, x = _Broken(), _x(torch)
-    f = torch.compile(_chain(torch), backend=broken)
+    broken, x = _Broken(), arange(torch)
+    f = torch.compile(chain_of(torch), backend=broken)
     f(x)
     broken.backend = backend
     return lambda: f(x), (f,)
@@ -70,7 +68,7 @@ def graph_break(torch, backend):
         print(end="")
         return y.relu() + 1
 
-    f, x = torch.compile(split, backend=backend), _x(torch)
+    f, x = torch.compile(split, backend=backend), arange(torch)
     return lambda: f(x), (f,)
 
 
@@ -81,13 +79,13 @@ def unsupported_generator(torch, backend):
         for row in (0, 1):
             yield (x[row] * 2).relu()
 
-    f, x = torch.compile(pieces, backend=backend), _x(torch)
+    f, x = torch.compile(pieces, backend=backend), arange(torch)
     return lambda: sum(f(x)), (f,)
 
 
 def unsupported_transform(torch, backend):
     """4: a compiled function called inside vmap."""
-    f, x = torch.compile(_chain(torch), backend=backend), _x(torch)
+    f, x = torch.compile(chain_of(torch), backend=backend), arange(torch)
     step = torch.func.vmap(f)
     return lambda: step(x), (f,)
 
@@ -100,31 +98,31 @@ def _limit(torch, value):
 def recompile_limit(torch, backend):
     """5: a new shape at each call, and no more variants allowed."""
     _limit(torch, 2)
-    f = torch.compile(_chain(torch), backend=backend, dynamic=False)
+    f = torch.compile(chain_of(torch), backend=backend, dynamic=False)
     shapes = iter(range(2, 200))
-    return lambda: f(_x(torch, next(shapes), 3)), (f,)
+    return lambda: f(arange(torch, next(shapes), 3)), (f,)
 
 
 def limit_poisons(torch, backend):
     """6: the limit reached through one wrapper stops another of the same function, for any shape."""
     _limit(torch, 2)
-    chain = _chain(torch)
+    chain = chain_of(torch)
     first = torch.compile(chain, backend=backend, dynamic=False)
     for rows in range(2, 7):
-        first(_x(torch, rows, 3))
-    f, x = torch.compile(chain, backend=backend, dynamic=True), _x(torch, 50, 3)
+        first(arange(torch, rows, 3))
+    f, x = torch.compile(chain, backend=backend, dynamic=True), arange(torch, 50, 3)
     return lambda: f(x), (f,)
 
 
 def recompiles_each_call(torch, backend):
     """7: a string that changes at each call; slow, and far from the limit."""
     _limit(torch, 100)
-    chain = _chain(torch)
+    chain = chain_of(torch)
 
     def named(x, name):
         return chain(x) * len(name + "x")
 
-    f, x, names = torch.compile(named, backend=backend), _x(torch), iter(map(str, range(1000)))
+    f, x, names = torch.compile(named, backend=backend), arange(torch), iter(map(str, range(1000)))
     return lambda: f(x, next(names)), (f,)
 
 
@@ -137,7 +135,7 @@ def _set_stance(torch):
 def stance_force_eager(torch, backend):
     """8: a stance around the step."""
     stance = _set_stance(torch)
-    f, x = torch.compile(_chain(torch), backend=backend), _x(torch)
+    f, x = torch.compile(chain_of(torch), backend=backend), arange(torch)
 
     def step():
         with stance("force_eager"):
@@ -149,16 +147,16 @@ def stance_force_eager(torch, backend):
 def stance_eager_on_recompile(torch, backend):
     """8: a stance for the whole process, set before the shape changed."""
     stance = _set_stance(torch)
-    f = torch.compile(_chain(torch), backend=backend, dynamic=False)
-    f(_x(torch, 2, 3))
+    f = torch.compile(chain_of(torch), backend=backend, dynamic=False)
+    f(arange(torch, 2, 3))
     stance("eager_on_recompile")
-    x = _x(torch, 5, 3)
+    x = arange(torch, 5, 3)
     return lambda: f(x), (f,)
 
 
 def plain(torch, backend):
     """9, 10: nothing wrong but the environment."""
-    f, x = torch.compile(_chain(torch), backend=backend), _x(torch)
+    f, x = torch.compile(chain_of(torch), backend=backend), arange(torch)
     return lambda: f(x), (f,)
 
 
@@ -168,37 +166,37 @@ def _disable(torch):
 
 def disabled_forward(torch, backend):
     """11: the model's own forward is disabled."""
-    chain = _chain(torch)
+    chain = chain_of(torch)
 
     class Model(torch.nn.Module):
         @_disable(torch)
         def forward(self, x):
             return chain(x)
 
-    f, x = torch.compile(Model(), backend=backend), _x(torch)
+    f, x = torch.compile(Model(), backend=backend), arange(torch)
     return lambda: f(x), (f,)
 
 
 def disabled_inner(torch, backend):
     """11: a function that the model calls is disabled, and splits it."""
-    inner = _disable(torch)(_chain(torch))
+    inner = _disable(torch)(chain_of(torch))
 
     def outer(x):
         return (inner(x * 3) - 1).abs()
 
-    f, x = torch.compile(outer, backend=backend), _x(torch)
+    f, x = torch.compile(outer, backend=backend), arange(torch)
     return lambda: f(x), (f,)
 
 
 def compile_of_a_builtin(torch, backend):
     """12: Module.compile() on a class of torch.nn."""
-    model, x = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.ReLU()).eval(), _x(torch)
+    model, x = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.ReLU()).eval(), arange(torch)
     model.compile(backend=backend)
     return lambda: model(x), (model,)
 
 
 def _model(torch):
-    chain = _chain(torch)
+    chain = chain_of(torch)
 
     class Model(torch.nn.Module):
         def forward(self, x):
@@ -212,21 +210,21 @@ def _model(torch):
 
 def wrapper_unused(torch, backend):
     """13: what torch.compile returned is not what is called."""
-    model, x = _model(torch), _x(torch)
+    model, x = _model(torch), arange(torch)
     torch.compile(model, backend=backend)
     return lambda: model(x), (model,)
 
 
 def forward_called(torch, backend):
     """13: m.compile(), and then m.forward(x)."""
-    model, x = _model(torch), _x(torch)
+    model, x = _model(torch), arange(torch)
     model.compile(backend=backend)
     return lambda: model.forward(x), (model,)
 
 
 def other_method_called(torch, backend):
     """13: torch.compile(m).generate(x): only forward is compiled."""
-    f, x = torch.compile(_model(torch), backend=backend), _x(torch)
+    f, x = torch.compile(_model(torch), backend=backend), arange(torch)
     return lambda: f.generate(x), (f,)
 
 
@@ -241,7 +239,7 @@ def flop_counter(torch):
 
 def dispatch_mode(torch, backend):
     """14: FLOPs counted around the step."""
-    f, x = torch.compile(_chain(torch), backend=backend), _x(torch)
+    f, x = torch.compile(chain_of(torch), backend=backend), arange(torch)
 
     def step():
         with flop_counter(torch):
@@ -252,7 +250,7 @@ def dispatch_mode(torch, backend):
 
 def dispatch_mode_once(torch, backend):
     """15: FLOPs counted once, on the compiled function, before it is used."""
-    f, x = torch.compile(_chain(torch), backend=backend), _x(torch)
+    f, x = torch.compile(chain_of(torch), backend=backend), arange(torch)
     with flop_counter(torch):
         f(x)
     return lambda: f(x), (f,)
@@ -260,13 +258,13 @@ def dispatch_mode_once(torch, backend):
 
 def backend_eager(torch, backend):
     """16: backend="eager" left from debugging."""
-    f, x = torch.compile(_chain(torch), backend="eager"), _x(torch)
+    f, x = torch.compile(chain_of(torch), backend="eager"), arange(torch)
     return lambda: f(x), (f,)
 
 
 def backend_aot_eager(torch, backend):
     """16: backend="aot_eager" left from debugging."""
-    f, x = torch.compile(_chain(torch), backend="aot_eager"), _x(torch)
+    f, x = torch.compile(chain_of(torch), backend="aot_eager"), arange(torch)
     return lambda: f(x), (f,)
 
 
@@ -276,7 +274,7 @@ def all_extern(torch, backend):
     def singular(x):
         return torch.linalg.svd(x)[1]
 
-    f, x = torch.compile(singular), _x(torch, 8, 8)
+    f, x = torch.compile(singular), arange(torch, 8, 8)
     return lambda: f(x), (f,)
 
 
@@ -285,142 +283,13 @@ def no_compiler(torch, backend):
     from torch._inductor import config
 
     config.cpp.cxx = (None, "no-such-compiler")
-    f, x = torch.compile(_chain(torch)), _x(torch)
-    return lambda: f(x), (f,)
-
-
-# --- emulated: Inductor's own code, told of a GPU that is not here --------------------------------------------------
-
-
-@contextlib.contextmanager
-def _gpu(torch, major, sms):
-    """CUDA as Inductor asks for it, with one device of that capability and size."""
-    told = types.SimpleNamespace(
-        name="Emulated GPU", major=major, minor=1, multi_processor_count=sms, type="cuda", index=0,
-        regs_per_multiprocessor=65536, max_threads_per_multi_processor=2048, warp_size=32, total_memory=1 << 34,
-        gcnArchName="", shared_memory_per_block=49152, shared_memory_per_block_optin=101376, uuid="0",
-    )  # fmt: skip
-    names = {
-        "get_device_properties": lambda *_: told,
-        "get_device_capability": lambda *_: (major, 1),
-        "is_available": lambda: True,
-        "current_device": lambda: 0,
-        "device_count": lambda: 1,
-    }
-    places = [(torch.cuda, name, value) for name, value in names.items()]
-    try:
-        from torch._dynamo.device_interface import CudaInterface
-
-        # Bound when the class was made.
-        places += [(CudaInterface, "get_device_properties", staticmethod(names["get_device_properties"]))]
-        places += [(CudaInterface, "get_compute_capability", staticmethod(lambda *_: 10 * major + 1))]
-    except ImportError:  # 2.1: Inductor asks torch.cuda itself
-        pass
-    kept = [(place, name, vars(place).get(name)) for place, name, _ in places]
-    try:
-        for place, name, value in places:
-            setattr(place, name, value)
-        yield told
-    finally:
-        for place, name, value in kept:
-            setattr(place, name, value)
-
-
-def _scheduling_on(torch, major, triton):
-    """A step whose compiling asks Inductor's scheduler for the backend of a CUDA device of that capability."""
-
-    def on_cuda(graph_module, example_inputs):
-        from torch._inductor import graph, scheduler, virtualized
-
-        lowering = graph.GraphLowering(graph_module)
-        with virtualized.V.set_graph_handler(lowering), _gpu(torch, major, 108):
-            kept = scheduler.has_triton
-            scheduler.has_triton = lambda *_: triton
-            try:
-                scheduler.Scheduler.create_backend(
-                    scheduler.Scheduler.__new__(scheduler.Scheduler), torch.device("cuda", 0)
-                )
-            finally:
-                scheduler.has_triton = kept
-        return graph_module.forward
-
-    f, x = torch.compile(_chain(torch), backend=on_cuda), _x(torch)
-    return lambda: f(x), (f,)
-
-
-def no_triton(torch, backend):
-    """18: no triton beside a GPU that could use it."""
-    return _scheduling_on(torch, 8, triton=False)
-
-
-def old_gpu(torch, backend):
-    """19: a GPU of capability 6.1."""
-    return _scheduling_on(torch, 6, triton=False)
-
-
-def old_python(torch, backend):
-    """27: Dynamo is told that this is a Python which it does not know."""
-    from torch._dynamo import eval_frame
-
-    class Sys:
-        version_info = (3, 99, 0, "final", 0)
-
-        def __getattr__(self, name):
-            import sys
-
-            return getattr(sys, name)
-
-    torch.sys = eval_frame.sys = Sys()
-    chain, x = _chain(torch), _x(torch)
-    return lambda: torch.compile(chain, backend=backend)(x), (chain,)
-
-
-def small_gpu(torch, backend):
-    """20: max-autotune on a GPU of 58 multiprocessors, told to Inductor's own is_big_gpu."""
-    import torchdoctor_witness as witness
-
-    with _gpu(torch, 8, 58):
-        witness.tell_gpu(torch, torch.device("cuda", 0))
-    f, x = torch.compile(_chain(torch), mode="max-autotune"), _x(torch)
-    return lambda: f(x), (f,)
-
-
-def bf16_emulated(torch, backend):
-    """28: bfloat16 on a GPU of capability 7.5."""
-    import torchdoctor_witness as witness
-
-    with _gpu(torch, 7, 108):
-        witness.tell_gpu(torch, torch.device("cuda", 0))
-    f, x = torch.compile(_chain(torch), backend=backend), _x(torch).bfloat16()
-    return lambda: f(x), (f,)
-
-
-def tf32_off(torch, backend):
-    """28: float32 matrices at full precision on a GPU that has TF32."""
-    import torchdoctor_witness as witness
-
-    with _gpu(torch, 8, 108):
-        witness.tell_gpu(torch, torch.device("cuda", 0))
-    chain = _chain(torch)
-    f, x = torch.compile(lambda x: chain(x @ x), backend=backend), _x(torch, 8, 8)
-    return lambda: f(x), (f,)
-
-
-def cudnn_off(torch, backend):
-    """28: convolutions with cuDNN switched off."""
-    import torchdoctor_witness as witness
-
-    torch.backends.cudnn.enabled = False
-    with _gpu(torch, 8, 108):
-        witness.tell_gpu(torch, torch.device("cuda", 0))
-    model = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU())
-    f, x = torch.compile(model, backend=backend), _x(torch, 1, 1, 8, 8)
+    f, x = torch.compile(chain_of(torch)), arange(torch)
     return lambda: f(x), (f,)
 
 
 def mode_flips(torch, backend):
     """24: one model called with gradients, without, in inference mode, and in another dtype."""
-    f, x = torch.compile(_chain(torch), backend=backend), _x(torch).requires_grad_()
+    f, x = torch.compile(chain_of(torch), backend=backend), arange(torch).requires_grad_()
 
     def step():
         f(x)
@@ -436,7 +305,7 @@ def mode_flips(torch, backend):
 
 def caches_off(torch, backend):
     """25: TORCHINDUCTOR_FORCE_DISABLE_CACHES=1 (and before 2.5 the default)."""
-    f, x = torch.compile(_chain(torch)), _x(torch)
+    f, x = torch.compile(chain_of(torch)), arange(torch)
     return lambda: f(x), (f,)
 
 
@@ -453,8 +322,8 @@ def cache_bypassed(torch, backend):
 
 def traced(torch, backend):
     """26: a compiled function traced by FX."""
-    f = torch.compile(_chain(torch), backend=backend)
-    f(_x(torch))
+    f = torch.compile(chain_of(torch), backend=backend)
+    f(arange(torch))
     return lambda: torch.fx.symbolic_trace(f), (f,)
 
 
@@ -496,5 +365,3 @@ PROGRAMS = {
     if isinstance(value, types.FunctionType) and (value.__doc__ or "")[:1].isdigit()
 }
 """Every program by its name: those functions whose words begin with the number of a mechanism."""
-
-assert os.name == "posix"

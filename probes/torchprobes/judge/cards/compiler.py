@@ -161,8 +161,8 @@ _IN_PART = (
     Card(
         id="TD-CMP-030",
         title="Graph breaks split the model",
-        why="At each break the compiled code returns to Python, and nothing is fused across it. The reference model "
-        "has no reason to break.",
+        why="At each break the compiled code returns to Python, and nothing is fused across it. The reference models "
+        "have no reason to break.",
         fix=Fix(command="TORCH_LOGS=graph_breaks python <your script>    # file and line of each"),
         source="torch._dynamo.utils.counters['graph_break']",
     ),
