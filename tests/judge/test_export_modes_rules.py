@@ -52,6 +52,11 @@ def test_one_broken_mode_is_one_finding(change: Facts, expected: list[str], verd
     [
         ({"compile": "InductorError", "compile.message": "InvalidCxxCompiler: No working"}, (), ["TD-CMP-001"]),
         ({"compile": "RuntimeError", "compile.message": "unknown to all"}, (), ["TD-EXP-040"]),
+        (
+            {"compile": "CppCompileError", "compile.message": "x.cpp: fatal error: cuda.h: No such file"},
+            (),
+            ["TD-EXP-043"],
+        ),
         ({"aoti.load": "RuntimeError", "aoti.load.message": "no such file"}, (), ["TD-EXP-041"]),
         ({"aoti.load.ending": -11}, (), ["TD-EXP-041"]),
         ({}, aoti_figures(0.3), ["TD-EXP-042"]),

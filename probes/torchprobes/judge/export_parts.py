@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ..model import Fact, Readings
 from ..quantity import quantity
 from .reading import facts, figure, line, number, raised, text
@@ -54,6 +56,13 @@ def modes_work(readings: Readings) -> str | None:
 
 
 # --- export.aoti -----------------------------------------------------------------------------------------------------
+
+
+def no_cuda_headers(readings: Readings) -> str | None:
+    """The C++ that AOTInductor writes for a CUDA device includes headers of a toolkit, and there is none."""
+    message = text(readings, "compile.message")
+    found = re.search(r"[^\n]*(?:cuda\w*\.h: No such file|cuda\w*\.h' file not found|CUDA_HOME)[^\n]*", message)
+    return line(found.group()) if found else None
 
 
 def package_not_loaded(readings: Readings) -> str | None:

@@ -146,6 +146,7 @@ RULES: tuple[Rule, ...] = (
     Rule("TD-EXP-033", ("export.modes",), Verdict.DEGRADED, Severity.WARNING, parts.draft_is_silent),
     *(Rule(card, _AOTI, Verdict.FAIL, Severity.CRITICAL, entered.raised_for(card)) for card, _ in RAISED),
     Rule("TD-EXP-040", _AOTI, Verdict.FAIL, Severity.CRITICAL, entered.raised_for(None)),
+    Rule("TD-EXP-043", _AOTI, Verdict.FAIL, Severity.CRITICAL, parts.no_cuda_headers, ("TD-EXP-040",)),
     Rule("TD-EXP-041", _AOTI, Verdict.FAIL, Severity.CRITICAL, parts.package_not_loaded),
     Rule("TD-EXP-042", _AOTI, Verdict.FAIL, Severity.CRITICAL, parts.package_is_wrong),
     Rule("TD-EXP-020", ("compile.*",), None, Severity.INFO, _export_instead),

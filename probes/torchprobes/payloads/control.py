@@ -80,8 +80,8 @@ def small(x):
 
 
 def small_input(torch, where):
-    """Its input: the same numbers in every process."""
-    return torch.linspace(-2.0, 2.0, 1024, dtype=torch.float32).reshape(32, 32).to(where)
+    """Its input: quarters, so that every sum is exact and an answer has one bit pattern, whatever the order."""
+    return ((torch.arange(1024) % 17 - 8).to(torch.float32) / 4).reshape(32, 32).to(where)
 
 
 def compile_small(torch, where):

@@ -146,4 +146,13 @@ CARDS: tuple[Card, ...] = (
         source="measured: below 1e-6",
         versions="2.6 and later",
     ),
+    Card(
+        id="TD-EXP-043",
+        title="AOTInductor finds no headers of a CUDA toolkit",
+        why="torch.compile needs no toolkit, but the C++ that AOTInductor writes for a CUDA device includes cuda.h and "
+        "is built against a toolkit; wheels and runtime images bring none.",
+        fix=Fix(command="export CUDA_HOME=/usr/local/cuda-<torch.version.cuda>    # of an installed toolkit"),
+        source="torch/_inductor/cpp_builder.py",
+        versions="2.6 and later",
+    ),
 )
