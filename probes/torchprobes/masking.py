@@ -30,7 +30,7 @@ _VOCABULARY: Final = frozenset(
 """Parts beside which `token` is one of a language model's."""
 
 _PART: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_NAME: Final = re.compile(r"(?<![\w.-])([\w.-]{1,128})([\"']?\s{0,8}[=:]\s{0,8}|\s{1,8})(?=\S)")
+_NAME: Final = re.compile(r"(?<![\w.-])([\w.-]+)([\"']?\s{0,8}[=:]\s{0,8}|\s{1,8})(?=\S)")
 _VALUE: Final = re.compile(r"\*\*\*(?=[\s\])},;\"']|$)|'[^'\n]*'|\"[^\"\n]*\"|[^\s,;]+")
 
 _PLACES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
