@@ -180,3 +180,33 @@ def test_packages_of_the_user_count_where_python_reads_them(tmp_path: Path) -> N
     assert by_origin(environ | {"VIRTUAL_ENV": str(venv.parents[1])})["VIRTUAL_ENV"].torch is None
     off = environ | {"VIRTUAL_ENV": str(system.parents[1]), "PYTHONNOUSERSITE": "1"}
     assert by_origin(off)["VIRTUAL_ENV"].torch is None
+
+
+@pytest.mark.parametrize(
+    ("prefix", "words"),
+    [
+        ("docker exec trainer python", "add -i"),
+        ("docker exec -it trainer python", "leave out -t"),
+        ("podman run --rm image python", "add -i"),
+        ("ssh node7 docker exec trainer python", "add -i"),
+        ("kubectl -n jobs exec trainer-0 -- python", "add -i"),
+        ("kubectl exec --stdin --tty trainer-0 -- python", "leave out -t"),
+    ],
+)
+def test_a_launcher_that_gives_no_stdin_is_told_what_it_lacks(prefix: str, words: str) -> None:
+    with pytest.raises(TargetError, match=words) as refused:
+        find_targets(None, prefix)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "kubectl -n test exec -i trainer-0 -- python",
+        "docker exec --interactive -e A=1 trainer python",
+        "apptainer exec --nv new.sif python",
+        "srun --jobid 7 --overlap python",
+    ],
+)
+def test_a_launcher_that_will_do_is_taken(prefix: str) -> None:
+    assert find_targets(None, prefix).chosen is not None

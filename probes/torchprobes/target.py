@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 import time
@@ -79,8 +80,33 @@ def _launched(text: str) -> TargetChoice:
             f"--target {text!r} needs a launcher and an interpreter, such as 'docker exec -i NAME python'; "
             "a plain interpreter goes to --python"
         )
+    if missing := _missing_switch(words[:-1]):
+        raise TargetError(f"--target {text!r}: {missing}")
     target = Target(python=words[-1], prefix=tuple(words[:-1]), origin="--target", torch="")
     return TargetChoice(chosen=target, candidates=(), why="named by --target; what is in it is seen when a probe runs")
+
+
+_INTERACTIVE: dict[str, tuple[str, str]] = {
+    "docker": ("-i", "--interactive"),
+    "podman": ("-i", "--interactive"),
+    "nerdctl": ("-i", "--interactive"),
+    "kubectl": ("-i", "--stdin"),
+    "oc": ("-i", "--stdin"),
+}
+"""Launchers that give a program no stdin unless they are told to, and how; the payload travels over stdin."""
+
+
+def _missing_switch(prefix: list[str]) -> str:
+    """What a prefix lacks or has too much of, "" if it will do."""
+    name = next((os.path.basename(word) for word in prefix if os.path.basename(word) in _INTERACTIVE), None)
+    if name is None:
+        return ""
+    short = "".join(word[1:] for word in prefix if re.fullmatch(r"-[a-z]{1,4}", word))
+    if "t" in short or "--tty" in prefix:
+        return f"{name} makes a terminal of its output, which changes what comes back: leave out -t"
+    if "i" not in short and not any(word.startswith(_INTERACTIVE[name][1]) for word in prefix):
+        return f"{name} gives the interpreter no stdin, over which the probes travel: add {_INTERACTIVE[name][0]}"
+    return ""
 
 
 def _named(python: str, origin: str, deadline_s: float, environ: Mapping[str, str]) -> TargetChoice:

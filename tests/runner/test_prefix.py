@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from harness import DEADLINE_S, FAULTS, lenient
 from torchprobes import rundir
 from torchprobes.catalogue import Probe
 from torchprobes.model import Result, Target, Tier, Verdict
+from torchprobes.runner import prefixes
 from torchprobes.runner.check import Check, Options
 from torchprobes.runner.command import Command, Plan
 
@@ -48,9 +50,17 @@ def faulty(_probe: Probe, _target: Target, request: Mapping[str, Any], plan: Pla
     return Command(argv=(plan.python, "-B", "-c", write + f"runpy.run_path({plan.bootstrap!r}, run_name='__main__')"))
 
 
-def run(tmp_path: Path, prefix: tuple[str, ...], fault: str, limit_s: float = 30.0, *, cancel: bool = False) -> Result:
+def run(
+    tmp_path: Path,
+    prefix: tuple[str, ...],
+    fault: str,
+    limit_s: float = 30.0,
+    *,
+    cancel: bool = False,
+    python: str = sys.executable,
+) -> Result:
     row = Probe(f"fault.{fault}", Tier.QUICK, "Does it end?", "faults", limit_s, {"fault": fault})
-    target = Target(python=sys.executable, prefix=prefix, torch="")
+    target = Target(python=python, prefix=prefix, torch="")
     made = rundir.create(tmp_path, "check", target=target, probes=(row.name,))
     check = Check(made, target, [row], OPTIONS, {"plain": faulty}, judge=lenient)
     check.start()
@@ -117,3 +127,90 @@ def test_a_launcher_that_fails_is_told_with_its_words(tmp_path: Path, prefix_wor
     assert result.reason
     if prefix_words[0] == "sh":
         assert any("no such container" in e.text for e in result.evidence)
+
+
+# --- launchers by their shapes ----------------------------------------------------------------------------------
+
+INSIDE = 'export HOME=/nowhere; cd /; exec "$@"'
+OWN_NAMESPACES = " ".join(NAMESPACES)
+SHAPES = {
+    "docker": ("exec -i -w / trainer", 'shift 5; exec "$@"'),
+    "kubectl": ("exec -i trainer-0 -n jobs --", 'shift 6; exec "$@"'),
+    "conda": ("run -n new", 'shift; [ "$1" = --no-capture-output ] || { echo held back; exit 9; }; shift 3; exec "$@"'),
+    "ssh": ("-o BatchMode=yes node7", 'shift 3; exec sh -c "$*"'),
+    "srun": (
+        "--jobid=7 --overlap",
+        "shift 2; exec 3<&0; fifo=$(mktemp -u); mkfifo $fifo\n"
+        + 'tee -p >(SLURM_PROCID=1 "$@" >/dev/null) <&3 >$fifo &\n'
+        + 'SLURM_PROCID=0 "$@" <$fifo; code=$?; kill $!; rm $fifo; exit $code',
+    ),
+    "apptainer": ("exec --nv new.sif", f"shift 3; exec {OWN_NAMESPACES} sh -c '{INSIDE}' sh \"$@\""),
+    "apptainer with its own /tmp": (
+        "exec --nv new.sif",
+        f"shift 3; exec {OWN_NAMESPACES} sh -c 'mount -t tmpfs none /tmp; {INSIDE}' sh \"$@\"",
+    ),
+    "apptainer with a /tmp that is of no use": (
+        "exec --nv new.sif",
+        f"shift 3; exec {OWN_NAMESPACES} sh -c 'mount -t tmpfs -o ro none /tmp; unset TMPDIR; {INSIDE}' sh \"$@\"",
+    ),
+}
+"""Name -> what a person types after it, and what stands in for it: it takes its own words away and runs the rest."""
+
+
+def launcher(folder: Path, shape: str) -> tuple[str, ...]:
+    """A prefix that calls a stand-in of that launcher."""
+    words, script = SHAPES[shape]
+    if "unshare" in script and not may_unshare():
+        pytest.skip("LOUD: namespaces of our own are not permitted here")
+    program = folder / "bin" / shape.partition(" ")[0]
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/bash\n{script}\n")
+    program.chmod(0o755)
+    return (str(program), *words.split())
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_launcher_of_each_shape_brings_program_events_and_files_through(tmp_path: Path, shape: str) -> None:
+    result = run(tmp_path, launcher(tmp_path, shape), "leaves_files")
+    assert result.verdict is Verdict.PASS, result
+    said = {fact.name: str(fact.value) for fact in result.facts}
+    (folder,) = tmp_path.glob("*/probes/*")
+    assert (folder / "artifacts/a.bin").stat().st_size == 100_000
+    assert (folder / "compile/torch_compile_debug/run/code.py").read_text() == "x" * 10
+    assert not (folder / "compile/inductor").exists(), "caches stay where they are of use"
+    assert not os.path.exists(said["place"]), "nothing of ours stays over there"
+    if "apptainer" in shape:
+        assert said["home"] == "/nowhere"
+
+
+@pytest.mark.parametrize("shape", ["ssh", "apptainer with its own /tmp", "srun"])
+def test_a_daemon_and_a_cancelled_probe_leave_nothing_behind_a_launcher(tmp_path: Path, shape: str) -> None:
+    prefix = launcher(tmp_path, shape)
+    assert "outlived the probe" in run(tmp_path / "1", prefix, "leaves_daemon").reason
+    assert run(tmp_path / "2", prefix, "hangs", cancel=True).reason.startswith("cancelled")
+    assert sleepers() == []
+
+
+def test_behind_ssh_the_shell_over_there_expands_the_interpreter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a home").mkdir()
+    (tmp_path / "a home" / "my python").symlink_to(sys.executable)
+    monkeypatch.setenv("HOME", str(tmp_path / "a home"))
+    python = '"$HOME/my python"'
+    assert run(tmp_path, launcher(tmp_path, "ssh"), "sound", python=python).verdict is Verdict.PASS
+
+
+def test_what_is_ours_is_quoted_for_a_shell_and_for_none() -> None:
+    ours = ["-c", "import sys;exec('x')", "7"]
+    assert prefixes.command(["docker", "exec", "-i", "x"], "python", ours)[-3:] == ours
+    far = prefixes.command(["sshpass", "-e", "/usr/bin/ssh", "node7"], "~/env/bin/python", ours)
+    assert far[-4] == "~/env/bin/python"
+    assert shlex.split(" ".join(far[-3:])) == ours
+    assert prefixes.command(["conda", "run", "--live-stream"], "python", []) == [
+        "conda",
+        "run",
+        "--live-stream",
+        "python",
+    ]
+    assert prefixes.command(["env", "run"], "python", []) == ["env", "run", "python"]

@@ -126,17 +126,24 @@ class Remote:
                     self.record(b"E", name.encode() + b" " + line[:-1][:LONGEST_LINE])
 
     def artifacts(self):
-        """Send the artifacts home, 16 MiB at most."""
-        budget, top = ARTIFACT_BYTES, os.path.join(self.place, "artifacts")
-        for folder, _, files in os.walk(top):
+        """Send the artifacts home, and what compiling left to read; 16 MiB at most, caches stay here."""
+        self.budget = ARTIFACT_BYTES
+        self.send_files(b"A", os.path.join(self.place, "artifacts"), ())
+        self.send_files(b"C", os.path.join(self.place, "compile"), ("inductor", "triton"))
+
+    def send_files(self, kind, top, without):
+        """Send the plain files below a folder, but for some of its own folders."""
+        for folder, folders, files in os.walk(top):
+            if folder == top:
+                folders[:] = [name for name in folders if name not in without]
             for name in sorted(files):
                 path = os.path.join(folder, name)
-                if os.path.islink(path) or not os.path.isfile(path) or os.path.getsize(path) > budget:
+                if os.path.islink(path) or not os.path.isfile(path) or os.path.getsize(path) > self.budget:
                     continue
-                budget -= os.path.getsize(path)
+                self.budget -= os.path.getsize(path)
                 with open(path, "rb") as file:
                     for chunk in iter(lambda: file.read(CHUNK), b""):  # noqa: B023 - used up within the turn
-                        self.record(b"A", os.path.relpath(path, top).encode() + b" " + base64.b64encode(chunk))
+                        self.record(kind, os.path.relpath(path, top).encode() + b" " + base64.b64encode(chunk))
 
     def end(self):
         """Kill everything that is left here; where /proc is another namespace's, by session alone."""
@@ -150,7 +157,12 @@ class Remote:
 
 
 def main():
-    """Run BUNDLE's payload; nothing of it stays, neither processes nor files."""
+    """Run BUNDLE's payload; nothing of it stays, neither processes nor files.
+
+    A launcher that starts several tasks (srun in a larger allocation) gives the program to each: the first runs it.
+    """
+    if os.environ.get("SLURM_PROCID", "0") != "0":
+        return
     processes.become_subreaper()
     remote = Remote(BUNDLE)  # noqa: F821 - the program defines it
     try:

@@ -19,7 +19,7 @@ from torchprobes.catalogue import Probe
 from torchprobes.model import Target
 from torchprobes.rundir import RunDir, boot_id
 
-from . import places, processes
+from . import places, prefixes, processes
 from .command import Command, CommandBuilder, Plan
 from .snapshot import Options
 from .visible import Seat
@@ -204,7 +204,7 @@ def _far(job: Job, folder: Path, request: Mapping[str, Any], command: Command, e
     marker = f"\x1e{token} "
     program = bundle(request, command, {**env, processes.TOKEN: token}, marker, job.options.grace_s)
     (folder / "program.py").write_bytes(program)
-    argv = [*job.target.prefix, job.target.python, "-c", LOADER, str(len(program))]
+    argv = prefixes.command(job.target.prefix, job.target.python, ["-c", LOADER, str(len(program))])
     outer = {**job.options.env, **job.device.environ}
     return {
         "argv": argv,

@@ -1,17 +1,19 @@
 """The stdout of a launcher prefix taken apart: marked lines are ours, the rest is the payload's own output.
 
 Standard library only; runs in the guardian. `payloads/remote.py` writes the other end. A record is one line:
-the marker, a letter, a blank, its body. E `<file> <event line>` · A `<artifact path> <base64>` ·
-P `{"pid"}` the main process over there · X `{"code","signal","left_behind"}` how it ended.
+the marker, a letter, a blank, its body. E `<file> <event line>` · A `<artifact path> <base64>` · C the same of what
+compiling left · P `{"pid"}` the main process over there · X `{"code","signal","left_behind"}` how it ended.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import json
 import os
 import re
+from collections.abc import Callable
 from typing import Any
 
 _FILE = re.compile(rb"[\w.-]{1,120}")
@@ -28,6 +30,13 @@ class Wire:
         self.broken = 0
         self._marker, self._folder, self._stdout = marker, folder, stdout
         self._held = b""
+        self._handlers: dict[bytes, Callable[[bytes], None]] = {
+            b"E": self._event,
+            b"A": functools.partial(self._file, "artifacts"),
+            b"C": functools.partial(self._file, "compile"),
+            b"P": self._process,
+            b"X": self._exit,
+        }
 
     def feed(self, chunk: bytes) -> None:
         """Take apart what arrived; a marker or record that is cut in two waits for the rest."""
@@ -57,7 +66,7 @@ class Wire:
 
     def _take(self, record: bytes) -> None:
         kind, _, body = record.partition(b" ")
-        handler = {b"E": self._event, b"A": self._artifact, b"P": self._process, b"X": self._exit}.get(kind)
+        handler = self._handlers.get(kind)
         try:
             if handler is None:
                 raise ValueError(kind)
@@ -71,11 +80,11 @@ class Wire:
             raise ValueError(name)
         _append(os.path.join(self._folder, "events", name.decode()), line + b"\n")
 
-    def _artifact(self, body: bytes) -> None:
+    def _file(self, below: str, body: bytes) -> None:
         path, _, data = body.partition(b" ")
         if not _ARTIFACT.fullmatch(path):
             raise ValueError(path)
-        target = os.path.join(self._folder, "artifacts", path.decode())
+        target = os.path.join(self._folder, below, path.decode())
         os.makedirs(os.path.dirname(target), exist_ok=True)
         try:
             _append(target, base64.b64decode(data, validate=True))
