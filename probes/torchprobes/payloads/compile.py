@@ -30,6 +30,7 @@ def run(request):
     if not hasattr(torch, "compile"):
         raise kit.Skip("torch.compile needs PyTorch 2.0 or later, this is %s" % torch.__version__)
     where = measure.device(torch, request.device)
+    measure.leave_cores(torch, where)
     mode = request.params.get("mode", "default")
     seconds = measure.seconds_of(lambda: None, _import_compiler)
     _look_for_backend(torch, where)

@@ -27,6 +27,7 @@ def run(request):
     if not hasattr(torch, "compile"):
         raise kit.Skip("torch.compile needs PyTorch 2.0 or later, this is %s" % torch.__version__)
     where = measure.device(torch, request.device)
+    measure.leave_cores(torch, where)
     import torch._dynamo
     import torch._inductor.compile_fx
 

@@ -25,6 +25,7 @@ def run(request):
     torch = kit.import_torch()
     control.need_compile(torch)
     where = measure.device(torch, request.device)
+    measure.leave_cores(torch, where)
     control.need_backend(where)
     witness.tell_surroundings(torch, where)
     side = _Training if request.params["model"] == "train" else _Forward
