@@ -56,7 +56,7 @@ SOUND: dict[str, dict[str, Any]] = {
 }
 
 
-def judged(name: str, change: dict[str, Any] | None = None) -> Judgement:
+def judged(name: str, change: dict[str, Any] | None = None, device: str = "") -> Judgement:
     """A sound run with something changed: a value, or None for what was not read."""
     read = {k: v for k, v in {**SOUND[name], **(change or {})}.items() if v is not None}
     figures, facts = [], []
@@ -67,7 +67,7 @@ def judged(name: str, change: dict[str, Any] | None = None) -> Judgement:
         else:
             facts.append(Fact(name=what, value=value))
     probe = next(p for p in PROBES if p.name == name)
-    device = "cuda:0" if name == "cudagraph.entry" else "cpu"
+    device = device or ("cuda:0" if name == "cudagraph.entry" else "cpu")
     outcome = Outcome(ending="ended")
     return judge(
         probe, Readings(probe=name, device=device, figures=tuple(figures), facts=tuple(facts), outcome=outcome)
@@ -123,6 +123,16 @@ def test_what_is_not_compiled_is_told_with_its_share() -> None:
     found = judged("compile.entry", {"eager_share": 0.31, "coverage": 0.62})
     assert (found.verdict, ids(found)) == (Verdict.DEGRADED, ["TD-ENT-010"])
     assert "31 % of the step's time is in eager operators (limit 10 %); compiled code covers 62 %" in found.reason
+
+
+@pytest.mark.parametrize(("busy", "card"), [(0.2, "TD-CMP-042"), (0.9, "TD-CMP-043"), (None, "TD-CMP-045")])
+def test_a_model_that_gains_nothing_on_a_gpu_passes_and_says_why(busy: float | None, card: str) -> None:
+    slow = {f"{name} model=reference": value for name, value in
+            (("speedup", 0.99), ("speedup_low", 0.97), ("speedup_high", 1.01), ("graph_launches", 1.0))}  # fmt: skip
+    slow["graph_launches side=compiled model=reference"] = 1.0
+    change = {**slow, "device_busy_share side=eager model=reference": busy}
+    found = judged("compile.entry", change, "cuda:0")
+    assert (found.verdict, ids(found)) == (Verdict.PASS, [card])
 
 
 def test_a_model_that_exports_one_way_alone_passes_and_says_so() -> None:

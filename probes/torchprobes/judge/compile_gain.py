@@ -38,20 +38,15 @@ def _bound(readings: Readings, busy_share: float | None) -> Bound:
     return "compute" if busy_share >= BUSY else "launch"
 
 
-def toy_without_gain(bound: Bound) -> When:
-    """A rule that holds when the toy does not gain and `bound` is what bounds its eager step."""
+def without_gain(bound: Bound, model: str, name: str) -> When:
+    """A rule that holds when `model` does not gain and `bound` is what bounds its eager step; `name` is for people."""
 
     def when(readings: Readings) -> str | None:
-        share = number(readings, "device_busy_share", model="toy", side="eager")
-        if gains(readings, "toy") is not False or _bound(readings, share) != bound:
+        share = number(readings, "device_busy_share", model=model, side="eager")
+        if gains(readings, model) is not False or _bound(readings, share) != bound:
             return None
-        limit = quantity(BUSY, "share")
-        busy = (
-            f"; the device works {quantity(share, 'share')} of an eager step (limit {limit})"
-            if share is not None
-            else ""
-        )
-        return f"no gain on the toy: {times(readings, 'toy')}{busy}"
+        busy = "" if share is None else f"; the device works {quantity(share, 'share')} of an eager step"
+        return f"no gain on {name}: {times(readings, model)}{busy and f'{busy} (limit {BUSY:.0%})'}"
 
     return when
 

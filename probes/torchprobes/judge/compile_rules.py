@@ -62,7 +62,7 @@ _CUDA_GRAPHS = (
     Rule("TD-CMP-032", _GRAPHS, None, _INFO, part.graphs_on_cpu),
     Rule("TD-CMP-033", _GRAPHS, _UNSURE, _WARNING, part.graphs_unread),
     Rule("TD-CMP-037", _GRAPHS, _DEGRADED, _WARNING, part.graphs_vanished, _SPEED),
-    Rule("TD-CMP-038", _GRAPHS, _DEGRADED, _WARNING, part.graphs_captured_again, _SPEED),
+    Rule("TD-CMP-038", _GRAPHS, _DEGRADED, _WARNING, part.graphs_captured_again, ("TD-CMP-031", "TD-CMP-037", *_SPEED)),
 )
 
 _SLOW = (
@@ -75,10 +75,10 @@ _SLOW = (
 _GAIN = (
     Rule("TD-CMP-040", _MODES, _DEGRADED, _WARNING, gain.no_gain(gpu=True)),
     Rule("TD-CMP-041", _ALL, None, _INFO, gain.no_gain(gpu=False)),
-    Rule("TD-CMP-042", _ALL, None, _INFO, gain.toy_without_gain("launch")),
-    Rule("TD-CMP-043", _ALL, None, _INFO, gain.toy_without_gain("compute")),
-    Rule("TD-CMP-044", _ALL, None, _INFO, gain.toy_without_gain("cpu")),
-    Rule("TD-CMP-045", _ALL, None, _INFO, gain.toy_without_gain("unread")),
+    Rule("TD-CMP-042", _ALL, None, _INFO, gain.without_gain("launch", "toy", "the toy")),
+    Rule("TD-CMP-043", _ALL, None, _INFO, gain.without_gain("compute", "toy", "the toy")),
+    Rule("TD-CMP-044", _ALL, None, _INFO, gain.without_gain("cpu", "toy", "the toy")),
+    Rule("TD-CMP-045", _ALL, None, _INFO, gain.without_gain("unread", "toy", "the toy")),
     Rule("TD-CMP-046", _ALL, _UNSURE, _WARNING, paired.noise),
 )
 

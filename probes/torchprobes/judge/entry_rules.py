@@ -9,6 +9,7 @@ from __future__ import annotations
 from ..model import Readings, Severity, Verdict
 from ..quantity import quantity
 from . import paired
+from .compile_gain import Bound, without_gain
 from .reading import is_true, number, raised, text
 from .rules import Expected, Positive, Rule, When
 
@@ -100,11 +101,22 @@ def _no_gain(readings: Readings) -> str | None:
     return f"replay is {quantity(value, 'x')} as fast as eager"
 
 
+_BOUNDS: tuple[tuple[str, Bound], ...] = (
+    ("TD-CMP-042", "launch"),
+    ("TD-CMP-043", "compute"),
+    ("TD-CMP-045", "unread"),
+)
+"""On a GPU; that a CPU gains nothing is told by TD-CMP-041."""
+
 RULES: tuple[Rule, ...] = (
     Rule("TD-ENT-001", _ALL, Verdict.FAIL, Severity.CRITICAL, _wrong),
     Rule("TD-ENT-002", _ALL, None, Severity.INFO, _random),
     Rule("TD-ENT-003", _ALL, None, Severity.INFO, _unsteady),
     Rule("TD-ENT-010", (_COMPILE,), Verdict.DEGRADED, Severity.WARNING, _partly_eager),
+    *(
+        Rule(card, (_COMPILE,), None, Severity.INFO, without_gain(bound, "reference", "this model"))
+        for card, bound in _BOUNDS
+    ),
     Rule("TD-ENT-020", (_EXPORT,), Verdict.FAIL, Severity.WARNING, _raised("export.non-strict", "export.strict")),
     Rule("TD-ENT-020", (_EXPORT,), Verdict.FAIL, Severity.WARNING, _raised("export.only")),
     Rule("TD-ENT-021", (_EXPORT,), None, Severity.INFO, _one_way),

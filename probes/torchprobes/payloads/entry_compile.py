@@ -44,6 +44,7 @@ class _Examination:
         self.torch, self.where, self.watch, self.entry, self.mode = torch, where, watch, entry, mode
         self.eager, self.compiled = _both(torch, entry, mode)
         entry.function = self.eager
+        self.eager_us = 0.0
 
     def run(self):
         """Do it all; without a compiled call the rest means nothing."""
@@ -93,33 +94,48 @@ class _Examination:
         with measure.alone(self.where):
             pairs = measure.paired(self.where, exam.wait, eager, compiled, BUDGET_S)
         before, after, low = measure.tell_speedup(pairs, "reference", "compiled")
+        self.eager_us = before * 1e6
         if low > 1.0 and before > after:
             exam.figure("break_even_calls", exam.first_call_s / (before - after), "calls")
 
     def _profile(self):
-        """Coverage and launches a step, from steps between spans of ours."""
+        """Coverage and launches a step, from steps between spans of ours; eager steps tell how busy a device is."""
+        eager = self._traced("eager", self.entry.call)
+        if eager is not None and eager.device_seen and self.eager_us:
+            share = eager.busy_us / self.eager_us
+            kit.figure("device_busy_share", share, "share", side="eager", model="reference")
+        self.watch.annotate = True
+        try:
+            compiled = self._traced("compiled", lambda: self.entry.call(self.compiled))
+        finally:
+            self.watch.annotate = False
+        if compiled is not None:
+            self._tell_coverage()
+
+    def _traced(self, side, call):
         torch, wait = self.torch, measure.synchronizer(self.torch, self.where)
 
         def step():
             with torch.profiler.record_function(coverage.STEP):
-                self.entry.call(self.compiled)
+                call()
                 wait()
 
-        path = os.path.join(kit.request.artifacts, "trace.entry.json")
-        self.watch.annotate = True
-        try:
-            trace = witness.profile(torch, self.where, wait, step, PROFILED_STEPS, path)
-        finally:
-            self.watch.annotate = False
-        if trace is None:
-            return
-        if trace.device_seen:
-            witness.tell_trace(trace, "compiled", "reference")
-        with open(path, encoding="utf-8", errors="replace") as file:
+        trace = witness.profile(torch, self.where, wait, step, PROFILED_STEPS, _path(side))
+        if trace is not None and trace.device_seen:
+            witness.tell_trace(trace, side, "reference")
+        return trace
+
+    def _tell_coverage(self):
+        with open(_path("compiled"), encoding="utf-8", errors="replace") as file:
             found = coverage.Coverage(json.load(file)["traceEvents"])
+        clock = "host" if found.device is None else "device"
         for name, value in (("coverage", found.share), ("eager_share", found.eager)):
             if value is not None:
-                kit.figure(name, value, "share", n=found.steps, clock="device" if found.device is not None else "host")
+                kit.figure(name, value, "share", n=found.steps, clock=clock)
+
+
+def _path(side):
+    return os.path.join(kit.request.artifacts, "trace.entry.%s.json" % side)
 
 
 def _both(torch, entry, mode):
