@@ -133,17 +133,18 @@ def test_a_launcher_that_fails_is_told_with_its_words(tmp_path: Path, prefix_wor
 
 INSIDE = 'export HOME=/nowhere; cd /; exec "$@"'
 OWN_NAMESPACES = " ".join(NAMESPACES)
+SRUN = """\
+shift 2; exec 3<&0; fifo=$(mktemp -u); mkfifo $fifo
+tee -p >(SLURM_PROCID=1 "$@" >/dev/null) <&3 >$fifo &
+SLURM_PROCID=0 "$@" <$fifo; code=$?; kill $!; rm $fifo; exit $code"""
+"""Two tasks, as in an allocation of two: each has all of stdin, and srun ends with them."""
+
 SHAPES = {
     "docker": ("exec -i -w / trainer", 'shift 5; exec "$@"'),
     "kubectl": ("exec -i trainer-0 -n jobs --", 'shift 6; exec "$@"'),
     "conda": ("run -n new", 'shift; [ "$1" = --no-capture-output ] || { echo held back; exit 9; }; shift 3; exec "$@"'),
     "ssh": ("-o BatchMode=yes node7", 'shift 3; exec sh -c "$*"'),
-    "srun": (
-        "--jobid=7 --overlap",
-        "shift 2; exec 3<&0; fifo=$(mktemp -u); mkfifo $fifo\n"
-        + 'tee -p >(SLURM_PROCID=1 "$@" >/dev/null) <&3 >$fifo &\n'
-        + 'SLURM_PROCID=0 "$@" <$fifo; code=$?; kill $!; rm $fifo; exit $code',
-    ),
+    "srun": ("--jobid=7 --overlap", SRUN),
     "apptainer": ("exec --nv new.sif", f"shift 3; exec {OWN_NAMESPACES} sh -c '{INSIDE}' sh \"$@\""),
     "apptainer with its own /tmp": (
         "exec --nv new.sif",

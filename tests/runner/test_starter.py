@@ -278,3 +278,10 @@ def test_a_bare_probe_imports_no_torch(row: Probe) -> None:
 def test_what_is_quick_starts_from_what_is_there_already() -> None:
     assert [row.name for row in PROBES if row.tier is Tier.QUICK and not (row.bare or row.warm)] == []
     assert [row.name for row in BARE if row.warm] == []
+
+
+def test_what_starts_helpers_on_the_device_says_so() -> None:
+    """A GPU in exclusive mode lets in one process at a time: what needs more is skipped there, not failed."""
+    helped = {file.stem for file in PAYLOADS.glob("*.py") if re.search(r"kit\.(spawn|start)_self\(", file.read_text())}
+    plain = [row for row in PROBES if row.place == "device" and row.launch == "plain" and not row.entry]
+    assert [row.name for row in plain if row.helpers != (row.payload in helped)] == []

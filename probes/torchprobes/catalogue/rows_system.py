@@ -19,7 +19,7 @@ PROBES: tuple[Probe, ...] = (
     Probe("data.csv", Tier.STANDARD, "Does pandas read a large CSV rightly, how fast, in how much memory?",
           "csv_frame", 300, needs=("pandas",), timed=True, place="host"),
     Probe("serving.fastapi", Tier.STANDARD, "Does a model answer from FastAPI while the server stays awake?",
-          "serving", 120, needs=("torch", "fastapi", "uvicorn"), timed=True),
+          "serving", 120, needs=("torch", "fastapi", "uvicorn"), timed=True, helpers=True),
     Probe("system.cpu", Tier.QUICK, "Has torch the cores that it thinks it has, near the GPU and awake?", "cpu", 30,
           needs=("torch",), warm=True, timed=True, place="host"),
     Probe("system.disk", Tier.QUICK, "Are the folders of caches and models there, writable and not full?", "disk", 30,
