@@ -12,6 +12,7 @@ import torchdoctor_callables as callables
 import torchdoctor_coverage as coverage
 import torchdoctor_detector as detector
 import torchdoctor_entry as entry_kit
+import torchdoctor_graph_breaks as graph_breaks
 import torchdoctor_kit as kit
 import torchdoctor_measure as measure
 import torchdoctor_regions as regions
@@ -19,6 +20,7 @@ import torchdoctor_witness as witness
 
 PROFILED_STEPS = 5
 BUDGET_S = 5.0
+MOST_BREAKS = 5
 
 
 def run(request):
@@ -48,19 +50,37 @@ class _Examination:
 
     def run(self):
         """Do it all; without a compiled call the rest means nothing."""
+        from torch._dynamo.utils import counters
+
         torch, entry = self.torch, self.entry
         kit.progress("eager steps, to see what is steady")
         steady = entry_kit.steadiness(torch, entry)
         kit.progress("compiling")
         exam = detector.Exam(torch, self.where, "reference", self.watch)
         calls = exam.run(lambda: entry.call(self.compiled), (self.compiled, *entry.args))
+        graphs = sum(counters["graph_break"].values()) + 1
         if not calls:
             return
         self._compare(steady)
         kit.progress("timing eager and compiled in turns", 0.6)
         self._time(exam)
-        kit.progress("profiling steps", 0.9)
+        kit.progress("profiling steps", 0.8)
         self._profile()
+        if graphs > 1:
+            kit.progress("where the graph breaks", 0.95)
+            self._tell_breaks()
+
+    def _tell_breaks(self):
+        """Each break with the place in the user's code and the remedy of the wheel's own registry; forgets all."""
+        self.entry.restore()
+        try:
+            breaks = graph_breaks.all_of(self.torch, self.eager, self.entry.args)
+        except Exception as error:
+            kit.fact("reference.break_places", None, measure.first_line(error))
+            return
+        for index, seen in enumerate(breaks[:MOST_BREAKS]):
+            words = " ".join(filter(None, (seen.id, seen.what, seen.hint and "Hint: " + seen.hint)))
+            kit.fact("reference.graph_break.%d" % index, words, "%s:%d" % (seen.file, seen.line) if seen.file else "")
 
     def _compare(self, steady):
         """The answer from one state and one seed; where the model draws random numbers, with eager's."""
