@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from compile_material import ROWS, Facts, Numbers, healthy, ran_eager, readings
@@ -61,7 +62,7 @@ def changed(
 
 
 SUPPRESS = {"env__TORCHDYNAMO_SUPPRESS_ERRORS": "0", "config__suppress_errors": True}
-MADE = {"reference__made": (2, "torch.compile was given: Model")}
+MADE: dict[str, Any] = {"reference__made": (2, "torch.compile was given: Model")}
 LIMIT = "Dynamo recompile limit exceeded"
 SLOW: Numbers = {"reference speedup": 0.71, "reference speedup_low": 0.70, "reference speedup_high": 0.72}
 NOISY: Numbers = {"reference speedup": 1.2, "reference speedup_low": 0.7, "reference speedup_high": 1.9}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -76,24 +77,23 @@ def _by_program(events: Path, device: str) -> list[tuple[str, Examined]]:
     found = []
     for file in sorted(events.iterdir()):
         said = [msgspec.json.decode(line, type=Event) for line in file.read_bytes().splitlines()]
-        facts = tuple(Fact(name=e.name, value=e.value, evidence=e.evidence) for e in said if e.ev == "fact")
-        name = next((str(f.value) for f in facts if f.name == "program"), None)
-        if name is None:
-            continue
-        failed = next((f.value for f in facts if f.name == "program.failed"), None)
-        assert failed is None, (name, failed)
-        readings = Readings(
-            probe=PROBE,
-            device=device,
-            figures=tuple(_figure(e) for e in said if e.ev == "figure"),
-            facts=facts,
-            outcome=Outcome(ending="ended"),
-        )
-        hits = rule_hits(PROBE, readings)
-        cards = {rule.card: seen for rule, seen in hits}
-        alarms = {rule.card: seen for rule, seen in hits if rule.verdict or rule.severity is not Severity.INFO}
-        found.append((name, Examined(readings, cards, alarms)))
+        begins = [index for index, event in enumerate(said) if event.ev == "fact" and event.name == "program"]
+        for begin, end in itertools.pairwise([*begins, len(said)]):
+            found.append((str(said[begin].value), _examined(said[begin:end], device)))
     return found
+
+
+def _examined(said: Sequence[Event], device: str) -> Examined:
+    facts = tuple(Fact(name=e.name, value=e.value, evidence=e.evidence) for e in said if e.ev == "fact")
+    figures = tuple(_figure(e) for e in said if e.ev == "figure")
+    readings = Readings(probe=PROBE, device=device, figures=figures, facts=facts, outcome=Outcome(ending="ended"))
+    assert readings.fact("program.failed") is None, readings
+    hits = rule_hits(PROBE, readings)
+    return Examined(
+        readings,
+        cards={rule.card: seen for rule, seen in hits},
+        alarms={rule.card: seen for rule, seen in hits if rule.verdict or rule.severity is not Severity.INFO},
+    )
 
 
 def _figure(event: Event) -> Figure:

@@ -37,8 +37,9 @@ def look(torch, *things):
             continue
         seen.add(id(thing))
         try:
-            _note(torch, thing, parts)
-            todo += [part for part in _below(torch, thing) if _worth(torch, part)]
+            if _worth(torch, thing):
+                _note(torch, thing, parts)
+                todo += _below(torch, thing)
         except Exception:  # somebody's own __getattr__ or descriptor
             continue
     for names in vars(parts).values():
@@ -56,8 +57,16 @@ def _note(torch, thing, parts):
 
 
 def _is_wrapper(thing):
-    # Read from the type or the instance alone: a module asked for what it lacks may answer with somebody's code.
-    return "_torchdynamo_orig_callable" in getattr(thing, "__dict__", ()) and callable(thing)
+    """Whether torch.compile or torch.compiler.disable returned it; parts of the compiler keep what they wrap alike."""
+    # Read from the instance alone: a module asked for what it lacks may answer with somebody's code.
+    if "_torchdynamo_orig_callable" not in getattr(thing, "__dict__", ()) or not callable(thing):
+        return False
+    code = getattr(thing, "__code__", None)
+    return code is None or code.co_filename.replace("\\", "/").endswith(_MADE_IN)
+
+
+_MADE_IN = ("_dynamo/eval_frame.py", "_dynamo/decorators.py")
+"""Where PyTorch keeps the code of the functions that both return."""
 
 
 def _is_disabled(thing):
@@ -66,7 +75,9 @@ def _is_disabled(thing):
 
 
 def _below(torch, thing):
-    """What `thing` refers to and may call."""
+    """What `thing` refers to and may call; of a wrapper what it wraps, not the compiler."""
+    if _is_wrapper(thing):
+        return [getattr(thing, "_orig_mod", None) or thing._torchdynamo_orig_callable]
     if isinstance(thing, torch.nn.Module):
         return [*thing.children(), vars(type(thing)).get("forward"), *_values(thing)]
     if isinstance(thing, types.MethodType):

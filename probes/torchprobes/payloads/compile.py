@@ -104,8 +104,6 @@ class _Model:
         self._time()
         self._memory("compiled", self.compiled)
         self._profile()
-        if self.counting.graphs > 1:
-            witness.tell_breaks(self.torch, self.subject.module, self.x, self.label)
         return True
 
     def _figure(self, name, value, unit, **more):

@@ -94,6 +94,7 @@ class Exam:
     def tell(self, parts=()):
         """Facts and figures of what was compiled, of the compiler's own words, and of the callables themselves."""
         witness.tell_counters(self.torch, self.label)
+        witness.tell_breaks(self.label)
         witness.tell_settings(self.torch)
         self._tell_identity()
         self.before.tell(self.label)

@@ -81,7 +81,7 @@ class Watch:
         self.stances = []
         self.warnings = []
         self.missing = []
-        self.annotate = False
+        self.annotate = self.wrapping = False
         self._undo = []
         self._ear = _Ear(self.warnings)
 
@@ -168,10 +168,17 @@ def _compiler(watch, original):
 
 def _wrapper(watch, original):
     def __call__(context, function):  # noqa: N807
+        if len(watch.codes) < _MOST:
+            watch.codes.append(code_of(function))
+        if watch.wrapping:  # a module's wrapper makes one of its __call__
+            return original(context, function)
         if len(watch.wrappers) < _MOST:
             watch.wrappers.append(name_of(function))
-            watch.codes.append(code_of(function))
-        return original(context, function)
+        watch.wrapping = True
+        try:
+            return original(context, function)
+        finally:
+            watch.wrapping = False
 
     return __call__
 

@@ -232,18 +232,14 @@ def _tell_metrics(label):
                 kit.fact("%s.%s" % (label, name), str(value), evidence="get_compilation_metrics")
 
 
-def tell_breaks(torch, model, x, label):
-    """Where the graph breaks: file and line of each, by `torch._dynamo.explain`. Compiles again, so call it last."""
-    torch._dynamo.reset()
-    try:
-        told = torch._dynamo.explain(model)(x)
-    except Exception as error:
-        kit.fact(label + ".break_places", None, evidence=str(error)[:300])
-        return
-    for index, reason in enumerate(told.break_reasons[:5]):
-        frames = reason.user_stack
+def tell_breaks(label):
+    """Where graphs broke: the reason with file and line of each, as Dynamo keeps them until it is reset."""
+    from torch._dynamo import utils
+
+    for index, broken in enumerate(list(getattr(utils, "graph_break_reasons", ()))[:5]):
+        frames = broken.user_stack
         place = "%s:%s" % (frames[-1].filename, frames[-1].lineno) if frames else "place unknown"
-        kit.fact("%s.graph_break.%d" % (label, index), str(reason.reason)[:500], evidence=place)
+        kit.fact("%s.graph_break.%d" % (label, index), str(broken.reason)[:500], evidence=place)
 
 
 # --- profile ---------------------------------------------------------------------------------------------------

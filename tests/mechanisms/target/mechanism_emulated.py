@@ -11,7 +11,7 @@ from mechanism_programs import arange, chain_of
 
 
 @contextlib.contextmanager
-def _gpu(torch, major, sms):
+def gpu(torch, major, sms):
     """CUDA as Inductor asks for it, with one device of that capability and size."""
     told = types.SimpleNamespace(
         name="Emulated GPU", major=major, minor=1, multi_processor_count=sms, type="cuda", index=0,
@@ -51,7 +51,7 @@ def _scheduling_on(torch, major, triton):
         from torch._inductor import graph, scheduler, virtualized
 
         lowering = graph.GraphLowering(graph_module)
-        with virtualized.V.set_graph_handler(lowering), _gpu(torch, major, 108):
+        with virtualized.V.set_graph_handler(lowering), gpu(torch, major, 108):
             kept = scheduler.has_triton
             scheduler.has_triton = lambda *_: triton
             try:
@@ -95,24 +95,24 @@ def old_python(torch, backend):
 
 def small_gpu(torch, backend):
     """20: max-autotune on a GPU of 58 multiprocessors, told to Inductor's own is_big_gpu."""
-    with _gpu(torch, 8, 58):
-        witness.tell_gpu(torch, torch.device("cuda", 0))
+    with gpu(torch, 8, 58):
+        witness.tellgpu(torch, torch.device("cuda", 0))
     f, x = torch.compile(chain_of(torch), mode="max-autotune"), arange(torch)
     return lambda: f(x), (f,)
 
 
 def bf16_emulated(torch, backend):
     """28: bfloat16 on a GPU of capability 7.5."""
-    with _gpu(torch, 7, 108):
-        witness.tell_gpu(torch, torch.device("cuda", 0))
+    with gpu(torch, 7, 108):
+        witness.tellgpu(torch, torch.device("cuda", 0))
     f, x = torch.compile(chain_of(torch), backend=backend), arange(torch).bfloat16()
     return lambda: f(x), (f,)
 
 
 def tf32_off(torch, backend):
     """28: float32 matrices at full precision on a GPU that has TF32."""
-    with _gpu(torch, 8, 108):
-        witness.tell_gpu(torch, torch.device("cuda", 0))
+    with gpu(torch, 8, 108):
+        witness.tellgpu(torch, torch.device("cuda", 0))
     chain = chain_of(torch)
     f, x = torch.compile(lambda x: chain(x @ x), backend=backend), arange(torch, 8, 8)
     return lambda: f(x), (f,)
@@ -121,8 +121,8 @@ def tf32_off(torch, backend):
 def cudnn_off(torch, backend):
     """28: convolutions with cuDNN switched off."""
     torch.backends.cudnn.enabled = False
-    with _gpu(torch, 8, 108):
-        witness.tell_gpu(torch, torch.device("cuda", 0))
+    with gpu(torch, 8, 108):
+        witness.tellgpu(torch, torch.device("cuda", 0))
     model = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU())
     f, x = torch.compile(model, backend=backend), arange(torch, 1, 1, 8, 8)
     return lambda: f(x), (f,)

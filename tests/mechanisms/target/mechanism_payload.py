@@ -1,8 +1,8 @@
-"""Examines programs of the corpus in the target, each in a process of its own that is forked after one import of torch.
+"""Examines programs of the corpus in the target, on a CPU each in a fork of one process that has imported torch.
 
-Parameters: `programs` (names), `backend` ("through" or "inductor", which sound models always have). Each process
-writes its own events: a fact `program` names it, `program.absent` says what this PyTorch lacks for it,
-`program.failed` that the harness, not the program, is at fault.
+Parameters: `programs` (names), `backend` ("through" or "inductor", which sound models always have). What is said after
+the fact `program` is about that program: `program.absent` says what this PyTorch lacks for it, `program.failed` that
+the harness, not the program, is at fault.
 """
 
 import importlib
@@ -26,10 +26,28 @@ def run(request):
     for name in ("torch._dynamo", "torch._inductor.compile_fx", "torch._inductor.metrics"):
         importlib.import_module(name)
     for name in request.params["programs"]:
+        if request.device != "cpu":
+            _in_this_process(torch, request, name)
+            continue
         pid = os.fork()
         if pid == 0:
             _child(torch, request, name)
         _wait(pid, name)
+
+
+def _in_this_process(torch, request, name):
+    """A driver does not survive a fork: one after the other, and what a program changed is put back."""
+    import torch._dynamo.config
+    import torch._inductor.config
+
+    before = [(config, config.save_config()) for config in (torch._dynamo.config, torch._inductor.config)]
+    kit.fact("program", name)
+    try:
+        _examine(torch, request, name)
+    finally:
+        for config, saved in before:
+            config.load_config(saved)
+        witness.clear(torch)
 
 
 def _child(torch, request, name):
@@ -51,9 +69,10 @@ def _child(torch, request, name):
 def _examine(torch, request, name):
     import mechanism_programs as programs
     from mechanism_emulated import EMULATED
+    from mechanism_gpu import ON_A_GPU
     from mechanism_healthy import HEALTHY
 
-    make = {**programs.PROGRAMS, **EMULATED, **HEALTHY}[name]
+    make = {**programs.PROGRAMS, **EMULATED, **HEALTHY, **ON_A_GPU}[name]
     where = measure.device(torch, request.device)
     with regions.Watch(torch) as watch:
         witness.tell_surroundings(torch, where)

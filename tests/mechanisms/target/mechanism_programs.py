@@ -339,13 +339,14 @@ def attention_math(torch, backend):
     f = torch.compile(attend, backend=backend)
 
     def step():
-        with _only_math(torch):
+        with only_math(torch):
             return f(q)
 
     return step, (f,)
 
 
-def _only_math(torch):
+def only_math(torch):
+    """Attention with all fused kernels switched off."""
     kernels = getattr(torch.nn, "attention", None)
     if hasattr(kernels, "sdpa_kernel"):
         return kernels.sdpa_kernel(kernels.SDPBackend.MATH)
