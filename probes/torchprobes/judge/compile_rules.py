@@ -47,7 +47,8 @@ _EAGER = (
 _IN_PART = (
     Rule("TD-CMP-025", _ALL, _DEGRADED, _WARNING, part.limit_in_part, ("TD-CMP-039",)),
     Rule("TD-CMP-030", _ALL, _DEGRADED, _WARNING, part.breaks, ("TD-CMP-029",)),
-    Rule("TD-CMP-034", _ALL, _DEGRADED, _WARNING, part.nothing_generated, _SPEED),
+    Rule("TD-CMP-034", _MODES, _DEGRADED, _WARNING, part.nothing_generated, _SPEED),
+    Rule("TD-CMP-034", _ENTRY, None, _INFO, part.nothing_generated),
     Rule("TD-CMP-035", _ALL, None, _INFO, part.small_gpu),
     Rule("TD-CMP-036", _ALL, None, _WARNING, part.would_hide),
     Rule("TD-CMP-039", _ALL, None, _INFO, part.flips),
