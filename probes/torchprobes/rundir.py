@@ -4,6 +4,7 @@ The layout is the interface between processes (one writer a file; readers never 
 
     runs/<UTC>-<host>-<6 hex>/  run.json  results.jsonl  report.json  telemetry.jsonl
       probes/<name>/  request.json stdout.log stderr.log guardian.jsonl events/ artifacts/ compile/
+      starters/<kind>/  stderr.log guardian.err: what importing torch once for all warm probes said
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""A small console: owns a check of four probes that hang, says when they run, and is then killed by the test."""
+"""A small console: owns a check of four probes that hang, says when they run, and is then killed by the test.
+
+Two words on its command line, `PLACE forked`: two probes of a lane in place of them, and the starter is its guardian's.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,14 @@ from harness import make, probe
 from torchprobes.runner.check import Options
 from torchprobes.runner.snapshot import ProbeState
 
+STARTED = ("hangs", "hangs_deaf", "stops", "leaves_children")
+FORKED = ("leaves_daemon",)
+
 
 def main() -> None:
-    check = make(
-        Path(sys.argv[1]),
-        probe("sound"),
-        *(probe(fault) for fault in ("hangs", "hangs_deaf", "stops", "leaves_children")),
-        options=Options(device="cpu", slots=4, grace_s=600.0),
-    )
+    forked = "forked" in sys.argv[2:]
+    rows = [probe(fault, bare=forked) for fault in ("sound", *(FORKED if forked else STARTED))]
+    check = make(Path(sys.argv[1]), *rows, options=Options(device="cpu", slots=4, grace_s=600.0))
     check.start()
     while True:
         states = [view.state for view in check.view().probes]

@@ -261,6 +261,21 @@ def test_force_uses_it_all_the_same_and_what_comes_last_comes_alone(tmp_path: Pa
     assert '"fault.sound"' in last[0], "it was first in the order, and came last"
 
 
+def test_who_came_meanwhile_costs_the_next_probe_no_start(tmp_path: Path) -> None:
+    telemetry = Telemetry(gpu())
+    check = make(tmp_path, probe("hangs"), probe("sound"), options=Options(slots=1), samples=telemetry)
+    check.start()
+    until(lambda: check.view().probes[0].state is ProbeState.RUNNING, "the first probe")
+    telemetry.show(gpu(), processes=(stranger(),))
+    assert check.wait(DEADLINE_S)
+    left, skipped = (view.result for view in check.view().probes)
+    assert left is not None
+    assert left.reason.startswith("left the GPU: pid 1 (mara")
+    assert skipped is not None
+    assert "who came after the check had begun" in skipped.reason
+    assert not check._run.probe("fault.sound").exists()
+
+
 def test_we_leave_within_a_second_and_our_own_neighbours_are_not_somebody(tmp_path: Path) -> None:
     telemetry = Telemetry(gpu())
     check = make(tmp_path, probe("hangs"), probe("hangs_deaf"), options=Options(slots=2), samples=telemetry)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -237,6 +238,36 @@ def test_letting_go_ends_the_lanes_and_their_starters(tmp_path: Path) -> None:
     check.abandon()
     assert time.monotonic() - begin < 0.5
     until(lambda: not left_of(check.view().run), f"the end of {left_of(check.view().run)}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_console_leaves_neither_starter_nor_payload_nor_daemon(tmp_path: Path, number: int) -> None:
+    argv = [sys.executable, str(Path(__file__).with_name("console.py")), str(tmp_path), "forked"]
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, env=environ, text=True) as console:
+        assert console.stdout is not None
+        run = console.stdout.readline().strip()
+        assert [line for line in left_of(run) if "--starter" in line]
+        assert len(left_of(run)) >= 3, "the starter, the payload and its daemon"
+        console.send_signal(number)
+        console.wait(DEADLINE_S)
+    until(lambda: not left_of(run), f"the end of {left_of(run)}")
+
+
+def test_console_and_guardian_killed_at_once_and_the_next_start_ends_what_was_left(tmp_path: Path) -> None:
+    """A fork bears the environment of its starter: the token in it finds the daemon that nobody is left to end."""
+    argv = [sys.executable, str(Path(__file__).with_name("console.py")), str(tmp_path), "forked"]
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, env=environ, text=True) as console:
+        assert console.stdout is not None
+        run = rundir.RunDir(Path(console.stdout.readline().strip()))
+        guardian = recovery.read_records(run.probe("fault.leaves_daemon"))[0]["pid"]
+        os.kill(console.pid, signal.SIGSTOP)
+        os.kill(guardian, signal.SIGKILL)
+        console.kill()
+    assert left_of(run.path), "nothing was left: this test shows nothing"
+    assert recovery.recover(run, ["fault.leaves_daemon"]) > 0
+    assert left_of(run.path) == []
 
 
 def test_cancelling_one_of_a_lane_leaves_the_next(tmp_path: Path) -> None:

@@ -156,19 +156,28 @@ class Check:
         return all(claim.overlap(one.job.probe, other.job.probe) for other in tuple(self._running))
 
     def _begin(self, one: One) -> None:
-        why = "" if self._options.as_root else self._target.refusal or ""
-        device = self._claimed.now().device(one.job.probe)
-        if why or isinstance(device, str):
-            one.skip(why or str(device))
+        why = self._placed(one)
+        if why:
+            one.skip(why)
             self._keep(one)
             return
-        one.place(device)
         lane = self._lanes.of(one.job)
         one.start_in(lane, self._lanes.refusal(one.job))
         if lane is not None:
             lane.busy = True
         self._running.add(one)
         threading.Thread(target=self._work, args=(one,), name=one.job.probe.name, daemon=True).start()
+
+    def _placed(self, one: One) -> str:
+        """Say where it runs; why it cannot, "" if it can."""
+        if self._target.refusal and not self._options.as_root:
+            return self._target.refusal
+        device = self._claimed.now().device(one.job.probe)
+        if isinstance(device, str):
+            return device
+        one.place(device)
+        came = one.neighbour()
+        return f"the GPU is used by {came}, who came after the check had begun" if came else ""
 
     def _work(self, one: One) -> None:
         one.run()

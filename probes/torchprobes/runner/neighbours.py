@@ -1,4 +1,4 @@
-"""The runner's end of `telemetry/neighbours.py`: who computes on the GPUs of a check, a quarter of a second ago."""
+"""The runner's end of `telemetry/neighbours.py`: who computes on the GPUs of a check, a fifth of a second ago."""
 
 from __future__ import annotations
 

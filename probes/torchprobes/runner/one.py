@@ -29,7 +29,7 @@ Watch = Callable[[], Sequence[ProcessSample]]
 LOOK_S = 0.1
 """How often event files and cancellations are looked at."""
 
-NEIGHBOURS_S = 0.3
+NEIGHBOURS_S = 0.1
 """How often it is looked whether somebody else has come to our GPU; we leave within a second."""
 
 
@@ -179,13 +179,19 @@ class One:
                 looked = time.monotonic()
                 self._look_around(guard)
 
+    def neighbour(self) -> str:
+        """Who else is on the GPUs that it was placed on, "" if nobody, or if that does not matter."""
+        seats = self.job.device.seats
+        if not seats or self.job.options.force:
+            return ""
+        ours = self._ours()
+        return idle.intruder(self._watch(), seats, ours.has, len(ours.recorded))
+
     def _look_around(self, guard: Guard) -> None:
         """Leave the GPU when somebody else has come to it."""
-        seats = self.job.device.seats
-        if not seats or self._neighbour or self.job.options.force:
+        if self._neighbour:
             return
-        ours = self._ours()
-        self._neighbour = idle.intruder(self._watch(), seats, ours.has, len(ours.recorded))
+        self._neighbour = self.neighbour()
         if self._neighbour:
             guard.cancel(f"left the GPU to {self._neighbour}")
 

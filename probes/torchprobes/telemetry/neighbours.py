@@ -21,7 +21,7 @@ from torchprobes.samples import ProcessSample
 from torchprobes.telemetry.readings import Device, ProcessReading
 from torchprobes.telemetry.vendors.nvidia.vendor import Nvidia
 
-PERIOD_S = 0.25
+PERIOD_S = 0.2
 KINDS = ("compute", "mps")
 
 
