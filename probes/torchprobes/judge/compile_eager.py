@@ -128,8 +128,8 @@ def _builtin(readings: Readings) -> str:
 
 
 def _disabled(readings: Readings) -> str:
-    """What was to be compiled is under torch.compiler.disable."""
-    names = told(readings, "disabled")
+    """What was to be compiled is under torch.compiler.disable, and Dynamo stopped there."""
+    names = told(readings, "disabled") if counted(readings, "graph_breaks") else ""
     return f"disabled: {line(names)}" if names else ""
 
 

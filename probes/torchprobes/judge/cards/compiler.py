@@ -191,7 +191,7 @@ _IN_PART = (
         id="TD-CMP-034",
         title="Compiled, but no kernel was generated",
         why="All operations were left to libraries or to eager: nothing is fused, so there is little to gain. The "
-        "reference models must generate kernels; a model of yours may consist of library calls (svd, fft, a fused layer).",
+        "reference models must generate kernels; a model of yours may consist of library calls (svd, a fused layer).",
         fix=Fix(command="TORCH_LOGS=output_code python <your script>"),
         source="torch._inductor.metrics.generated_kernel_count",
     ),
