@@ -119,7 +119,7 @@ CASES = (
         None, {"reference graph_captures side=compiled": 1, **SLOW},
     ),
     changed(
-        "TD-CMP-038", DEGRADED, "0 CUDA graphs launched a step (at least 1 expected): CUDAGraph supports dynamic shapes",
+        "TD-CMP-038", DEGRADED, "(at least 1 expected): CUDAGraph supports dynamic shapes",
         "compile.reduce-overhead", "cuda:0",
         {"reference.warning": "CUDAGraph supports dynamic shapes by recording a new graph for each distinct size"},
         {"reference graph_launches side=compiled": 0, **SLOW},

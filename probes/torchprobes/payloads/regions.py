@@ -186,11 +186,20 @@ def _wrapper(watch, original):
 def _mode(watch, original):
     def __enter__(mode):  # noqa: N807
         kind = type(mode)
-        if not kind.__module__.startswith(_OWN_MODES):
+        if not (kind.__module__.startswith(_OWN_MODES) or _let_through(kind)):
             watch.modes[kind.__qualname__] = watch.modes.get(kind.__qualname__, 0) + 1
         return original(mode)
 
     return __enter__
+
+
+def _let_through(kind):
+    """Whether Dynamo compiles although this mode is active: selective checkpointing, torch's own debug mode."""
+    told = getattr(kind, "ignore_compile_internals", None)  # not in 2.6
+    try:
+        return bool(told is not None and told())
+    except Exception:
+        return False
 
 
 def _stance(watch, original):
@@ -204,8 +213,11 @@ def _stance(watch, original):
     return _set_stance
 
 
-_OWN_MODES = ("torch._subclasses", "torch.fx", "torch._dynamo", "torch._inductor", "torch._functorch", "torch._export")
-"""Where PyTorch keeps the dispatch modes that its compiler itself works with."""
+_OWN_MODES = (
+    "torch._subclasses", "torch.fx", "torch._dynamo", "torch._inductor", "torch._functorch", "torch._export",
+    "torch._higher_order_ops", "torch.utils.checkpoint",
+)  # fmt: skip
+"""Where PyTorch keeps the dispatch modes that its compiler itself works with, and that of selective checkpointing."""
 
 _HOOKS = (
     ("torch._dynamo.output_graph", "OutputGraph", "call_user_compiler", _compiler),
