@@ -124,8 +124,10 @@ class Forked:
         self._order = {name: order[name] for name in ("env", "cwd", "folder")} | {"argv": order["argv"][2:]}
 
     def start(self) -> ForkedProcess:
-        """Ask as soon as the starter is ready."""
-        return ForkedProcess(self._starter, self._order)
+        """Ask at once, or as soon as the starter is ready."""
+        process = ForkedProcess(self._starter, self._order)
+        process.pump()
+        return process
 
 
 class ForkedProcess(Child):

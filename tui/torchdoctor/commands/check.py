@@ -70,7 +70,7 @@ def check_(
     probes = catalogue.select(names, settings.tier, entry=bool(checked_entry(entry, settings)))
     exports = _exports(json_to, junit_to, detached)
     if resume and (names or entry or like):
-        raise click.UsageError("--resume RUN does what that run was asked to do: it takes no names, no --entry, no --like")
+        raise click.UsageError("--resume RUN does what that run was asked: it takes no names, no --entry, no --like")
     if like and {"python", "target"} & ctx.ensure_object(dict).keys():
         raise click.UsageError("--like takes the interpreter of the process: it goes with no --python and no --target")
     run = resumed_run(settings, resume, from_owner) if resume else new_run(settings, probes, entry, like)
