@@ -1,4 +1,4 @@
-"""compile.toolchain, breaks, recompiles, cache, workers, debug, transformer and train: sound readings, one thing broken."""
+"""Rules of what goes with compiling: sound readings pass, and one thing broken in them is one finding."""
 
 from __future__ import annotations
 
@@ -147,6 +147,13 @@ FAIL, DEGRADED, UNSURE, PASS = Verdict.FAIL, Verdict.DEGRADED, Verdict.UNSURE, V
 def test_one_broken_part_of_the_toolchain(change: Facts, device: str, expected: list[str], verdict: Verdict) -> None:
     judgement = judged(readings("compile.toolchain", {**TOOLCHAIN, **change}, SPACE, device=device))
     assert (ids(judgement), judgement.verdict) == (expected, verdict), judgement
+
+
+def test_a_version_that_cannot_compile_in_a_daemonic_process_is_told_as_that() -> None:
+    words = {"workers.in.daemonic process": "AssertionError: daemonic processes are not allowed to have children"}
+    facts = {**WORKERS, "workers.in.daemonic process": "raised"}
+    judgement = judged(readings("compile.workers", facts, (figure("workers_left", 0),), words))
+    assert (ids(judgement), judgement.verdict) == (["TD-CMP-145"], DEGRADED)
 
 
 def test_a_full_disk_is_told_with_what_is_left_and_the_limit() -> None:

@@ -112,6 +112,12 @@ def place_fails(readings: Readings) -> str | None:
     return _bad_places(readings, _MUST, ("raised", "hung", "died"))
 
 
+def no_daemonic(readings: Readings) -> str | None:
+    """This version's pool of compile workers cannot be started from a daemonic process."""
+    words = _bad_places(readings, ("daemonic process",), ("raised",))
+    return words if words and "daemonic processes are not allowed" in words else None
+
+
 def fork_fails(readings: Readings) -> str | None:
     """Compiling fails or hangs in a process that was forked from one that had compiled."""
     words = _bad_places(readings, _FORKED, ("raised", "hung", "died"))

@@ -19,8 +19,8 @@ import torchdoctor_witness as witness
 
 PLACE_LIMIT_S = 40.0
 HELPER_LIMIT_S = 200.0
-GRACE_S = 3.0
-"""What compile workers may take to see that their process is gone."""
+GRACE_S = 20.0
+"""What compile workers may take to see that their process is gone; one that has just begun imports torch first."""
 
 
 def run(request):
@@ -39,7 +39,9 @@ def run(request):
         kit.fact("workers.%s.ending" % role, ending, "exit code of the helper")
         if ending != 0 and role == "plain":
             return
+    begin = time.monotonic()
     left = _left_behind()
+    kit.figure("workers_gone_s", time.monotonic() - begin, "s")
     kit.figure("workers_left", len(left), "processes")
     kit.fact("workers.left", "; ".join(left), "compile workers alive %g s after their process ended" % GRACE_S)
 
@@ -186,18 +188,34 @@ def _left_behind():
 
 
 def _compile_workers():
+    """Compile workers of the helpers that are gone; those of this process (2.6 starts some early) are no orphans."""
     mine = ("TORCHDOCTOR_EVENTS=" + os.environ.get("TORCHDOCTOR_EVENTS", "?")).encode()
     found = []
     for entry in os.listdir("/proc") if os.path.isdir("/proc") else []:
-        if not entry.isdigit() or int(entry) == os.getpid():
+        if not entry.isdigit() or os.getpid() in _ancestors(int(entry)):
             continue
         try:
-            with open("/proc/%s/environ" % entry, "rb") as file:
-                ours = mine in file.read(1 << 20).split(b"\0")
-            with open("/proc/%s/cmdline" % entry, "rb") as file:
-                command = file.read(4096).replace(b"\0", b" ").decode("utf-8", "replace").strip()
+            ours = mine in _read("/proc/%s/environ" % entry).split(b"\0")
+            command = _read("/proc/%s/cmdline" % entry).replace(b"\0", b" ").decode("utf-8", "replace").strip()
         except OSError:
             continue
         if ours and ("compile_worker" in command or "multiprocessing" in command):
             found.append("%s %s" % (entry, command[:120]))
     return found
+
+
+def _ancestors(pid):
+    """The process and those above it, as far as /proc tells."""
+    chain = []
+    while pid > 1 and pid not in chain:
+        chain.append(pid)
+        try:
+            pid = int(_read("/proc/%d/stat" % pid).rsplit(b")", 1)[1].split()[1])
+        except (OSError, IndexError, ValueError):
+            break
+    return chain
+
+
+def _read(path):
+    with open(path, "rb") as file:
+        return file.read(1 << 20)

@@ -233,6 +233,18 @@ _WORKERS = (
     ),
 )
 
+_DAEMONIC = (
+    Card(
+        id="TD-CMP-145",
+        title="This PyTorch cannot compile in a daemonic process",
+        why="Its pool of compile workers are children, which Python forbids to daemonic processes: the workers of a "
+        "multiprocessing.Pool, of a DataLoader that is not forked, of many servers.",
+        fix=Fix(command="TORCHINDUCTOR_COMPILE_THREADS=1 python <your script>    # no pool of compile workers"),
+        source="measured on 2.1; torch/_inductor/codecache.py (AsyncCompile.process_pool)",
+        versions="2.1; not 2.6 and later",
+    ),
+)
+
 _DEBUG = (
     Card(
         id="TD-CMP-150",
@@ -294,4 +306,6 @@ _STEPS = (
     ),
 )
 
-CARDS: tuple[Card, ...] = _TOOLCHAIN + _BREAKS + _RECOMPILES + _CACHE + _CACHE_OFF + _WORKERS + _DEBUG + _STEPS
+CARDS: tuple[Card, ...] = (
+    _TOOLCHAIN + _BREAKS + _RECOMPILES + _CACHE + _CACHE_OFF + _WORKERS + _DAEMONIC + _DEBUG + _STEPS
+)
