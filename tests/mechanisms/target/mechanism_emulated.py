@@ -96,7 +96,7 @@ def old_python(torch, backend):
 def small_gpu(torch, backend):
     """20: max-autotune on a GPU of 58 multiprocessors, told to Inductor's own is_big_gpu."""
     with gpu(torch, 8, 58):
-        witness.tellgpu(torch, torch.device("cuda", 0))
+        witness.tell_gpu(torch, torch.device("cuda", 0))
     f, x = torch.compile(chain_of(torch), mode="max-autotune"), arange(torch)
     return lambda: f(x), (f,)
 
@@ -104,7 +104,7 @@ def small_gpu(torch, backend):
 def bf16_emulated(torch, backend):
     """28: bfloat16 on a GPU of capability 7.5."""
     with gpu(torch, 7, 108):
-        witness.tellgpu(torch, torch.device("cuda", 0))
+        witness.tell_gpu(torch, torch.device("cuda", 0))
     f, x = torch.compile(chain_of(torch), backend=backend), arange(torch).bfloat16()
     return lambda: f(x), (f,)
 
@@ -112,7 +112,7 @@ def bf16_emulated(torch, backend):
 def tf32_off(torch, backend):
     """28: float32 matrices at full precision on a GPU that has TF32."""
     with gpu(torch, 8, 108):
-        witness.tellgpu(torch, torch.device("cuda", 0))
+        witness.tell_gpu(torch, torch.device("cuda", 0))
     chain = chain_of(torch)
     f, x = torch.compile(lambda x: chain(x @ x), backend=backend), arange(torch, 8, 8)
     return lambda: f(x), (f,)
@@ -122,7 +122,7 @@ def cudnn_off(torch, backend):
     """28: convolutions with cuDNN switched off."""
     torch.backends.cudnn.enabled = False
     with gpu(torch, 8, 108):
-        witness.tellgpu(torch, torch.device("cuda", 0))
+        witness.tell_gpu(torch, torch.device("cuda", 0))
     model = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU())
     f, x = torch.compile(model, backend=backend), arange(torch, 1, 1, 8, 8)
     return lambda: f(x), (f,)
