@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -156,3 +161,23 @@ def test_every_break_of_a_call_is_found_with_its_line(monkeypatch: pytest.Monkey
     assert all(b.hint for b in found)
     assert module.first(torch, two, (torch.ones(4),)).line - first == 2
     assert module.first(torch, lambda x: x + 1, (torch.ones(4),)) is None
+
+
+def test_an_orphan_is_left_behind_and_a_child_of_ours_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The detector of what outlives its process can say both yes and no."""
+    needs = ("measure", "coverage", "regions", "witness", "callables", "detector", "control")
+    workers = load(monkeypatch, "workers", *needs)
+    monkeypatch.setenv("TORCHDOCTOR_EVENTS", "/nowhere/events-of-this-test")
+    sleep = "import time; time.sleep(120)"
+    own = subprocess.Popen([sys.executable, "-S", "-c", sleep, "compile_worker"])
+    shell = [f"{sys.executable} -S -c '{sleep}' compile_worker >/dev/null 2>&1 & echo $!"]
+    orphan = int(subprocess.run(["sh", "-c", *shell], capture_output=True, check=True).stdout)
+    try:
+        deadline = time.monotonic() + 30  # until exec has put the orphan's own command line in place
+        while not (found := workers._compile_workers()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert [int(line.split()[0]) for line in found] == [orphan]
+    finally:
+        os.kill(orphan, signal.SIGKILL)
+        own.kill()
+        own.wait()
