@@ -100,6 +100,7 @@ DEAD: Change = {"cuda.available": False, "cuda.answer": ..., "cuda.name": ..., "
         ("cuda.toolkits", {"link": "dangling", "link.version": ...}, "TD-CUD-040", D),
         ("cuda.toolkits", {"home.version": "12.4", "link.version": "12.4", "nvcc.0": "13.0"}, "TD-CUD-041", D),
         ("cuda.toolkits", {"link.version": "12.4"}, "TD-CUD-042", D),
+        ("cuda.toolkits", {"named.CUDA_HOME.version": "13.0", "nvcc.0": "12.4"}, "TD-CUD-042", D),
         ("cuda.toolkits", {"named.CUDA_HOME": "/x", "named.CUDA_HOME.nvcc": False}, "TD-CUD-043", D),
         ("cuda.toolkits", {"home.version": "13.2", "link.version": "13.2", "nvcc.0": "13.2"}, "TD-CUD-044", P),
         ("cuda.libraries", {"copies.libcudnn.so.9": 2, "origin.libcudnn.so.9": "environment: LD_LIBRARY_PATH /x",

@@ -105,6 +105,29 @@ def test_each_fault_has_its_card(probe: str, change: Mapping[str, object], card:
     assert judgement.findings[0].seen
 
 
+BELOW_HOME = tuple(
+    figure("disk_free", 50 << 30, place=name, path=path)
+    for name, path in (("triton_cache", "/home/.triton/cache"), ("torch_home", "/home/.cache/torch"))
+)
+
+
+@pytest.mark.parametrize(
+    ("locked", "cards"),
+    [
+        (("home", "torch_home", "triton_cache"), ["TD-SYS-022"]),
+        (("home", "triton_cache", "hf_home"), ["TD-SYS-022", "TD-SYS-023"]),
+        (("home", "torch_home", "tmp"), ["TD-SYS-022", "TD-SYS-023"]),
+        (("home", "torch_home"), ["TD-SYS-023"]),
+    ],
+)
+def test_what_lies_below_a_home_that_cannot_be_written_is_told_with_it(
+    locked: tuple[str, ...], cards: list[str]
+) -> None:
+    """Once, with what is needed to run if that lies there; a folder elsewhere has a cause of its own."""
+    judgement = changed("system.disk", {f"disk.{place}.writable": False for place in locked}, *BELOW_HOME)
+    assert ids(judgement) == cards
+
+
 @pytest.mark.parametrize(
     ("probe", "found", "card", "verdict", "seen"),
     [

@@ -149,6 +149,23 @@ def test_one_broken_part_of_the_toolchain(change: Facts, device: str, expected: 
     assert (ids(judgement), judgement.verdict) == (expected, verdict), judgement
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "exit code 1: a.cpp:11:1: fatal error: error closing /scratch/ccp4fdZb.s: No space left on device",
+        "exit code -6: Cannot create temporary file in /tmp/: Read-only file system",
+        "exit code 1: clang: error: unable to make temporary file: No space left on device",
+    ],
+)
+def test_a_compiler_that_has_no_room_for_its_own_files_is_not_broken(words: str) -> None:
+    tools = ("cxx", "cc", "python_h")
+    facts = {**TOOLCHAIN, **{f"toolchain.{tool}.works": "not built" for tool in tools}}
+    evidence = {f"toolchain.{tool}.works": words for tool in tools}
+    judgement = judged(readings("compile.toolchain", facts, SPACE, evidence))
+    assert (ids(judgement), judgement.verdict) == (["TD-CMP-102"], FAIL)
+    assert words in judgement.reason
+
+
 def test_a_version_that_cannot_compile_in_a_daemonic_process_is_told_as_that() -> None:
     words = {"workers.in.daemonic process": "AssertionError: daemonic processes are not allowed to have children"}
     facts = {**WORKERS, "workers.in.daemonic process": "raised"}

@@ -23,6 +23,8 @@ _CRITICAL, _WARNING, _INFO = Severity.CRITICAL, Severity.WARNING, Severity.INFO
 
 _SPEED = ("TD-CMP-040", "TD-CMP-046")
 _SPLIT = ("TD-CMP-029", "TD-CMP-030")
+_PARTLY = "TD-ENT-010"
+"""A part of the step is eager: told where nothing says why."""
 
 _TOOLS = (
     *(Rule(card, _ALL, _FAIL, _CRITICAL, entered.raised_for(card)) for card, _ in RAISED),
@@ -45,17 +47,17 @@ _EAGER = (
 )
 
 _IN_PART = (
-    Rule("TD-CMP-025", _ALL, _DEGRADED, _WARNING, part.limit_in_part, ("TD-CMP-039",)),
-    Rule("TD-CMP-030", _ALL, _DEGRADED, _WARNING, part.breaks, ("TD-CMP-029",)),
+    Rule("TD-CMP-025", _ALL, _DEGRADED, _WARNING, part.limit_in_part, ("TD-CMP-039", _PARTLY)),
+    Rule("TD-CMP-030", _ALL, _DEGRADED, _WARNING, part.breaks, ("TD-CMP-029", _PARTLY)),
     Rule("TD-CMP-034", _MODES, _DEGRADED, _WARNING, part.nothing_generated, _SPEED),
     Rule("TD-CMP-034", _ENTRY, None, _INFO, part.nothing_generated),
     Rule("TD-CMP-035", _ALL, None, _INFO, part.small_gpu),
     Rule("TD-CMP-036", _ALL, None, _WARNING, part.would_hide),
     Rule("TD-CMP-039", _ALL, None, _INFO, part.flips),
-    Rule("TD-CMP-070", _ALL, _DEGRADED, _WARNING, part.disabled_inside, ("TD-CMP-030",)),
-    Rule("TD-CMP-073", _ALL, _DEGRADED, _WARNING, part.mode_recompiling, ("TD-CMP-039", "TD-CMP-076")),
+    Rule("TD-CMP-070", _ALL, _DEGRADED, _WARNING, part.disabled_inside, ("TD-CMP-030", _PARTLY)),
+    Rule("TD-CMP-073", _ALL, _DEGRADED, _WARNING, part.mode_recompiling, ("TD-CMP-039", "TD-CMP-076", _PARTLY)),
     Rule("TD-CMP-075", _ALL, _DEGRADED, _WARNING, part.debug_backend, ("TD-CMP-034", *_SPEED)),
-    Rule("TD-CMP-076", _ALL, _DEGRADED, _WARNING, part.recompiling, ("TD-CMP-039", "TD-CMP-038", *_SPEED)),
+    Rule("TD-CMP-076", _ALL, _DEGRADED, _WARNING, part.recompiling, ("TD-CMP-039", "TD-CMP-038", _PARTLY, *_SPEED)),
 )
 
 _CUDA_GRAPHS = (

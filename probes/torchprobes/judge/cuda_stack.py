@@ -146,14 +146,20 @@ def _no_nvcc(readings: Readings) -> str | None:
 
 
 def _disagree(readings: Readings) -> str | None:
-    """What answers when it is asked in three ways: by the link, by PATH, by the environment."""
+    """What answers when it is asked in three ways: by the link, by PATH, by the environment.
+
+    Builds ask the link last (`_find_cuda_home` of torch.utils.cpp_extension, CMake's FindCUDAToolkit): where CUDA_HOME
+    and nvcc on PATH are one toolkit, nobody asks it.
+    """
     asked = (
         ("/usr/local/cuda", "link.version"),
         ("nvcc on PATH", "nvcc.0"),
         ("CUDA_HOME", "named.CUDA_HOME.version"),
         ("CUDA_PATH", "named.CUDA_PATH.version"),
     )
-    told = [(words, text(readings, name)) for words, name in asked if text(readings, name)]
+    named = {text(readings, name) for name in ("named.CUDA_HOME.version", "nvcc.0")}
+    first = 1 if len(named) == 1 and "" not in named else 0
+    told = [(words, text(readings, name)) for words, name in asked[first:] if text(readings, name)]
     if len({found for _, found in told}) < 2:
         return None
     return "; ".join(f"{words} is {found}" for words, found in told)

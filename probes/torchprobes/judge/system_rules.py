@@ -43,17 +43,31 @@ def _unreadable(readings: Readings) -> str | None:
     return line("; ".join(f.evidence for f in told)) or None
 
 
-def _locked(places: tuple[str, ...], inside: bool, readings: Readings) -> str | None:
+def _locked(readings: Readings) -> dict[str, str]:
+    """By place: what was said of a folder in which nothing can be written."""
     told = [f for f in facts(readings, "disk.", ".writable") if f.value is False and _place(f.name) != "shm"]
-    return line("; ".join(f.evidence for f in told if (_place(f.name) in places) is inside)) or None
+    return {_place(f.name): f.evidence for f in told}
 
 
 def _cannot_run(readings: Readings) -> str | None:
-    return _locked(NEEDED_TO_RUN, True, readings)
+    """What is needed to run cannot be written; a HOME above it that cannot be written either is the cause."""
+    locked = _locked(readings)
+    needed = [place for place in locked if place in NEEDED_TO_RUN]
+    homes = ["home"] if any(_below_home(readings, place) for place in needed) and "home" in locked else []
+    return line("; ".join(locked[place] for place in homes + needed)) or None
 
 
 def _cannot_keep(readings: Readings) -> str | None:
-    return _locked(NEEDED_TO_RUN, False, readings)
+    """The same of what is only kept, where it has not the cause of what is needed to run."""
+    locked = _locked(readings)
+    told = "home" in locked and any(_below_home(readings, place) for place in locked if place in NEEDED_TO_RUN)
+    same = {place for place in locked if told and (place == "home" or _below_home(readings, place))}
+    return line("; ".join(words for place, words in locked.items() if place not in {*NEEDED_TO_RUN, *same})) or None
+
+
+def _below_home(readings: Readings, place: str) -> bool:
+    home, there = (figure(readings, "disk_free", place=name) for name in ("home", place))
+    return home is not None and there is not None and _path(there).startswith(_path(home).rstrip("/") + "/")
 
 
 def _full(readings: Readings) -> str | None:

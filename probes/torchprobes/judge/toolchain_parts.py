@@ -5,6 +5,8 @@ Each returns what was seen, or None. `toolchain_rules` puts them into its table.
 
 from __future__ import annotations
 
+import re
+
 from ..model import Readings
 from ..quantity import quantity
 from .reading import facts, figure, is_true, line, on_gpu, text
@@ -23,6 +25,11 @@ _TRITON_DEVICES = ("cuda", "xpu")
 """Device types for which Inductor writes triton kernels."""
 
 _OLDEST_CAPABILITY = 70
+
+_NO_TEMPORARY = re.compile(
+    r"Cannot create temporary file|unable to make temporary file|error (?:writing to|closing) \S*/cc\w{6}\.\w+"
+)
+"""What gcc's driver, clang and gcc's passes say when it is their own temporary files that cannot be written."""
 
 
 def on(gpu: bool, find: When) -> When:
@@ -49,7 +56,7 @@ def compiler(tool: str) -> When:
         found, works = readings.fact(f"toolchain.{tool}.found"), readings.fact(f"toolchain.{tool}.works")
         if found is not None and found.value is None:
             return f"not found: {line(found.evidence)}"
-        if works is None or works.value not in ("not built", "wrong"):
+        if works is None or works.value not in ("not built", "wrong") or _NO_TEMPORARY.search(works.evidence):
             return None
         return line(f"{text(readings, f'toolchain.{tool}.found')}: {works.evidence}")
 
@@ -72,7 +79,7 @@ def python_h(readings: Readings) -> str | None:
         return None
     if header.value is False:
         return f"no such file: {header.evidence}"
-    if works is None or works.value not in ("not built", "wrong"):
+    if works is None or works.value not in ("not built", "wrong") or _NO_TEMPORARY.search(works.evidence):
         return None
     return line(f"{header.evidence}: {works.evidence}")
 
@@ -186,9 +193,13 @@ def little_space(readings: Readings) -> str | None:
 
 
 def no_temporary(readings: Readings) -> str | None:
-    """There is no directory for temporary files at all."""
+    """There is no directory for temporary files at all, or the compiler cannot write its own where TMPDIR says."""
     fact = readings.fact("toolchain.tmp")
-    return line(fact.evidence) if fact is not None and fact.value == "none" else None
+    if fact is not None and fact.value == "none":
+        return line(fact.evidence)
+    tools = [f for f in facts(readings, "toolchain.", ".works") if f.value == "not built"]
+    said = next((f.evidence for f in tools if _NO_TEMPORARY.search(f.evidence)), None)
+    return None if said is None else line(said)
 
 
 def unnamed_user(readings: Readings) -> str | None:

@@ -163,7 +163,10 @@ _IN_PART = (
         title="Graph breaks split the model",
         why="At each break the compiled code returns to Python, and nothing is fused across it. The reference models "
         "have no reason to break.",
-        fix=Fix(command="TORCH_LOGS=graph_breaks python <your script>    # file and line of each"),
+        fix=Fix(
+            command="TORCH_LOGS=graph_breaks python <your script>    # file and line of each: keep .item(), print and "
+            "the like out of the step"
+        ),
         source="torch._dynamo.utils.counters['graph_break']",
     ),
     Card(

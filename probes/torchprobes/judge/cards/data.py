@@ -20,9 +20,10 @@ CARDS: tuple[Card, ...] = (
     Card(
         id="TD-DTL-002",
         title="A DataLoader raised an error",
-        why="A TensorDataset of 512 small items must load. Workers that cannot be started, /dev/shm that is full, and "
-        "limits on processes or open files are the usual causes; the traceback is an artifact of this probe.",
-        fix=Fix(command="df -h /dev/shm; ulimit -n -u"),
+        why="A TensorDataset of 512 small items must load. Workers that cannot be started, /dev/shm that is full, "
+        "limits on processes or open files, and a TMPDIR too long for the path of a socket (108 bytes) are the usual "
+        "causes; the traceback is an artifact of this probe.",
+        fix=Fix(command="df -h /dev/shm; ulimit -n -u    # `AF_UNIX path too long`: export TMPDIR=/tmp"),
         source="measured",
     ),
     Card(

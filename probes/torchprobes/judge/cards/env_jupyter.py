@@ -59,7 +59,7 @@ CARDS: tuple[Card, ...] = (
         id="TD-ENV-090",
         title="A Jupyter kernel could not be read",
         why="Its kernel.json is broken, or lies on a file system that gives no answer: nothing is known of it.",
-        fix=Fix(command="jupyter kernelspec list"),
+        fix=Fix(command="<target python> -m ipykernel install --user --name <name>    # writes its kernel.json anew"),
         source="kernel.json",
     ),
     Card(

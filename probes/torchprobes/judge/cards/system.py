@@ -80,14 +80,17 @@ _DISK: tuple[Card, ...] = (
     Card(
         id="TD-SYS-021",
         title="A folder cannot be examined",
-        why="It could not be read, so nothing is known about its room and its permissions.",
+        why="It could not be read, so nothing is known about its room and its permissions. A relative path is another "
+        "folder in each working directory.",
+        fix=Fix(command="export VARIABLE=/an/absolute/path    # the variable that the message names"),
         source="statvfs",
     ),
     Card(
         id="TD-SYS-022",
         title="Temporary or compiled files cannot be written",
-        why="torch.compile writes generated code, and almost every library a temporary file.",
-        fix=Fix(command="export TMPDIR=/local/tmp; " + _CACHES),
+        why="torch.compile writes generated code, and almost every library a temporary file. Below a HOME that cannot "
+        "be written lie Triton's cache, downloads of models and settings, unless variables say otherwise.",
+        fix=Fix(command="export HOME=<writable folder>    # or what the message names: TMPDIR=/local/tmp; " + _CACHES),
         source="torch/_inductor/runtime/cache_dir_utils.py; triton/runtime/cache.py",
     ),
     Card(
@@ -103,14 +106,22 @@ _DISK: tuple[Card, ...] = (
         title="A disk is nearly full",
         why="Writing stops in the middle of a download, a checkpoint or a compilation, with an error that seldom "
         "names the disk.",
-        fix=Fix(command="df -h FOLDER; du -xsh FOLDER/* | sort -h | tail", scope=Scope.NODE),
+        fix=Fix(
+            command="df -h FOLDER; du -xsh FOLDER/* | sort -h | tail    # or: export TMPDIR=<folder with room>, "
+            "or the variable that the message names",
+            scope=Scope.NODE,
+        ),
         source="design",
     ),
     Card(
         id="TD-SYS-025",
         title="A file system has hardly any inodes left",
         why="It says `No space left on device` although bytes are free: caches hold very many small files.",
-        fix=Fix(command="df -i FOLDER; find FOLDER -xdev -type d -size +1M", scope=Scope.NODE),
+        fix=Fix(
+            command="df -i FOLDER; find FOLDER -xdev -type d -size +1M    "
+            "# or: export TMPDIR=<folder with inodes left>, or the variable that the message names",
+            scope=Scope.NODE,
+        ),
         source="statvfs",
     ),
     Card(
@@ -167,7 +178,10 @@ _SERVING: tuple[Card, ...] = (
         id="TD-SRV-004",
         title="The server gives wrong answers",
         why="Answers from worker threads were compared with the same model on the CPU in another process.",
-        fix=Fix(command="NVIDIA_TF32_OVERRIDE=0 torchdoctor check serving.fastapi    # rules out reduced precision"),
+        fix=Fix(
+            command="NVIDIA_TF32_OVERRIDE=0 torchdoctor check serving.fastapi    # rules out reduced precision; then "
+            "serve without middleware, from weights that the serving process has loaded itself"
+        ),
         source="measured",
     ),
     Card(

@@ -25,9 +25,10 @@ _TOOLCHAIN = (
     ),
     Card(
         id="TD-CMP-102",
-        title="There is no directory for temporary files",
-        why="Python tried TMPDIR, /tmp, /var/tmp, /usr/tmp and the working directory, and could write in none. "
-        "Compilers and Inductor need one.",
+        title="Temporary files cannot be written",
+        why="Compilers and Inductor need a folder for them. Either Python could write in none of TMPDIR, /tmp, "
+        "/var/tmp, /usr/tmp and the working directory, or TMPDIR is full: Python then takes another, a compiler does "
+        "not.",
         fix=Fix(command="export TMPDIR=<writable folder>"),
         source="https://docs.python.org/3/library/tempfile.html#tempfile.gettempdir",
     ),
@@ -43,8 +44,12 @@ _TOOLCHAIN = (
         id="TD-CMP-104",
         title="What the compiler builds cannot be loaded",
         why="The compiler works, but a library that its programs need at run time (libgomp, libstdc++) is missing, or "
-        "is older than the compiler.",
-        fix=Fix(command="apt-get install libgomp1 libstdc++6", scope=Scope.NODE, needs=("root",)),
+        "is older than the compiler: LD_LIBRARY_PATH may lead to one of another environment.",
+        fix=Fix(
+            command="unset LD_LIBRARY_PATH    # or: apt-get install libgomp1 libstdc++6",
+            scope=Scope.NODE,
+            needs=("root",),
+        ),
         source="ld.so(8)",
     ),
     Card(
