@@ -31,8 +31,8 @@ _ONE = {
 def quantity(value: float, unit: str = "", digits: int = 3) -> str:
     """`value` with `unit`, scaled to read well, in `digits` significant ones: `180 ms`, `1 call`, `4.3 TB/s`.
 
-    Units are those of figures: us, ms, s, B, B/s, FLOP/s, OP/s (whole numbers), x (a ratio), share (0 to 1, shown in %), or a counted noun in
-    the plural, which 1 makes singular. What is no number is told as it is.
+    Units are those of figures: us, ms, s, B, B/s, FLOP/s, OP/s (of whole numbers), x (a ratio), share (0 to 1, shown
+    in %), or a counted noun in the plural, which 1 makes singular. What is no number is told as it is.
     """
     if not math.isfinite(value):
         return f"{value} {unit}".strip()

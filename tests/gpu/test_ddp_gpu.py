@@ -7,7 +7,6 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from payload_process import run_payload
 from rank_process import DDP, start_ranks
 from test_ddp import readings
 
@@ -152,26 +151,3 @@ def test_one_gpu_says_that_communication_was_not_tested(tmp_path: Path) -> None:
     one_rank = said.fact("ddp.nccl_one_rank")
     assert one_rank is not None
     assert one_rank.value == "right"
-
-
-def test_identity_reads_an_answer_back_from_the_gpu(tmp_path: Path) -> None:
-    if not gpu_uuids():
-        pytest.skip("needs a GPU")
-    said = run_payload(tmp_path / "run", "env.identity", "cuda:0")
-    facts = {f.name: f.value for f in said.readings.facts}
-    assert facts["cuda.answer"] == "right"
-    assert facts["cuda.arch"] in ("exact", "same major", "ptx")
-    assert said.judgement.verdict in (Verdict.PASS, Verdict.DEGRADED), said.judgement
-    print(said.judgement)
-
-
-@pytest.mark.parametrize("name", ["export.roundtrip", "data.loader"])
-def test_the_others_pass_on_a_gpu(tmp_path: Path, name: str) -> None:
-    if not gpu_uuids():
-        pytest.skip("needs a GPU")
-    said = run_payload(tmp_path / "run", name, "cuda:0")
-    assert said.judgement.verdict in (Verdict.PASS, Verdict.DEGRADED), said.judgement
-    if name == "data.loader":
-        pinned = said.readings.fact("dataloader.pinned")
-        assert pinned is not None
-        assert pinned.value == "right"

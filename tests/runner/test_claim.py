@@ -200,14 +200,18 @@ def test_an_exclusive_gpu_takes_one_process_at_a_time(tmp_path: Path) -> None:
     assert "one at a time" in str(claimed(other, two, wanted=2).device(row(launch="torchrun")))
 
 
-def test_what_overlaps() -> None:
+def test_what_overlaps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: range(4))
     gpus = Claim(seats=[Seat(gpu=gpu())], seen=1)
     plain, timed, host = row(), row(timed=True), row(timed=True, place="host")
     assert gpus.overlap(timed, timed), "on a GPU its own lock keeps them apart"
-    assert not gpus.overlap(plain, host), "timed on the CPU, whatever the GPUs do"
+    assert not gpus.overlap(plain, host), "timed on the few cores that the work for the GPU needs"
     assert not Claim().overlap(plain, timed)
     assert not gpus.overlap(plain, row(alone=True))
     assert not gpus.overlap(plain, row(timed=True, launch="torchrun"))
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: range(16))
+    assert gpus.overlap(plain, host)
+    assert not Claim().overlap(plain, host), "without a GPU all the others compute on the CPU"
 
 
 def test_memory_is_four_gib_or_half_of_what_is_free() -> None:

@@ -13,7 +13,7 @@ PROBES: tuple[Probe, ...] = (
     Probe("ddp.training", Tier.STANDARD, "Do ranks train to the same bits, steadily, as one process would?", "ddp", 240,
           {"part": "training"}, needs=("torch", "2 ranks"), timed=True, launch="torchrun"),
     Probe("data.loader", Tier.STANDARD, "Do DataLoader workers start, keep order and leave nothing?", "dataloader",
-          180, needs=("torch",), timed=True, place="host"),
+          180, needs=("torch",), place="host"),
     Probe("data.image", Tier.STANDARD, "Does a JPEG become the right tensor, and how fast?", "image", 60,
           needs=("torch", "PIL or cv2"), timed=True, place="host"),
     Probe("data.csv", Tier.STANDARD, "Does pandas read a large CSV rightly, how fast, in how much memory?",

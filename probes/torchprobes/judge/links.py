@@ -19,7 +19,7 @@ FALLEN_SHARE = 0.25
 """Below this one the path has left NVLink: three A100 of which one pair crosses PCIe reach 20 of 208 GB/s."""
 
 _MLE = "stas00/ml-engineering network/README.md"
-_MEASURED = "measured on 2 H200, whose links an H100 SXM shares: torch 2.11, NCCL 2.28.9"
+_MEASURED = "measured by torchdoctor on 2 H200, whose links an H100 SXM shares: torch 2.11, NCCL 2.28.9"
 _TESTS = "https://github.com/NVIDIA/nccl-tests/issues/"
 
 _H100 = ("NVIDIA H100 80GB HBM3",)
@@ -44,8 +44,10 @@ class Link:
 
 
 LARGE = "large"
+"""At 16 MiB, one all_reduce at a time between two events reaches 147 to 171 GB/s, a queue of them 222."""
+
 LINKS: tuple[Link, ...] = (
-    Link(_HOPPER, 2, "16 MiB", 222, "RING", _MEASURED),
+    Link(_HOPPER, 2, "16 MiB", 171, "RING", _MEASURED),
     Link(_HOPPER, 2, "128 MiB", 285, "RING", _MEASURED),
     Link(_HOPPER, 2, LARGE, 328, "RING", _MEASURED),
     Link(("NVIDIA H200",), 4, LARGE, 363, "RING", _MLE),

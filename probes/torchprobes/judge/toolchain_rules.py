@@ -70,7 +70,7 @@ _CACHE = (
 _WORKERS = (
     Rule("TD-CMP-140", ("compile.workers",), _FAIL, _CRITICAL, inductor.place_fails),
     Rule("TD-CMP-145", ("compile.workers",), _DEGRADED, _WARNING, inductor.no_daemonic, ("TD-CMP-140",)),
-    Rule("TD-CMP-141", ("compile.workers",), _DEGRADED, _WARNING, inductor.fork_fails, ("TD-CMP-144",)),
+    Rule("TD-CMP-141", ("compile.workers",), None, _WARNING, inductor.fork_fails, ("TD-CMP-144",)),
     Rule("TD-CMP-142", ("compile.workers",), _FAIL, _CRITICAL, inductor.place_is_wrong),
     Rule("TD-CMP-143", ("compile.workers",), _DEGRADED, _WARNING, inductor.workers_left),
     Rule("TD-CMP-144", ("compile.workers",), _UNSURE, _WARNING, inductor.workers_unread),

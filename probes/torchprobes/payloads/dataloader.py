@@ -34,23 +34,22 @@ def run(request):
     many = max(3, min(4, _cores()))
     _tell_limits(torch)
     data = _dataset(torch)
-    with kit.timed("cpu"):
-        _epoch(torch, data, "warm-up", 2)
-        before = _leftovers()
-        for workers in (0, 2, many):
-            kit.progress("%d workers" % workers, workers / (many + 4))
-            _epoch(torch, data, "workers-%d" % workers, workers)
-        _persistent(torch, data, "fork", 2)
-        _compare_leftovers("fork", before)
-        _pinned(torch, data, request.device)
-        _raising_worker(torch)
-        before = _leftovers()
-        _killed_worker(torch)
-        _compare_leftovers("killed", before)
-        for method in START_METHODS[1:]:
-            kit.progress("start method %s" % method, 0.9)
-            _epoch(torch, data, method, 1, method=method)
-            _persistent(torch, data, method, 1)
+    _epoch(torch, data, "warm-up", 2)
+    before = _leftovers()
+    for workers in (0, 2, many):
+        kit.progress("%d workers" % workers, workers / (many + 4))
+        _epoch(torch, data, "workers-%d" % workers, workers)
+    _persistent(torch, data, "fork", 2)
+    _compare_leftovers("fork", before)
+    _pinned(torch, data, request.device)
+    _raising_worker(torch)
+    before = _leftovers()
+    _killed_worker(torch)
+    _compare_leftovers("killed", before)
+    for method in START_METHODS[1:]:
+        kit.progress("start method %s" % method, 0.9)
+        _epoch(torch, data, method, 1, method=method)
+        _persistent(torch, data, method, 1)
 
 
 def _cores():

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 
 from torchprobes.catalogue import Probe
 from torchprobes.judge import judge as the_rules
-from torchprobes.model import Target
+from torchprobes.model import Target, Tier
 from torchprobes.rundir import RunDir
 from torchprobes.samples import ProcessSample
 
-from .claim import Claimed, Samples, Wish
+from .claim import Claimed, Samples, Wish, wants_the_node
 from .command import PLAIN, CommandBuilder
 from .lanes import Lanes
 from .neighbours import Neighbours
@@ -123,7 +123,7 @@ class Check:
         self._wake()
 
     def _run_all(self) -> None:
-        waiting = sorted(self._ones, key=lambda one: one.job.probe.alone)  # those come last
+        waiting = sorted(self._ones, key=_turn)
         while (waiting or self._running) and not self._abandoned:
             one = self._next(waiting)
             if one is not None:
@@ -207,3 +207,11 @@ class Check:
         with self._changed:
             self._revision += 1
             self._changed.notify_all()
+
+
+def _turn(one: One) -> tuple[bool, bool, bool, float]:
+    """When its turn is: the quick ones first, then the longest, so that nothing long is left over at the end; what
+    wants the whole node to itself comes last.
+    """
+    probe = one.job.probe
+    return probe.alone, wants_the_node(probe), probe.tier is not Tier.QUICK, -probe.limit_s

@@ -26,6 +26,10 @@ WAIT_S = idle.IDLE_S + 2.0
 """How long it then waits for samples that reach back far enough."""
 
 PROBE_MEMORY_BYTES = 4 << 30
+
+ROOMY_CORES = 8
+"""From so many on, what is timed on the host beside work for a GPU only waits for the CPU's timing lock."""
+
 _POLL_S = 0.05
 _FORCE = "--force uses {} all the same"
 
@@ -103,8 +107,11 @@ class Claim:
             os.close(self.locks.pop())
 
     def _alone(self, probe: Probe) -> bool:
-        ranks = probe.launch == "torchrun"
-        return probe.alone or (probe.timed and (ranks or not (self.on_gpu(probe) or self._foreign(probe))))
+        if wants_the_node(probe):
+            return True
+        if not probe.timed or self.on_gpu(probe) or self._foreign(probe):
+            return False
+        return not (self.seats and probe.place == "host" and _cores() >= ROOMY_CORES)
 
     def _foreign(self, probe: Probe) -> bool:
         return probe.place == "device" and self.name != "cpu"
@@ -257,3 +264,12 @@ def _lock(folder: Path, seat: Seat) -> int | None:
         os.close(fd)
         return None
     return fd
+
+
+def wants_the_node(probe: Probe) -> bool:
+    """Whether nothing at all may run beside it: ranks on every GPU, or a probe that says so."""
+    return probe.alone or (probe.timed and probe.launch == "torchrun")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))

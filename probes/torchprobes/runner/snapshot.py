@@ -12,8 +12,8 @@ from torchprobes.model import Frozen, Result
 
 
 def default_slots() -> int:
-    """How many probes overlap: half of this process's cores, at least 2, at most 4."""
-    return max(2, min(4, len(os.sched_getaffinity(0)) // 2))
+    """How many probes overlap: half of this process's cores, at least 2, at most 6."""
+    return max(2, min(6, len(os.sched_getaffinity(0)) // 2))
 
 
 class ProbeState(str, enum.Enum):
