@@ -87,7 +87,7 @@ def stranger() -> Iterator[subprocess.Popen[bytes]]:
     """Somebody else's program with a context on the first GPU."""
     with subprocess.Popen([sys.executable, "-c", STRANGER], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == b"holds\\n"
+        assert process.stdout.readline() == b"holds\n"
         yield process
         process.kill()
 
@@ -247,7 +247,7 @@ def test_torch_counts_gpus_as_we_say_that_it_does(sampler: Sampler) -> None:
     for environ in ({}, {"CUDA_VISIBLE_DEVICES": everything}, {"CUDA_VISIBLE_DEVICES": "0"}):
         env = {k: v for k, v in os.environ.items() if k != "CUDA_VISIBLE_DEVICES"} | environ
         done = subprocess.run([sys.executable, "-c", ORDER], env=env, capture_output=True, text=True, check=True)
-        theirs = [line.removeprefix("GPU-") for line in done.stdout.split("\\n") if line]
+        theirs = [line.removeprefix("GPU-") for line in done.stdout.split("\n") if line]
         if not theirs:
             pytest.skip("this torch does not tell UUIDs")
         assert [seat.uuid.removeprefix("GPU-") for seat in view(sample, environ).seats] == theirs

@@ -405,3 +405,17 @@ def test_an_unread_choice_is_unsure() -> None:
 def test_one_fault_one_finding(probe: str, facts: dict[str, object], verdict: Verdict, told: list[str]) -> None:
     judgement = run(probe, **facts)
     assert (judgement.verdict, ids(judgement)) == (verdict, told)
+
+
+def test_the_best_run_is_held_against_what_is_a_best_too() -> None:
+    rates = tuple(f for f in material.gemm_figures() if f.labels.get("dtype") != "bf16" or "rate" not in f.name)
+    disturbed = (
+        figure("gemm_rate", 609 * T, "FLOP/s", dtype="bf16"),
+        figure("gemm_best_rate", 798 * T, "FLOP/s", dtype="bf16"),
+    )
+    slow = (
+        figure("gemm_rate", 400 * T, "FLOP/s", dtype="bf16"),
+        figure("gemm_best_rate", 410 * T, "FLOP/s", dtype="bf16"),
+    )
+    assert ids(run("compute.gemm", (*rates, *disturbed))) == []
+    assert ids(run("compute.gemm", (*rates, *slow))) == ["TD-CPT-003"]

@@ -87,8 +87,9 @@ def graphs_new_shapes(torch, backend):
 
 
 def attention_on_a_gpu(torch, backend):
-    """0: nothing wrong: a fused attention kernel."""
-    return _attend(torch)
+    """0: nothing wrong: a fused attention kernel. Of a shape of its own: the caches of the compiler do not tell apart
+    under which backend of attention a graph was traced."""
+    return _attend(torch, heads=8)
 
 
 def attention_math_on_a_gpu(torch, backend):
@@ -102,8 +103,8 @@ def attention_math_on_a_gpu(torch, backend):
     return math, parts
 
 
-def _attend(torch):
-    q = torch.randn(2, 4, 256, 64, device="cuda", dtype=torch.float16)
+def _attend(torch, heads=4):
+    q = torch.randn(2, heads, 256, 64, device="cuda", dtype=torch.float16)
 
     def attend(x):
         return torch.nn.functional.scaled_dot_product_attention(x, x, x) * 2
