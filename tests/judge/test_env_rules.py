@@ -51,6 +51,7 @@ def test_a_sound_run_passes_and_says_on_what_that_rests(name: str) -> None:
         ("env.jupyter", {"kernel.4711.same": False}, "TD-ENV-089", P),
         ("env.jupyter", {"kernelspec.old.state": "hung"}, "TD-ENV-090", U),
         ("env.jupyter", {"processes.state": "hung"}, "TD-ENV-090", U),
+        ("env.jupyter", {"kernelspecs.state": "hung"}, "TD-ENV-090", U),
         ("env.jupyter", {"kernelspec.old.state": "unresolved"}, "TD-ENV-091", P),
         ("env.wheel", {"torch.build.cuda": None}, "TD-ENV-004", F),
         ("env.wheel", {"torch.build.cuda": None, "node.nvidia": ..., "node.amd": 1}, "TD-ENV-005", D),
@@ -80,6 +81,8 @@ def test_a_sound_run_passes_and_says_on_what_that_rests(name: str) -> None:
         ("env.image", {"opencv.opencv-python": True, "opencv.opencv-python-headless": ...}, "TD-ENV-095", P),
         ("env.image", {"torch.arch": "aarch64"}, "TD-ENV-096", F),
         ("env.image", {"emulation": "QEMU"}, "TD-ENV-097", D),
+        ("env.image", {"cache.pip.state": "hung"}, "TD-ENV-098", U),
+        ("env.image", {"conda.state": "hung", "path.state": "hung"}, "TD-ENV-098", U),
     ],
 )  # fmt: skip
 def test_one_fault_is_told_once(name: str, change: Mapping[str, object], card: str, verdict: Verdict) -> None:

@@ -29,6 +29,8 @@ def test_a_pytorch_that_answered_is_a_pass_that_says_so() -> None:
         ({"compiler.path": None}, "TD-ENV-018", P),
         ({"triton.found": False}, "TD-ENV-019", P),
         ({"cpu.answer": "wrong"}, "TD-ENV-020", F),
+        ({"path.state": "hung", "compiler.path": None}, "TD-ENV-058", Verdict.UNSURE),
+        ({"compiler.state": "hung", "compiler.path": ...}, "TD-ENV-058", Verdict.UNSURE),
         ({"shell.python.same": False}, "TD-ENV-014", P),
         ({"shell.python.same": False, "shell.activation.VIRTUAL_ENV": False}, "TD-ENV-015", P),
         ({"shell.python.same": False, "shell.python.torch": "2.6.0"}, "TD-ENV-067", D),

@@ -141,6 +141,16 @@ FAIL, DEGRADED, UNSURE, PASS = Verdict.FAIL, Verdict.DEGRADED, Verdict.UNSURE, V
         ({"toolchain.user": None, "toolchain.user.needed": True}, "cpu", ["TD-CMP-101"], FAIL),
         ({"toolchain.user": None, "toolchain.user.needed": False}, "cpu", [], PASS),
         ({"toolchain.tmp": "none"}, "cpu", ["TD-CMP-102"], FAIL),
+        (
+            {"toolchain.place.home.state": "hung", "toolchain.place.home.writable": ...},
+            "cuda:0",
+            ["TD-CMP-109"],
+            DEGRADED,
+        ),
+        ({"toolchain.place.home.state": "hung", "toolchain.place.home.writable": ...}, "cpu", ["TD-CMP-109"], PASS),
+        ({f"{PLACE}.state": "hung", f"{PLACE}.writable": ...}, "cpu", ["TD-CMP-109"], FAIL),
+        ({"toolchain.place.tmp.state": "hung"}, "cuda:0", ["TD-CMP-109"], FAIL),
+        ({"path.state": "hung"}, "cpu", ["TD-ENV-058"], UNSURE),
         ({"toolchain.compile_threads": "not a number"}, "cpu", ["TD-CMP-108"], FAIL),
     ],
 )

@@ -15,7 +15,7 @@ def load(patch: pytest.MonkeyPatch, stem: str, *needs: str) -> ModuleType:
     shared = ModuleType("torchdoctor_shared")
     shared.__path__ = [str(PAYLOADS.parent)]
     patch.setitem(sys.modules, shared.__name__, shared)
-    for name in ("kit", *needs):
+    for name in ("kit", "looks", *needs):
         _load(patch, name)
     return _load(patch, stem)
 

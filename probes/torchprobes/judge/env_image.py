@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..model import Readings, Severity, Verdict
 from ..quantity import quantity
+from .env_words import several
 from .reading import facts, is_true, text
 from .rules import Positive, Rule
 
@@ -69,6 +70,11 @@ def _emulated(readings: Readings) -> str | None:
     return f"{text(readings, 'machine')} is emulated by {by}" if by not in ("", "none") else None
 
 
+def _unheard(readings: Readings) -> str | None:
+    told = [f for start in ("cache.", "conda.", "path.") for f in facts(readings, start, "state") if f.value == "hung"]
+    return several([f.evidence if f.name.startswith("cache.") else f"{f.name}: {f.evidence}" for f in told])
+
+
 RULES: tuple[Rule, ...] = (
     Rule("TD-ENV-092", _ALL, None, Severity.WARNING, _left_caches),
     Rule("TD-ENV-093", _ALL, None, Severity.WARNING, _conda_beside),
@@ -76,6 +82,7 @@ RULES: tuple[Rule, ...] = (
     Rule("TD-ENV-095", _ALL, None, Severity.WARNING, _opencv_with_screen),
     Rule("TD-ENV-096", _ALL, Verdict.FAIL, Severity.CRITICAL, _other_machine),
     Rule("TD-ENV-097", _ALL, Verdict.DEGRADED, Severity.WARNING, _emulated),
+    Rule("TD-ENV-098", _ALL, Verdict.UNSURE, Severity.WARNING, _unheard),
 )
 
 

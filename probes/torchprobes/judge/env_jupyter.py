@@ -107,8 +107,10 @@ def _other_interpreter(readings: Readings) -> str | None:
 def _unread(readings: Readings) -> str | None:
     told = [k for kind in ("kernelspec", "kernel") for k in _kernels(readings, kind)]
     words = [f"{k.name}: {k.words}" for k in told if k.state in ("hung", "unreadable")]
-    processes = readings.fact("processes.state")
-    return several(words + ([f"running kernels: {processes.evidence}"] if processes is not None else []))
+    for what, name in (("running kernels", "processes.state"), ("kernelspecs", "kernelspecs.state")):
+        fact = readings.fact(name)
+        words += [f"{what}: {fact.evidence}"] if fact is not None else []
+    return several(words)
 
 
 def _unresolved(readings: Readings) -> str | None:

@@ -84,6 +84,15 @@ def _no_compiler(readings: Readings) -> str | None:
     return fact.evidence if fact is not None and fact.value is None else None
 
 
+def _unheard(readings: Readings) -> str | None:
+    """A folder of PATH, or a program that was found in one, gives no answer: what a shell starts is not known."""
+    path = readings.fact("path.state")
+    if path is not None:
+        return line(path.evidence)
+    words = [f"{what}: {fact.evidence}" for what in ("shell", "compiler") if (fact := readings.fact(f"{what}.state"))]
+    return line("; ".join(words)) if words else None
+
+
 def _no_triton(readings: Readings) -> str | None:
     if is_true(readings, "triton.found") is not False or not text(readings, "torch.build.cuda"):
         return None
@@ -110,6 +119,7 @@ RULES: tuple[Rule, ...] = (
     Rule("TD-ENV-015", _ALL, None, Severity.WARNING, _activation, ("TD-ENV-014",)),
     Rule("TD-ENV-018", _ALL, None, Severity.WARNING, _no_compiler),
     Rule("TD-ENV-019", _ALL, None, Severity.WARNING, _no_triton),
+    Rule("TD-ENV-058", (*_ALL, "compile.toolchain"), Verdict.UNSURE, Severity.WARNING, _unheard, ("TD-ENV-018",)),
     Rule("TD-ENV-020", _ALL, Verdict.FAIL, Severity.CRITICAL, _wrong_cpu),
 )  # fmt: skip
 

@@ -150,6 +150,26 @@ def _first_false(readings: Readings, keys: tuple[str, ...], what: str) -> str | 
     return None
 
 
+def _first_hung(readings: Readings, keys: tuple[str, ...]) -> str | None:
+    for key in keys:
+        fact = readings.fact(f"toolchain.place.{key}.state")
+        if fact is not None and fact.value == "hung":
+            return line(f"{_place(readings, key)}: {fact.evidence}")
+    return None
+
+
+def gives_no_answer(readings: Readings) -> str | None:
+    """Where compiled code would go, or where compilers keep their own files, lies on a file system that hangs."""
+    return _first_hung(readings, (*CODE_PLACES, "tmp"))
+
+
+def home_gives_no_answer(readings: Readings) -> str | None:
+    """The home directory hangs, where hand-written triton kernels go unless TRITON_CACHE_DIR says otherwise."""
+    if gives_no_answer(readings) or readings.fact("toolchain.place.triton") is not None:
+        return None
+    return _first_hung(readings, ("home",))
+
+
 def not_writable(readings: Readings) -> str | None:
     """Compiled code cannot be written where it would go."""
     return _first_false(readings, CODE_PLACES, "writable")

@@ -32,6 +32,9 @@ _TRITON = (
 )
 
 _PLACES = (
+    Rule("TD-CMP-109", _TOOLCHAIN, _FAIL, _CRITICAL, parts.gives_no_answer),
+    Rule("TD-CMP-109", _TOOLCHAIN, _DEGRADED, _WARNING, parts.on(True, parts.home_gives_no_answer)),
+    Rule("TD-CMP-109", _TOOLCHAIN, None, _INFO, parts.on(False, parts.home_gives_no_answer)),
     Rule("TD-CMP-010", _TOOLCHAIN, _FAIL, _CRITICAL, parts.not_writable, ("TD-CMP-103", "TD-CMP-106", "TD-CMP-107")),
     Rule("TD-CMP-005", _TOOLCHAIN, _FAIL, _CRITICAL, parts.not_executable),
     Rule("TD-CMP-101", _TOOLCHAIN, _FAIL, _CRITICAL, parts.unnamed_user),

@@ -7,17 +7,14 @@ mount whose server is gone, so each is looked at by a child of its own that is k
 
 import errno
 import getpass
-import json
 import os
-import select
-import signal
 import tempfile
 import time
 
 import torchdoctor_kit as kit
+import torchdoctor_looks as looks
 
 DEADLINE_S = 3.0
-MAX_ANSWER = 1 << 16
 OVERRIDDEN = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 """The runner gives a probe values of its own for these; the user's come with the request."""
 
@@ -28,7 +25,7 @@ def run(request):
     environ = _user_environ(request)
     places = _places(environ)
     mounts = _mounts()
-    waiting = {name: _look(path, mounts) for name, (path, _origin) in places.items()}
+    waiting = {name: looks.Look(_examine, path, mounts) for name, (path, _origin) in places.items()}
     deadline = time.monotonic() + float(request.params.get("deadline_s", DEADLINE_S))
     for name, (path, origin) in places.items():
         _tell(name, path, origin, _answer(waiting[name], deadline))
@@ -87,39 +84,14 @@ def _mounts():
 # --- one place, in a child that may be killed ----------------------------------------------------------------------
 
 
-def _look(path, mounts):
-    """Start a child that examines `path`: its pid and the pipe that it answers on."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            answer = json.dumps(_examine(path, mounts)).encode()
-        except BaseException as error:
-            answer = json.dumps({"error": "%s: %s" % (type(error).__name__, error)}).encode()
-        try:
-            os.write(writing, answer[:MAX_ANSWER])
-        finally:
-            os._exit(0)
-    os.close(writing)
-    return pid, reading
-
-
-def _answer(child, deadline):
-    """What the child said by the deadline; one that said nothing is killed, and not waited for: it may not die."""
-    pid, reading = child
+def _answer(look, deadline):
+    """What was found by the deadline, or why nothing was."""
     try:
-        ready = select.select([reading], [], [], max(0.0, deadline - time.monotonic()))[0]
-        said = os.read(reading, MAX_ANSWER) if ready else b""
-        if not said:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, os.WNOHANG)
-            return {"state": "hung"} if not ready else {"error": "the child that looked at it died"}
-        os.waitpid(pid, 0)
-        return json.loads(said)
-    except ValueError:
-        return {"error": "its answer cannot be read"}
-    finally:
-        os.close(reading)
+        return look.answer(deadline)
+    except looks.Hung:
+        return {"state": "hung"}
+    except Exception as error:
+        return {"error": "%s: %s" % (type(error).__name__, error)}
 
 
 def _examine(path, mounts):

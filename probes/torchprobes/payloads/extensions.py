@@ -11,9 +11,13 @@ import time
 import torchdoctor_fatbin as fatbin
 import torchdoctor_files as files
 import torchdoctor_kit as kit
+import torchdoctor_looks as looks
 import torchdoctor_nvidia as nvidia
 
 SEARCH_S = 2.5
+ANSWER_S = 4.0
+"""When a folder of which nothing was heard counts as hung: later than the search itself would end."""
+
 DRIVER_S = 10.0
 MOST_LIBRARIES = 5000
 
@@ -29,12 +33,18 @@ def run(request):
     _tell_torch()
     search = Search(time.monotonic() + SEARCH_S)
     for label, folder in _places():
-        search.look(label, folder)
+        try:
+            search.add(looks.within(ANSWER_S, search.look, label, folder))
+        except looks.Hung as error:
+            search.hung.append("%s from %s" % (error, folder))
     search.tell()
+    unheard = "".join("; " + words for words in search.hung)
     if not search.extensions:
-        raise kit.Skip("no extension with GPU code, or linked to PyTorch, among %d libraries" % search.looked)
+        raise kit.Skip(
+            "no extension with GPU code, or linked to PyTorch, among %d libraries%s" % (search.looked, unheard)
+        )
     if not search.gpu_code:
-        raise kit.Skip("%d extensions link PyTorch, and none holds GPU code" % search.extensions)
+        raise kit.Skip("%d extensions link PyTorch, and none holds GPU code%s" % (search.extensions, unheard))
     _tell_devices()
 
 
@@ -57,22 +67,32 @@ class Search:
 
     def __init__(self, deadline):
         self.deadline = deadline
-        self.walk = files.Walk(deadline, skip=lambda path: os.path.basename(path) in NOT_EXTENSIONS)
         self.looked = self.extensions = self.gpu_code = self.unread = 0
         self.cut = False
+        self.hung = []
 
     def look(self, label, folder):
-        """All libraries below `folder`; its own name is no part of theirs."""
-        for path, entry in self.walk.files(folder):
-            if not _is_library(entry.name) or self.looked >= MOST_LIBRARIES:
+        """A search of all libraries below `folder` alone, in the same time; its own name is no part of theirs."""
+        own = Search(self.deadline)
+        walk = files.Walk(self.deadline, skip=lambda path: os.path.basename(path) in NOT_EXTENSIONS)
+        for path, entry in walk.files(folder):
+            if not _is_library(entry.name) or self.looked + own.looked >= MOST_LIBRARIES:
                 continue
-            self.looked += 1
+            own.looked += 1
             try:
                 library = fatbin.read(path, self.deadline)
             except (OSError, fatbin.NotElf):
-                self.unread += 1
+                own.unread += 1
                 continue
-            self._tell(os.path.join(label, os.path.relpath(path, folder)), path, library)
+            own._tell(os.path.join(label, os.path.relpath(path, folder)), path, library)
+        own.cut = own.cut or walk.cut
+        return own
+
+    def add(self, other):
+        """Count what another search has found."""
+        for name in ("looked", "extensions", "gpu_code", "unread"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.cut = self.cut or other.cut
 
     def _tell(self, name, path, library):
         links = [soname for soname in library.needed if soname.startswith(TORCH_LIBRARIES)]
@@ -91,11 +111,10 @@ class Search:
         kit.figure("libraries_read", self.looked - self.unread, "libraries")
         kit.figure("extensions", self.extensions, "libraries")
         kit.figure("extensions_with_gpu_code", self.gpu_code, "libraries")
-        why = "not all in %g s, or more than %d" % (SEARCH_S, MOST_LIBRARIES)
-        cut = self.cut or self.walk.cut or self.looked >= MOST_LIBRARIES
-        kit.fact(
-            "search.complete", not cut, why if cut else "%d of them are no ELF files that could be read" % self.unread
-        )
+        cut = self.cut or self.looked >= MOST_LIBRARIES
+        why = self.hung + (["not all in %g s, or more than %d" % (SEARCH_S, MOST_LIBRARIES)] if cut else [])
+        read = "%d of them are no ELF files that could be read" % self.unread
+        kit.fact("search.complete", not why, "; ".join(why) or read)
 
 
 def _is_library(name):

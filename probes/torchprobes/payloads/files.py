@@ -8,7 +8,6 @@ import importlib.util
 import os
 import sys
 import sysconfig
-import threading
 import time
 
 from torchdoctor_shared.environment import interpreters, places
@@ -92,31 +91,3 @@ class Walk:
                 seen.add((info.st_dev, info.st_ino))
                 total += info.st_blocks * 512
         return total
-
-
-class Hung(Exception):
-    """What was asked gave no answer in time: a file system that hangs."""
-
-
-def within(seconds, function, *arguments):
-    """What `function` returns, asked in a thread of its own that is left behind when it does not answer.
-
-    Raises:
-        Hung: no answer within `seconds`; else whatever `function` raises.
-    """
-    answer = {}
-
-    def ask():
-        try:
-            answer["value"] = function(*arguments)
-        except Exception as error:
-            answer["error"] = error
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if "error" in answer:
-        raise answer["error"]
-    if "value" not in answer:
-        raise Hung("no answer in %g s" % seconds)
-    return answer["value"]

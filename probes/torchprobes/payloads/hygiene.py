@@ -13,9 +13,13 @@ import time
 
 import torchdoctor_files as files
 import torchdoctor_kit as kit
+import torchdoctor_looks as looks
 import torchdoctor_packages as packages
 
 WALK_S = 1.5
+ANSWER_S = 3.0
+"""When a place of which nothing was heard counts as hung: later than a walk itself would end."""
+
 MACHINES = {62: "x86_64", 183: "aarch64", 21: "ppc64le", 243: "riscv64", 22: "s390x"}
 """e_machine of an ELF header -> what `uname -m` says."""
 
@@ -31,8 +35,10 @@ def run(request):
     """The probe."""
     kit.started()
     _tell_container()
-    _tell_caches()
-    _tell_installers()
+    looks.leave_hung_path()
+    conda = looks.bounded("conda", ANSWER_S, conda_root) or ""
+    _tell_caches(conda)
+    _tell_installers(conda)
     _tell_architectures()
 
 
@@ -45,7 +51,7 @@ def _tell_container():
     kit.fact("container", found[0] if found else "none", ", ".join(dict.fromkeys(found)) or "no sign of one")
 
 
-def _cache_places():
+def _cache_places(conda):
     """(name, folder) of what installers keep and nobody needs in an image."""
     home = os.path.expanduser("~")
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache")
@@ -56,7 +62,6 @@ def _cache_places():
         ("apt lists", "/var/lib/apt/lists"),
         ("dnf", "/var/cache/dnf"),
     ]
-    conda = conda_root()
     return places + ([("conda packages", os.path.join(conda, "pkgs"))] if conda else [])
 
 
@@ -70,19 +75,37 @@ def conda_root():
     return ""
 
 
-def _tell_caches():
-    walk = files.Walk(time.monotonic() + WALK_S)
-    for name, folder in _cache_places():
-        if os.path.isdir(folder):
-            size = walk.size(folder)
-            kit.figure("cache_bytes", size, "B", place=name)
-            kit.fact("cache.%s" % name, folder, "at least" if walk.cut else "all of it")
-    kit.fact("caches.complete", not walk.cut, "%d folders could not be read" % walk.unread)
+def _tell_caches(conda):
+    """All places at once: one that hangs costs the others no time."""
+    until = time.monotonic() + WALK_S
+    asked = [(name, folder, looks.Look(_size, folder, until)) for name, folder in _cache_places(conda)]
+    deadline, unread, cut, hung = time.monotonic() + ANSWER_S, 0, False, []
+    for name, folder, look in asked:
+        try:
+            found = look.answer(deadline)
+        except looks.Hung as error:
+            kit.fact("cache.%s.state" % name, "hung", "%s: %s" % (folder, error))
+            hung.append(folder)
+            continue
+        if found is None:
+            continue
+        kit.figure("cache_bytes", found[0], "B", place=name)
+        kit.fact("cache.%s" % name, folder, "at least" if found[1] else "all of it")
+        cut, unread = cut or found[1], unread + found[2]
+    words = "%d folders could not be read" % unread
+    kit.fact("caches.complete", not cut and not hung, "; ".join([words] + ["no answer from %s" % f for f in hung]))
 
 
-def _tell_installers():
+def _size(folder, deadline):
+    """(bytes, whether that is not all, folders that could not be read) of what lies there; None without a folder."""
+    if not os.path.isdir(folder):
+        return None
+    walk = files.Walk(deadline)
+    return walk.size(folder), walk.cut, walk.unread
+
+
+def _tell_installers(conda):
     """Conda where the target is not conda's: two Pythons, and the shell decides which one answers."""
-    conda = conda_root()
     own = os.path.isdir(os.path.join(sys.prefix, "conda-meta"))
     kit.fact("conda.root", conda or None, "the target %s conda's" % ("is" if own else "is not"))
     kit.fact("conda.owns_target", own, os.path.join(sys.prefix, "conda-meta"))

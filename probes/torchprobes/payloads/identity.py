@@ -17,6 +17,7 @@ import sysconfig
 import torchdoctor_files as files
 import torchdoctor_import_cost as cost
 import torchdoctor_kit as kit
+import torchdoctor_looks as looks
 import torchdoctor_programs as programs
 import torchdoctor_stack as stack
 from torchdoctor_shared import masking
@@ -30,17 +31,20 @@ CHANGES_MEANING = (
 
 MOST_JOBS = 50
 JOBS_S = 3.0
+SHELL_S = 6.0
+COMPILER_S = 12.0
 
 
 def run(request):
     """The probe."""
     cost.tell_start()
     _tell_python()
-    _tell_shell()
+    looks.leave_hung_path()
+    looks.bounded("shell", SHELL_S, _tell_shell)
     _tell_jobs()
     _tell_environment()
     _tell_nodes()
-    _tell_compiler()
+    looks.bounded("compiler", COMPILER_S, _tell_compiler)
     _tell_torch()
     ending = in_child(lambda: stack.tell())
     kit.fact("torch.process", ending, "how the process that imported torch ended")
@@ -130,8 +134,8 @@ def _tell_jobs():
     Our own probes are left out, and so are Jupyter's kernels, which env.jupyter looks at.
     """
     try:
-        found = files.within(JOBS_S, _jobs)
-    except files.Hung as error:
+        found = looks.within(JOBS_S, _jobs)
+    except looks.Hung as error:
         kit.fact("jobs.state", "hung", "/proc: %s" % error)
         return
     for process, python, torch in found:

@@ -13,6 +13,7 @@ import time
 
 import torchdoctor_files as files
 import torchdoctor_kit as kit
+import torchdoctor_looks as looks
 import torchdoctor_programs as programs
 from torchdoctor_shared import masking
 
@@ -28,6 +29,7 @@ def run(request):
     """The probe."""
     kit.started()
     begin = time.perf_counter()
+    looks.leave_hung_path()
     own = programs.describe(sys.executable, os.environ)
     _tell("target", own)
     for name in TOLD:
@@ -35,7 +37,9 @@ def run(request):
     listed = _processes(request.params.get("proc", "/proc"))
     processes = listed or []
     servers = _servers(processes)
-    specs = kernelspecs(data_folders(servers, os.environ))
+    specs, hung = kernelspecs(data_folders(servers, os.environ))
+    if hung:
+        kit.fact("kernelspecs.state", "hung", "no answer in %g s from %s" % (DEADLINE_S, ", ".join(hung)))
     for spec in specs:
         _tell_spec(spec, servers, own)
     kernels = [p for p in processes if programs.is_kernel(p.argv)][:MOST_KERNELS]
@@ -44,7 +48,7 @@ def run(request):
     kit.figure("kernelspecs", len(specs), "kernels")
     kit.figure("running_kernels", len(kernels), "kernels")
     kit.figure("reading_s", time.perf_counter() - begin, "s")
-    if not specs and not kernels and listed is not None:
+    if not specs and not kernels and not hung and listed is not None:
         raise kit.Skip("no Jupyter kernel is installed or runs here")
 
 
@@ -52,7 +56,7 @@ def _processes(proc):
     """What runs here; None, and a fact that says so, where /proc gives no answer."""
     try:
         return programs.listed(proc)
-    except files.Hung as error:
+    except looks.Hung as error:
         kit.fact("processes.state", "hung", "%s: %s" % (proc, error))
         return None
 
@@ -101,30 +105,40 @@ class Spec:
     def __init__(self, name, path):
         self.name, self.path, self.argv, self.env, self.broken, self.language = name, path, [], {}, "", "python"
         try:
-            told = json.loads(files.within(DEADLINE_S, files.text, path))
+            told = json.loads(looks.within(DEADLINE_S, files.text, path))
             self.argv = [str(word) for word in told["argv"]]
             self.env = {str(k): str(v) for k, v in (told.get("env") or {}).items()}
             self.language = str(told.get("language", "python")).lower()
-        except files.Hung as error:
+        except looks.Hung as error:
             self.broken = "hung: %s" % error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             self.broken = "it is no kernelspec: %s" % error
 
 
 def kernelspecs(folders):
-    """The kernelspecs of these data folders; of one name the first counts."""
-    found = {}
-    for folder in folders:
-        place = os.path.join(folder, "kernels")
+    """(kernelspecs, folders that gave no answer) of these data folders; of one name the first counts."""
+    asked = [(folder, looks.Look(_named, os.path.join(folder, "kernels"))) for folder in folders]
+    deadline, found, hung = time.monotonic() + DEADLINE_S, {}, []
+    for folder, look in asked:
         try:
-            names = sorted(files.within(DEADLINE_S, os.listdir, place))
-        except (OSError, files.Hung):
+            named = look.answer(deadline)
+        except looks.Hung:
+            hung.append(folder)
             continue
-        for name in names:
-            path = os.path.join(place, name, "kernel.json")
-            if name.lower() not in found and len(found) < MOST_SPECS and os.path.isfile(path):
+        for name, path in named:
+            if name.lower() not in found and len(found) < MOST_SPECS:
                 found[name.lower()] = Spec(name, path)
-    return list(found.values())
+    return list(found.values()), hung
+
+
+def _named(place):
+    """(name, path of its kernel.json) of what lies in a folder of kernelspecs."""
+    try:
+        names = sorted(os.listdir(place))
+    except OSError:
+        return []
+    paths = ((name, os.path.join(place, name, "kernel.json")) for name in names)
+    return [(name, path) for name, path in paths if os.path.isfile(path)]
 
 
 def _tell_spec(spec, servers, own):

@@ -9,6 +9,7 @@ import re
 import shutil
 
 import torchdoctor_files as files
+import torchdoctor_looks as looks
 from torchdoctor_shared.environment import interpreters
 
 DEADLINE_S = 2.0
@@ -57,8 +58,8 @@ def describe(path, environ):
     """What an interpreter is, and which PyTorch it would import with this environment."""
     told = Told(path)
     try:
-        seen = files.within(DEADLINE_S, interpreters.describe, path, *_places(environ), False, "")
-    except files.Hung as error:
+        seen = looks.within(DEADLINE_S, interpreters.describe, path, *_places(environ), False, "")
+    except looks.Hung as error:
         told.state, told.words = "hung", str(error)
         return told
     except (OSError, ValueError) as error:
@@ -166,7 +167,7 @@ def listed(proc="/proc"):
     A process that sleeps in the kernel may hold its memory's lock, for which a reader of its command line would wait
     without end: it is left out. Hung: no answer in time all the same.
     """
-    return files.within(DEADLINE_S, _listed, proc)
+    return looks.within(DEADLINE_S, _listed, proc)
 
 
 def _listed(proc):

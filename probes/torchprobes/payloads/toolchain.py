@@ -16,6 +16,7 @@ import sys
 import sysconfig
 
 import torchdoctor_kit as kit
+import torchdoctor_looks as looks
 import torchdoctor_toolchain_gpu as gpu
 import torchdoctor_toolchain_places as places
 
@@ -52,10 +53,14 @@ def run(request):
     if torch.folder is None:
         raise kit.Skip("this Python has no PyTorch: there is nothing to compile for")
     kit.fact("toolchain.torch", torch.version, torch.folder)
+    looks.leave_hung_path()
+    temporary = places.temporary()
+    if temporary is places.HUNG:  # compilers would wait there too
+        return
     library = _tell_cxx(request.artifacts, torch)
     _tell_c(request.artifacts, torch)
     gpu.tell(request, torch, build_c)
-    places.tell(request, torch, library)
+    places.tell(request, torch, temporary, library)
     _tell_threads()
 
 

@@ -14,6 +14,7 @@ import shutil
 import tempfile
 
 import torchdoctor_kit as kit
+import torchdoctor_looks as looks
 
 NETWORK = re.compile(
     r"^(nfs\d?|cifs|smb\d?|lustre|gpfs|beegfs|ceph|afs|9p|pvfs2|orangefs|weka\w*|panfs|fuse\.(?!fuse-overlayfs).*)$"
@@ -21,12 +22,15 @@ NETWORK = re.compile(
 """File system types whose files live on another machine; fuse too, but for rootless overlays."""
 
 _MOUNTS = "/proc/self/mountinfo"
+PLACE_S = 3.0
+
+HUNG = ""
+"""In place of a folder: the one that was asked for gives no answer."""
 
 
-def tell(request, torch, library):
+def tell(request, torch, temporary, library):
     """Tell every place; `library` is a shared object that was built and loaded, or None."""
     user = request.data.get("user_environ") or {}
-    temporary = _temporary()
     inductor, origin = _inductor(user, temporary, torch)
     if inductor is not None:
         _tell_place("inductor", inductor, origin, library)
@@ -37,9 +41,14 @@ def tell(request, torch, library):
     _tell_place("home", os.path.expanduser("~"), "the home directory", None)
 
 
-def _temporary():
+def temporary():
+    """The folder for temporary files; None, or HUNG, and a fact that says so, where there is none to be had."""
     try:
-        return tempfile.gettempdir()
+        return looks.within(PLACE_S, tempfile.gettempdir)
+    except looks.Hung as error:
+        kit.fact("toolchain.place.tmp", os.environ.get("TMPDIR"), "TMPDIR")
+        kit.fact("toolchain.place.tmp.state", "hung", str(error))
+        return HUNG
     except OSError as error:
         kit.fact("toolchain.tmp", "none", str(error)[:300])
         return None
@@ -65,6 +74,10 @@ def _tell_place(key, path, origin, library):
     path = os.path.abspath(path)
     start = "toolchain.place.%s" % key
     kit.fact(start, path, origin)
+    looks.bounded(start, PLACE_S, _examine, key, start, path, library)
+
+
+def _examine(key, start, path, library):
     nearest = _nearest(path)
     kind, flags = _mount(nearest)
     kit.fact(start + ".filesystem", kind, flags)

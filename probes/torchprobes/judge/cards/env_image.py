@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...model import Fix
+from ...model import Fix, Scope
 from .base import Card
 
 CARDS: tuple[Card, ...] = (
@@ -57,5 +57,12 @@ CARDS: tuple[Card, ...] = (
         "and without vector units, and times measured here mean nothing.",
         fix=Fix(command="docker run --platform linux/<the host's> …    # an image of the host's own architecture"),
         source="/proc/cpuinfo against uname -m",
+    ),
+    Card(
+        id="TD-ENV-098",
+        title="A place of caches gives no answer",
+        why="It lies on a file system that hangs: what lies there is not known. pip, uv or conda would wait there too.",
+        fix=Fix(command="findmnt -T FOLDER; umount -f -l MOUNT", scope=Scope.NODE, needs=("root",)),
+        source="a walk in a child that was killed at its deadline",
     ),
 )

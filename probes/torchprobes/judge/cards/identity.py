@@ -103,4 +103,12 @@ CARDS: tuple[Card, ...] = (
         fix=Fix(command="env -u LD_PRELOAD -u LD_LIBRARY_PATH python -c 'import torch; print(torch.ones(8).sum())'"),
         source="measured",
     ),
+    Card(
+        id="TD-ENV-058",
+        title="What the shell would start gives no answer",
+        why="A folder of PATH, or a program in it, lies on a file system that hangs. Whoever looks for a program "
+        "there, the shell, torchrun or a compiler, waits for ever; only what lies in a folder before it is found.",
+        fix=Fix(command="findmnt -T FOLDER; export PATH=<PATH without that folder>"),
+        source="a child that looked there and was killed at its deadline",
+    ),
 )

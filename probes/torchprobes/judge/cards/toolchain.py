@@ -82,6 +82,14 @@ _TOOLCHAIN = (
         fix=Fix(command="unset TORCHINDUCTOR_COMPILE_THREADS"),
         source="torch/_inductor/config.py (decide_compile_threads)",
     ),
+    Card(
+        id="TD-CMP-109",
+        title="A folder that compiling needs gives no answer",
+        why="It lies on a file system that hangs, as on a network file system whose server is gone: compiling would "
+        "wait there for ever. Hand-written triton kernels are kept below the home directory, all else below TMPDIR.",
+        fix=Fix(command="export TMPDIR=/tmp TORCHINDUCTOR_CACHE_DIR=/tmp/inductor TRITON_CACHE_DIR=/tmp/triton"),
+        source="a child that looked there and was killed at its deadline",
+    ),
 )
 
 _BREAKS = (
