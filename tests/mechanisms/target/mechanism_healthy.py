@@ -169,12 +169,14 @@ def attention(torch, backend):
 def grouped_query_attention(torch, backend):
     """Healthy: four heads of queries share two of keys, which are repeated as models of before 2.5 do."""
 
+    # Heads come transposed, as models have them: of contiguous ones 2.1.2 itself asserts wrong strides.
     def forward(self, q, k, v):
-        k, v = k.repeat_interleave(2, 1), v.repeat_interleave(2, 1)
+        k, v = k.repeat_interleave(2, 2), v.repeat_interleave(2, 2)
+        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
         return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True) * self.scale
 
     model = _wrap(torch, forward, scale=torch.nn.Parameter(torch.ones(8)))
-    return _forward(torch, backend, model, torch.randn(1, 4, 6, 8), torch.randn(1, 2, 6, 8), torch.randn(1, 2, 6, 8))
+    return _forward(torch, backend, model, torch.randn(1, 6, 4, 8), torch.randn(1, 6, 2, 8), torch.randn(1, 6, 2, 8))
 
 
 def autocast(torch, backend):
