@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,10 +44,12 @@ def run_payload(
     limit_s: float = 300,
     python: str = sys.executable,
     more: Mapping[str, object] | None = None,
+    through: Sequence[str] = (),
 ) -> Said:
     """Run the catalogue's probe `name` in `folder`, with `environ` over a clean environment, and judge it.
 
-    `python` is the target's interpreter; `more` goes into the request ("params" of it over the row's own).
+    `python` is the target's interpreter; `more` goes into the request ("params" of it over the row's own). `through`
+    are words before the command that replace themselves by it, as `unshare` and `prlimit` do.
     """
     probe = next(p for p in PROBES if p.name == name)
     for part in ("events", "artifacts", "compile", "locks"):
@@ -72,13 +74,23 @@ def run_payload(
         "TORCHINDUCTOR_CACHE_DIR": str(folder / "compile" / "inductor"),
         "TRITON_CACHE_DIR": str(folder / "compile" / "triton"),
     }
-    command = [python, "-B", str(PAYLOADS / "bootstrap.py"), str(PAYLOADS / f"{probe.payload}.py")]
+    command = [*through, python, "-B", str(PAYLOADS / "bootstrap.py"), str(PAYLOADS / f"{probe.payload}.py")]
     with subprocess.Popen(
         command, env=env | dict(environ or {}), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as process:
         stderr = process.communicate(timeout=limit_s)[1].decode(errors="replace")
     readings = _readings(name, device, folder / "events", process.pid, stderr)
     return Said(readings, judge(probe, readings), stderr, folder)
+
+
+_UNTOUCHED: dict[str, Said] = {}
+
+
+def run_untouched(folder: Path, name: str) -> Said:
+    """What the probe says in a clean environment: run once for all tests of a session, in a folder below `folder`."""
+    if name not in _UNTOUCHED:
+        _UNTOUCHED[name] = run_payload(folder / name, name, limit_s=600)
+    return _UNTOUCHED[name]
 
 
 def _readings(name: str, device: str, events: Path, main: int, stderr: str) -> Readings:

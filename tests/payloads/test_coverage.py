@@ -42,7 +42,11 @@ def test_what_lies_outside_of_a_step_does_not_count(coverage: ModuleType) -> Non
 
 
 def test_a_backward_in_autograds_thread_counts(coverage: ModuleType) -> None:
-    events = [step(), span("torchdoctor compiled region", 0, 40), span("CompiledFunctionBackward", 50, 40, "cpu_op", tid=2)]
+    events = [
+        step(),
+        span("torchdoctor compiled region", 0, 40),
+        span("CompiledFunctionBackward", 50, 40, "cpu_op", tid=2),
+    ]
     assert coverage.Coverage(events).host == pytest.approx(0.8)
 
 

@@ -66,26 +66,6 @@ def test_the_version_of_a_toolkit_is_read_where_it_is(tmp_path: Path, how: str) 
     assert (said.judgement.verdict, said.ids) == (Verdict.PASS, []), said.judgement
 
 
-def test_two_toolkits_behind_a_link_that_is_switched_by_hand(tmp_path: Path) -> None:
-    """The user's own case: 11.8 and 12.1 in one image, the link on 11.8, a PyTorch for 12.1."""
-    toolkit(tmp_path, "11.8")
-    toolkit(tmp_path, "12.1")
-    (tmp_path / "usr/local/cuda").symlink_to("cuda-11.8")
-    said = look(tmp_path, "12.1", {"PATH": "/usr/local/cuda/bin"})
-    assert (said.judgement.verdict, said.ids) == (Verdict.DEGRADED, ["TD-CUD-041"]), said.judgement
-    assert "(11.8, from nvcc on PATH)" in said.judgement.reason
-    assert "cuda-12.1 would fit" in said.judgement.reason
-
-    # The fix that the card names cures it.
-    home = {"CUDA_HOME": "/usr/local/cuda-12.1", "PATH": "/usr/local/cuda-12.1/bin"}
-    (tmp_path / "usr/local/cuda").unlink()
-    (tmp_path / "usr/local/cuda").symlink_to("cuda-12.1")
-    cured = run_payload(tmp_path / "cured", "cuda.toolkits",
-                        environ={"CUDA_PATH": "", "CONDA_PREFIX": "", "PYTHONPATH": str(tmp_path / "site"), **home},
-                        more={"params": {"root": str(tmp_path)}})  # fmt: skip
-    assert (cured.judgement.verdict, cured.ids) == (Verdict.PASS, []), cured.judgement
-
-
 def test_compiler_and_link_that_disagree_are_told_with_both_versions(tmp_path: Path) -> None:
     toolkit(tmp_path, "12.4")
     toolkit(tmp_path, "12.1")

@@ -80,15 +80,6 @@ def test_one_decoder_is_enough_and_the_other_is_told_as_absent(tmp_path: Path) -
     assert timed.value > 0
 
 
-def test_swapped_colours_and_a_cv2_without_a_desktop_are_seen(tmp_path: Path) -> None:
-    libgl = "raise ImportError('libGL.so.1: cannot open shared object file: No such file or directory')"
-    place = package(tmp_path / "place", "PIL", Image=FAKE_IMAGE + SWAPPED, features=FAKE_FEATURES)
-    package(place, "cv2", __init__=libgl)
-    said = run(tmp_path, "data.image", place)
-    assert said.judgement.verdict is Verdict.FAIL
-    assert said.ids == ["TD-DAT-001", "TD-DAT-004"]
-
-
 def test_the_picture_is_the_same_each_time_and_its_colours_are_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     image: Any = load(monkeypatch, "image")
     pixels = image.picture()
@@ -159,21 +150,6 @@ def test_a_table_is_read_in_a_process_of_its_own_and_compared(tmp_path: Path) ->
     assert size > 500_000
     assert memory > size  # the rows are Python objects here
     assert not list((tmp_path / "run" / "artifacts").glob("*.csv"))
-
-
-@pytest.mark.parametrize(
-    ("change", "card"),
-    [
-        ("CHANGED = lambda value: value + 1", "TD-DAT-010"),
-        ("raise ValueError('numpy.dtype size changed, may indicate binary incompatibility')", "TD-DAT-011"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "TD-DAT-012"),
-    ],
-)
-def test_wrong_values_a_broken_pandas_and_a_killed_reader_are_told_apart(
-    tmp_path: Path, change: str, card: str
-) -> None:
-    said = csv_with(tmp_path, FAKE_PANDAS + change + "\n")
-    assert (said.ids, said.judgement.verdict) == ([card], Verdict.FAIL)
 
 
 def test_without_pandas_the_probe_is_skipped(tmp_path: Path) -> None:

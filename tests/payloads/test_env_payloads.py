@@ -74,25 +74,6 @@ def test_what_is_set_is_told_masked_and_what_the_runner_sets_is_not(tmp_path: Pa
     assert not names & {"environ.TRITON_CACHE_DIR", "environ.TORCHDOCTOR_REQUEST"}
 
 
-# --- numpy and OpenCV ------------------------------------------------------------------------------------------------
-
-
-def test_a_numpy_that_torch_cannot_use_is_degraded_with_its_words(tmp_path: Path) -> None:
-    """What a torch before 2.3 does beside numpy 2, produced by a hook that takes the bridge away."""
-    hook = tmp_path / "hook"
-    hook.mkdir()
-    (hook / "sitecustomize.py").write_text(
-        "import builtins\nreal = builtins.__import__\n"
-        "def other(name, *rest, **more):\n    module = real(name, *rest, **more)\n"
-        "    if name == 'torch' and hasattr(module, 'Tensor'):\n"
-        "        def numpy(self): raise RuntimeError('Numpy is not available')\n"
-        "        module.Tensor.numpy = numpy\n    return module\nbuiltins.__import__ = other\n"
-    )
-    told = run_payload(tmp_path / "run", "env.abi", environ={"PYTHONPATH": str(hook)})
-    assert (told.judgement.verdict, told.ids) == (Verdict.DEGRADED, ["TD-ENV-012"])
-    assert "Numpy is not available" in told.judgement.reason
-
-
 # --- image -----------------------------------------------------------------------------------------------------------
 
 

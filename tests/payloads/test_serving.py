@@ -77,13 +77,6 @@ START = lambda: None
 """
 
 WRONG = "ANSWER = lambda body: {'values': [v + 1 for v in body['values']]} if 'values' in body else body\n"
-FAILING = """
-def ANSWER(body):
-    if 'values' in body:
-        raise RuntimeError('CUDA error: initialization error')
-    return body
-"""
-REFUSING = "def START(): raise OSError('no sockets today')\n"
 
 
 def serve(tmp_path: Path, more: str = "", device: str = "cpu") -> Said:
@@ -105,19 +98,10 @@ def test_answers_are_compared_and_health_is_asked_for_under_load(tmp_path: Path)
     assert all(f.value > 0 for f in said.readings.figures)
 
 
-@pytest.mark.parametrize(
-    ("more", "card", "seen"),
-    [
-        (WRONG, "TD-SRV-004", "answers within"),
-        pytest.param(FAILING, "TD-SRV-003", "CUDA error: initialization error", marks=pytest.mark.trials),
-        pytest.param(REFUSING, "TD-SRV-001", "no sockets today", marks=pytest.mark.trials),
-    ],
-    ids=["wrong", "failing", "refusing"],
-)
-def test_each_fault_of_a_server_is_told(tmp_path: Path, more: str, card: str, seen: str) -> None:
-    said = serve(tmp_path, more)
-    assert (said.judgement.verdict, said.ids[0]) == (Verdict.FAIL, card), said.judgement
-    assert seen in said.judgement.reason
+def test_other_answers_than_the_models_are_told(tmp_path: Path) -> None:
+    said = serve(tmp_path, WRONG)
+    assert (said.judgement.verdict, said.ids) == (Verdict.FAIL, ["TD-SRV-004"]), said.judgement
+    assert "0 of " in said.judgement.reason
 
 
 def test_absent_packages_are_named(tmp_path: Path) -> None:

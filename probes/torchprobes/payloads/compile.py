@@ -32,7 +32,11 @@ def run(request):
     where = measure.device(torch, request.device)
     measure.leave_cores(torch, where)
     mode = request.params.get("mode", "default")
-    seconds = measure.seconds_of(lambda: None, _import_compiler)
+    try:
+        seconds = measure.seconds_of(lambda: None, _import_compiler)
+    except OSError as error:  # Inductor makes its cache directory when it is imported
+        kit.raised("compile", error)
+        return
     _look_for_backend(torch, where)
     with torch.no_grad():
         if request.params.get("role") == "warm":
