@@ -63,4 +63,5 @@ FIXED = probes()
 def fixed_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put it in the place of the real one."""
     for module in (catalogue, torchdoctor.palette, torchdoctor.widgets.probe_rows):
-        monkeypatch.setattr(module, "PROBES", FIXED)
+        monkeypatch.setattr(module, "OFFERED", FIXED)
+    monkeypatch.setattr(catalogue, "PROBES", FIXED)

@@ -15,7 +15,7 @@ from torchdoctor.dialogs import HelpScreen, Question, bindings_of
 from torchdoctor.panes.base import Pane
 from torchdoctor.panes.probes import ProbesPane
 from torchdoctor.widgets.lines import Lines
-from torchprobes.catalogue import PROBES
+from torchprobes.catalogue import OFFERED, PROBES
 from torchprobes.model import Tier
 from torchprobes.telemetry.health import Health
 
@@ -255,7 +255,7 @@ async def test_the_palette_has_every_action_and_every_probe() -> None:
     async with console() as (app, pilot):
         await pilot.press("2")
         names = [name for name, _, _ in Actions(app.screen)._entries()]
-        for probe in PROBES:
+        for probe in OFFERED:
             assert f"Run {probe.name}" in names
         for text in ("Probes: Cancel", "Go to Report", "Export", "Help", "Run compile", "Run all of tier quick"):
             assert text in names

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from torchprobes.catalogue import PROBES, select
+from torchprobes.catalogue import OFFERED, select
 from torchprobes.model import Tier
 
 from .dialogs import bindings_of
@@ -39,11 +39,11 @@ class Actions(Provider):
             return
         for tier in Tier:
             yield f"Run all of tier {tier.value}", "Every probe of this tier", partial(app.run_probes, select((), tier))
-        for group in dict.fromkeys(probe.group for probe in PROBES):
+        for group in dict.fromkeys(probe.group for probe in OFFERED):
             members = select((group,), Tier.FULL)
             if len(members) > 1:
                 yield f"Run {group}", f"{len(members)} probes", partial(app.run_probes, members)
-        for probe in PROBES:
+        for probe in OFFERED:
             yield f"Run {probe.name}", probe.title, partial(app.run_probes, (probe,))
 
     async def discover(self) -> Hits:

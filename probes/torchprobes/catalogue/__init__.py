@@ -14,9 +14,12 @@ from .rows_entry import PROBES as _ENTRY
 from .rows_env import PROBES as _ENV
 from .rows_system import PROBES as _SYSTEM
 
-__all__ = ["PROBES", "TIERS", "Launch", "Place", "Probe", "UnknownProbe", "select"]
+__all__ = ["OFFERED", "PROBES", "TIERS", "Launch", "Place", "Probe", "UnknownProbe", "select"]
 
 PROBES: tuple[Probe, ...] = _ENV + _CUDA + _COMPUTE + _COMPILE + _ENTRY + _SYSTEM
+
+OFFERED: tuple[Probe, ...] = tuple(probe for probe in PROBES if not probe.entry)
+"""What can be asked for without naming a model of one's own."""
 
 TIERS = tuple(Tier)
 

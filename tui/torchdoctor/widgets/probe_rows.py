@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from torchdoctor.paint import BLANK, Line, Page, Span, bar, fit, join, line, text_of
 from torchdoctor.signs import CLOSED, NOT_RUN, OPEN, QUEUED, RUNNING, VERDICTS
 from torchdoctor.text import safe
-from torchprobes.catalogue import PROBES, TIERS, Probe, select
+from torchprobes.catalogue import OFFERED, TIERS, Probe, select
 from torchprobes.model import REPORT_ORDER, Tier, Verdict, worst
 
 if TYPE_CHECKING:
@@ -73,14 +73,14 @@ def rows_of(look: Look, views: Views) -> list[Row]:
     """The first row, then every probe: in groups as the catalogue has them, or worst first."""
     rows = [Row(ALL, select((), look.tier))]
     if look.order is Order.WORST:
-        known = {probe.name: place for place, probe in enumerate(PROBES)}
-        by_weight = sorted(PROBES, key=lambda p: (weight(views.get(p.name)), known[p.name]))
+        known = {probe.name: place for place, probe in enumerate(OFFERED)}
+        by_weight = sorted(OFFERED, key=lambda p: (weight(views.get(p.name)), known[p.name]))
         return rows + [Row(probe.name, (probe,)) for probe in by_weight]
     for group, members in groups().items():
         if len(members) == 1:
             rows.append(Row(members[0].name, members))
             continue
-        opened = look.folds.get(group, len(PROBES) + len(groups()) + 3 <= look.height)
+        opened = look.folds.get(group, len(OFFERED) + len(groups()) + 3 <= look.height)
         rows.append(Row(group, select((group,), look.tier), open=opened))
         told = [p for p in members if opened or p.name == look.cursor or _is_told(views.get(p.name))]
         rows += [Row(probe.name, (probe,), indent=2) for probe in told]
@@ -89,8 +89,8 @@ def rows_of(look: Look, views: Views) -> list[Row]:
 
 def groups() -> dict[str, tuple[Probe, ...]]:
     """The groups of the catalogue, each with all of its probes."""
-    names = dict.fromkeys(probe.group for probe in PROBES)
-    return {name: tuple(probe for probe in PROBES if probe.group == name) for name in names}
+    names = dict.fromkeys(probe.group for probe in OFFERED)
+    return {name: tuple(probe for probe in OFFERED if probe.group == name) for name in names}
 
 
 def is_bad(view: ProbeView | None) -> bool:
@@ -224,7 +224,7 @@ def _several_line(row: Row, views: Views, look: Look, width: int) -> Line:
 
 def _how_many(row: Row) -> str:
     """How many probes `r` would run, and of how many there are."""
-    every = len(PROBES) if row.key == ALL else sum(probe.group == row.key for probe in PROBES)
+    every = len(OFFERED) if row.key == ALL else sum(probe.group == row.key for probe in OFFERED)
     some = f"{len(row.probes)} of " if len(row.probes) < every else ""
     return f"{some}{every} probes"
 
