@@ -114,8 +114,13 @@ def _attend(torch, heads=4):
 
 def small_gpu_beside_a_large_one(torch, backend):
     """20: the multiprocessors of a smaller GPU are told to Inductor's own is_big_gpu."""
+    from torch._inductor.utils import is_big_gpu
+
+    forget = getattr(is_big_gpu, "cache_clear", lambda: None)  # it remembers its answer for the real GPU
+    forget()
     with gpu(torch, 8, 58):
         witness.tell_gpu(torch, torch.device("cuda", 0))
+    forget()
     return _no_grad(torch, torch.compile(chain_of(torch), mode="max-autotune-no-cudagraphs"), _x(torch))
 
 
