@@ -12,7 +12,7 @@ import pytest
 from gpu_nodes import GIB, Telemetry, gpu, node, stranger
 from harness import DEADLINE_S, finish, left_of, make, probe
 
-from torchprobes.catalogue import Probe
+from torchprobes.catalogue import PROBES, Probe
 from torchprobes.model import Target, Tier, Verdict
 from torchprobes.runner import allocations, claim
 from torchprobes.runner.allocations import Allocations
@@ -175,6 +175,26 @@ def test_what_belongs_to_the_host_runs_on_the_cpu_with_the_environment_as_it_is(
     assert refused.device(row(**HOST)) == Device("cpu")
     assert "mara" in str(refused.device(row(**DEVICE)))
     assert claimed(tmp_path, Telemetry(gpu())).device(row(**HOST)).environ == {}  # type: ignore[union-attr]
+
+
+def test_what_only_asks_about_a_device_is_told_which_though_others_are_on_it(tmp_path: Path) -> None:
+    beside = row(place="beside")
+    told = Device("cuda:0", gpus=("GPU-0aaaa",))
+    busy = claimed(tmp_path, Telemetry(gpu(), processes=(stranger(),)))
+    assert busy.device(beside) == told, "nothing is watched, and nobody's view is narrowed"
+    assert not busy.on_gpu(beside)
+    assert claimed(tmp_path, Telemetry(gpu())).device(beside) == told
+    assert claimed(tmp_path, Telemetry(), "cpu").device(beside) == Device("cpu")
+    assert (
+        claimed(tmp_path, Telemetry(gpu()), "cuda:7").device(beside)
+        == "there is no cuda:7 here: no such GPU is visible"
+    )
+
+
+def test_the_toolchain_is_looked_at_where_every_gpu_is_taken(tmp_path: Path) -> None:
+    (toolchain,) = [probe for probe in PROBES if probe.name == "compile.toolchain"]
+    busy = claimed(tmp_path, Telemetry(gpu(), processes=(stranger(),)))
+    assert busy.device(toolchain) == Device("cuda:0", gpus=("GPU-0aaaa",))
 
 
 def test_a_probe_that_needs_two_gpus_gets_two_or_is_skipped(tmp_path: Path) -> None:

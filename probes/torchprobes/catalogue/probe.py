@@ -10,8 +10,9 @@ from ..model import Tier
 
 Launch = Literal["plain", "torchrun"]
 
-Place = Literal["device", "host"]
-"""Where a probe runs: on the device that was chosen, or on the host alone, whatever works on the GPUs."""
+Place = Literal["device", "host", "beside"]
+"""Where a probe runs: on the device that was chosen; on the host alone, whatever works on the GPUs; or beside the
+device: it asks about it, uses nothing of it, and so runs also where others are on every GPU."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ PROBES: tuple[Probe, ...] = (
     Probe("export.aoti", Tier.FULL, "Is a model compiled ahead of time, loaded elsewhere, and right there?", "aoti",
           300, needs=_COMPILER, helpers=True),
     Probe("compile.toolchain", Tier.QUICK, "Can compilers, triton and the cache directory hold what compiling needs?",
-          "toolchain", 60, needs=("Python",), bare=True),
+          "toolchain", 60, needs=("Python",), place="beside", bare=True),
     Probe("compile.default", Tier.STANDARD, "Does torch.compile run compiled code, and does it help?", "compile",
           300, {"mode": "default"}, _COMPILER, timed=True,
           helpers=True),

@@ -58,21 +58,28 @@ class Wish:
 
 @dataclass(slots=True)
 class Claim:
-    """`seats` are held, `seen` is how many torch would see; `name` is the device of a kind without seats."""
+    """`seats` are held, `seen` is how many torch would see; `name` is the device of a kind without seats.
+
+    `taken` are those that were asked for and are not to be had: others work there.
+    """
 
     seats: list[Seat] = field(default_factory=list)
     seen: int = 0
     name: str = "cpu"
     refusal: str = ""
     locks: list[int] = field(default_factory=list)
+    taken: Sequence[Seat] = ()
 
     def device(self, probe: Probe) -> Device | str:
         """Where a probe runs, or why it cannot.
 
-        What belongs to the host runs on the CPU whatever the GPUs do, and sees the user's own environment.
+        What belongs to the host runs on the CPU whatever the GPUs do, and sees the user's own environment; so does
+        what only asks about a GPU that others are on.
         """
         if probe.place == "host":
             return Device("cpu")
+        if probe.place == "beside" and (seats := self.seats or self.taken):
+            return Device(self._torch_name(seats[0]), gpus=tuple(seat.uuid for seat in seats[: probe.gpus]))
         why = self.refusal or self._why_not(probe)
         if why:
             return why
@@ -82,13 +89,17 @@ class Claim:
         uuids = tuple(seat.uuid for seat in seats)
         variable = VARIABLES.get(seats[0].gpu.vendor)
         return Device(
-            name=self.name if variable is None else "cuda:0",
+            name=self._torch_name(seats[0]),
             gpus=uuids if variable else (),
             environ={variable: ",".join(uuids)} if variable else {},
             seats=tuple(seats),
             memory_limit_bytes=min(map(memory_limit, seats)),
             memory_text=", ".join(f"{s.words} {s.uuid} at {s.gpu.bus_id}" for s in seats),
         )
+
+    def _torch_name(self, seat: Seat) -> str:
+        """What torch calls the first GPU of those that it is shown."""
+        return "cuda:0" if seat.gpu.vendor in VARIABLES else self.name
 
     def on_gpu(self, probe: Probe) -> bool:
         """Whether it uses a seat: ranks do where torch sees two."""
@@ -244,6 +255,7 @@ def locked(
         claim.seats.append(seat)
         claim.locks += [] if lock is None else [lock]
     if not claim.seats:
+        claim.taken = seats
         claim.refusal = f"no idle GPU: {'; '.join(busy[:3])} ({_FORCE.format('it')})"
     return claim
 
