@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -87,12 +88,13 @@ def test_status_comes_with_a_dead_home_and_working_directory(dead_mount: Path, t
 
 
 def test_a_check_runs_with_a_dead_home_and_working_directory(dead_mount: Path, tmp_path: Path) -> None:
-    done = run_there(dead_mount, tmp_path, "check", "--json", "-", "env")
+    done = run_there(dead_mount, tmp_path, "check", "--json", "-", "env", "compile.toolchain")
     assert "Traceback" not in done.stderr
     report = json.loads(done.stdout)
     told = {result["name"]: (result["verdict"], result["reason"]) for result in report["results"]}
     assert told["env.packages"][0] == "pass", told
     assert told["env.abi"][0] in ("pass", "degraded"), told
+    assert "built, loaded and called" in told["compile.toolchain"][1] or shutil.which("g++") is None, told
     for name in ("env.jupyter", "env.image"):
         assert told[name][0] == "unsure", told
         assert str(dead_mount) in told[name][1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from payload_process import run_payload
 
 from torchprobes.model import Verdict
@@ -15,6 +16,7 @@ def test_on_a_cpu_it_is_skipped_with_the_reason(tmp_path: Path) -> None:
     assert said.judgement.reason.startswith("CUDA graphs need a CUDA device")
 
 
+@pytest.mark.trials
 def test_a_device_that_this_pytorch_cannot_use_is_skipped_with_its_words(tmp_path: Path) -> None:
     said = run_payload(tmp_path / "run", "cudagraph.replay", "cuda:0", {"CUDA_VISIBLE_DEVICES": ""})
     assert said.judgement.verdict is Verdict.SKIP

@@ -171,6 +171,7 @@ def test_device_id_is_left_out_where_it_hangs(monkeypatch: pytest.MonkeyPatch, v
     assert (not low < ddp.release(version) < high) is passed
 
 
+@pytest.mark.trials
 def test_ranks_that_cannot_meet_are_a_fail_with_the_words_of_each(tmp_path: Path) -> None:
     params = {"part": "init"}
     started = start_ranks(tmp_path / "probe", environ={"GLOO_SOCKET_IFNAME": "nowhere0"}, params=params)

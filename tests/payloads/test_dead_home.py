@@ -113,6 +113,7 @@ def test_a_dead_home_is_named(tmp_path: Path, dead_mount: Path, name: str, verdi
 
 
 @pytest.mark.compiles
+@pytest.mark.trials
 def test_compilers_are_tried_although_the_home_and_a_folder_of_path_are_dead(tmp_path: Path, dead_mount: Path) -> None:
     pytest.importorskip("torch")
     said = on_dead_ground(tmp_path / "run", "compile.toolchain", dead_mount)

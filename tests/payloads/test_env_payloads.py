@@ -132,6 +132,7 @@ sys.meta_path.insert(0, Finder)
 """
 
 
+@pytest.mark.trials
 def test_an_import_that_sleeps_is_told_with_what_it_waited(tmp_path: Path) -> None:
     hook = tmp_path / "hook"
     hook.mkdir()

@@ -28,6 +28,7 @@ def test_programs_survive_save_load_and_another_process(tmp_path: Path) -> None:
     assert len(writers) == 2
 
 
+@pytest.mark.trials
 def test_a_program_that_the_other_process_cannot_load_is_a_fail(tmp_path: Path) -> None:
     patch = tmp_path / "patch"
     patch.mkdir()

@@ -98,6 +98,7 @@ def test_answers_are_compared_and_health_is_asked_for_under_load(tmp_path: Path)
     assert all(f.value > 0 for f in said.readings.figures)
 
 
+@pytest.mark.trials
 def test_other_answers_than_the_models_are_told(tmp_path: Path) -> None:
     said = serve(tmp_path, WRONG)
     assert (said.judgement.verdict, said.ids) == (Verdict.FAIL, ["TD-SRV-004"]), said.judgement

@@ -191,7 +191,7 @@ def test_a_small_noexec_cache_and_a_read_only_home_are_told(tmp_path: Path, smal
     assert said.judgement.verdict is Verdict.FAIL
     subprocess.run(["mount", "-o", "remount,ro", str(small_mount)], check=True)
     said = run_payload(tmp_path / "again", "system.disk", environ={"HOME": str(small_mount)})
-    seen = next(f.seen for f in said.judgement.findings if f.id == "TD-SYS-023")
+    seen = next(f.seen for f in said.judgement.findings if f.id == "TD-SYS-022")
     assert f"{small_mount} (HOME): its file system is read-only" in seen
 
 
