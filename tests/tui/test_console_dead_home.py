@@ -9,7 +9,7 @@ import pytest
 from terminal_process import Terminal
 
 PANES = {
-    "2": "env.identity",
+    "2": "all of tier standard",
     "3": "distributed job",
     "4": "No run yet",
     "5": "no check has been run here",

@@ -27,7 +27,7 @@ from torchdoctor.widgets.figure_rows import expectation_of, expected_rows, figur
 from torchdoctor.widgets.probe_rows import Look, Order, list_page, rows_of
 from torchdoctor.widgets.repeat import by_hand
 from torchdoctor.widgets.result_rows import probe_page
-from torchprobes.catalogue import PROBES
+from torchprobes.catalogue import OFFERED
 from torchprobes.model import Expectation, Figure, Target, Tier, Verdict
 
 
@@ -36,7 +36,7 @@ def changed(snapshot: Snapshot, **changes: Any) -> Snapshot:
     return replace(snapshot, **changes)
 
 
-PROBE = {probe.name: probe for probe in PROBES}
+PROBE = {probe.name: probe for probe in OFFERED}
 SEEN = {one.name: one for one in VIEWS}
 FULL = Snapshot(sample=sample(), findings=FINDINGS, verdict="GPU 5 is lost", target=TARGET, probes=SEEN, report=REPORT,
                 history=FakeHistory(), past=FakePast())  # fmt: skip
@@ -119,7 +119,7 @@ def test_a_group_of_several_has_a_row_of_its_own() -> None:
     assert next(iter(groups)) == "all"
     assert {p.name for p in groups["compile"].probes} <= {n for n in PROBE if n.startswith("compile.")}
     for row in groups.values():
-        assert row.single or row.key == "all" or len([p for p in PROBES if p.group == row.key]) > 1
+        assert row.single or row.key == "all" or len([p for p in OFFERED if p.group == row.key]) > 1
 
 
 # --- probes: one in full -----------------------------------------------------------------------------------------
