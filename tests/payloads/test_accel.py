@@ -44,6 +44,7 @@ def test_a_plug_in_of_ours_answers(tmp_path: Path) -> None:
     assert said.judgement.reason == "doctor:0: a kernel's answer is right; torch.accelerator is doctor"
 
 
+@pytest.mark.trials
 def test_wrong_numbers_are_counted(tmp_path: Path) -> None:
     said = ask(tmp_path, {"FAKE_DEVICE": "wrong"})
     assert (said.judgement.verdict, said.ids) == (Verdict.FAIL, ["TD-ACC-002"]), said.judgement
