@@ -132,22 +132,18 @@ def _loader(shm: str = "size=2g", files: int = 4096, **environ: str) -> Change:
 
 
 _MUTE = """
-import sys
-class Finder:
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        if name == "torch.utils.data.dataloader":
-            sys.meta_path.remove(Finder)
-            import torch.utils.data.dataloader as module
-            module._utils.signal_handling._set_SIGCHLD_handler = lambda: None
-            module._MultiProcessingDataLoaderIter._next_data = ending(module._MultiProcessingDataLoaderIter._next_data)
-def ending(real):
-    def next_data(self):
-        if not all(worker.is_alive() for worker in self._workers):
-            raise StopIteration
+from torch.utils.data._utils import signal_handling
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter as Iterator
+signal_handling._set_SIGCHLD_handler = lambda: None
+real = Iterator._next_data
+def next_data(self):
+    try:
         return real(self)
-    return next_data
-sys.meta_path.insert(0, Finder)
+    except (RuntimeError, OSError, EOFError):
+        if all(worker.is_alive() for worker in self._workers):
+            raise
+        raise StopIteration from None
+Iterator._next_data = next_data
 """
 """A loader that takes the death of a worker for the end of the epoch, as an iterator of one's own may."""
 
@@ -170,11 +166,13 @@ LOADERS = (
           "--shm-size=16g", TRIALS),
     Fault("256 open files", "data.loader", "TD-DTL-010", _DEGRADED, _loader(files=256), _loader(files=65535),
           "ulimit -n 65535", TRIALS),
-    Fault("24 open files", "data.loader", "TD-DTL-010", _DEGRADED, _loader(files=24), _loader(files=65535),
+    Fault("/dev/shm of 1 MB", "data.loader", "TD-DTL-006", _FAIL, _loader("size=1m"), _loader("size=16g"),
+          "--shm-size=16g", TRIALS),
+    Fault("24 open files", "data.loader", "TD-DTL-010", _FAIL, _loader(files=24), _loader(files=65535),
           "ulimit -n 65535", TRIALS),
     Fault("a killed worker that nobody notices", "data.loader", "TD-DTL-003", _FAIL, _mute, _loader(),
           "pip install --upgrade torch", TRIALS),
-    Fault("a TMPDIR too long for sockets", "data.loader", "TD-DTL-002", _FAIL, _deep, _loader(), "export TMPDIR=/tmp",
+    Fault("a TMPDIR too long for sockets", "data.loader", "TD-DTL-011", _FAIL, _deep, _loader(), "export TMPDIR=/tmp",
           TRIALS),
 )  # fmt: skip
 

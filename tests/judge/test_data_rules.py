@@ -46,12 +46,34 @@ def test_each_fault_has_its_card(change: Mapping[str, object], card: str, verdic
     assert judgement.findings[0].seen
 
 
+_FAILED = {"dataloader.workers-2.order": ..., "dataloader.workers-2.raised": "builtins.RuntimeError"}
+_LEFT = {"dataloader.left.killed.descriptors": 1, "dataloader.killed": "other error"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message", "card"),
+    [
+        ({"limit.open_files": 300}, "Too many open files. Communication with the workers ...", "TD-DTL-010"),
+        ({"limit.open_files": 65536}, "OSError: [Errno 24] ...", "TD-DTL-010"),
+        ({"limit.open_files": 24}, "DataLoader worker (pid(s) 7) exited unexpectedly", "TD-DTL-010"),
+        ({"limit.socket_path": -9}, "DataLoader timed out after 40.0 seconds", "TD-DTL-011"),
+        ({"shm.total_bytes": 1 << 20}, "worker is killed by signal: Bus error. ... out of shared memory", "TD-DTL-006"),
+    ],
+)
+def test_what_a_loader_ran_out_of_is_its_one_cause(change: Mapping[str, object], message: str, card: str) -> None:
+    facts = {**DATALOADER, **_FAILED, **_LEFT, "dataloader.workers-2.raised.message": message, **change}
+    judgement = judged(readings(NAME, facts, evidence={"limit.socket_path": "/a/long/one is 84 bytes long"}))
+    assert (ids(judgement), judgement.verdict) == ([card], F), judgement
+    assert message in judgement.reason
+
+
 @pytest.mark.parametrize(
     "change",
     [
         {"dataloader.left.fork.descriptors": -2},
         {"limit.open_files": -1},
         {"limit.open_files": 1024},
+        {"limit.socket_path": -9},
         {"shm.total_bytes": 1 << 30},
     ],
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
 from ..model import Readings, Severity, Verdict
 from ..quantity import quantity
 from .reading import facts, figure, is_true, line, number, raised, text
@@ -12,6 +15,9 @@ _ALL = ("data.loader",)
 SMALL_SHM_BYTES = 1 << 30
 """Below this, workers that hand over batches run out of it: containers start with 64 MiB. Above it, what two batches
 of pictures for every worker and every prefetched one take counts (`shm_needed`)."""
+
+LEAST_FILES = 64
+"""A loader of three workers fails with 24 and works with 256 (measured); the worker that fails does not say why."""
 
 FEW_FILES = 1024
 """A tensor that is shared by descriptor holds one in every process that sees it."""
@@ -60,7 +66,52 @@ def _pinned(readings: Readings) -> str | None:
     return fact.evidence if fact is not None and fact.value == "wrong" else None
 
 
+def _ran_out(words: str) -> Callable[[Readings], str]:
+    """The line in which a loader said that this ran out, "" if it did not: the last of a worker's whole traceback."""
+
+    def told(readings: Readings) -> str:
+        said = [text(readings, f"{f.name}.message") for f in facts(readings, "dataloader.", ".raised")]
+        lines = [row for message in said for row in message.splitlines() if re.search(words, row)]
+        return line(lines[0]) if lines else ""
+
+    return told
+
+
+_of_files = _ran_out(r"Too many open files|Errno 24\b")
+_of_memory = _ran_out(r"shared memory|/dev/shm|/torch_\d+_|Bus error|No space left")
+
+
+def _no_files(readings: Readings) -> str | None:
+    """It ran out of open files: what it raised, and what it left behind then, have this cause."""
+    limit = _limit(readings, "limit.open_files")
+    seen = _of_files(readings) or (_raised(readings) if limit is not None and 0 <= limit < LEAST_FILES else None)
+    return line(f"ulimit -n is {'unread' if limit is None else limit}; {seen}") if seen else None
+
+
+def _limit(readings: Readings, name: str) -> int | None:
+    fact = readings.fact(name)
+    return fact.value if fact is not None and isinstance(fact.value, int) else None
+
+
+def _long_path(readings: Readings) -> str | None:
+    """The folder of temporary files is too long for sockets, and workers that pass tensors through them failed."""
+    fact, room, seen = readings.fact("limit.socket_path"), _limit(readings, "limit.socket_path"), _raised(readings)
+    return (
+        line(f"{fact.evidence}, {-room} too many; {seen}") if fact and room is not None and room < 0 and seen else None
+    )
+
+
+def _full_shm(readings: Readings) -> str | None:
+    """It ran out of a /dev/shm that is small."""
+    small, seen = _shm(readings), _of_memory(readings)
+    return line(f"{small}; {seen}") if small and seen else None
+
+
 def _small_shm(readings: Readings) -> str | None:
+    return None if _full_shm(readings) else _shm(readings)
+
+
+def _shm(readings: Readings) -> str | None:
     fact, needed = readings.fact("shm.total_bytes"), figure(readings, "shm_needed")
     limit = max(SMALL_SHM_BYTES, 0 if needed is None else needed.value)
     if fact is None or not isinstance(fact.value, int) or fact.value >= limit:
@@ -81,8 +132,12 @@ def _few_files(readings: Readings) -> str | None:
     shared = text(readings, "dataloader.sharing") == "file_descriptor"
     if fact is None or not isinstance(fact.value, int) or not shared or not 0 <= fact.value < FEW_FILES:
         return None
+    if _no_files(readings):
+        return None
     return f"ulimit -n is {fact.value} (limit {FEW_FILES})"
 
+
+_CONSEQUENCES = ("TD-DTL-002", "TD-DTL-004", "TD-DTL-005")
 
 RULES: tuple[Rule, ...] = (
     Rule("TD-DTL-001", _ALL, Verdict.FAIL, Severity.CRITICAL, _wrong_order),
@@ -90,10 +145,13 @@ RULES: tuple[Rule, ...] = (
     Rule("TD-DTL-003", _ALL, Verdict.FAIL, Severity.CRITICAL, _silent),
     Rule("TD-DTL-004", _ALL, Verdict.DEGRADED, Severity.WARNING, _badly_told),
     Rule("TD-DTL-005", _ALL, Verdict.DEGRADED, Severity.WARNING, _left),
+    Rule("TD-DTL-006", _ALL, Verdict.FAIL, Severity.CRITICAL, _full_shm, _CONSEQUENCES),
     Rule("TD-DTL-006", (*_ALL, "system.disk"), Verdict.DEGRADED, Severity.WARNING, _small_shm),
     Rule("TD-DTL-007", _ALL, Verdict.DEGRADED, Severity.WARNING, _no_shm),
     Rule("TD-DTL-008", _ALL, Verdict.DEGRADED, Severity.WARNING, _not_kept),
     Rule("TD-DTL-009", _ALL, Verdict.FAIL, Severity.CRITICAL, _pinned),
+    Rule("TD-DTL-011", _ALL, Verdict.FAIL, Severity.CRITICAL, _long_path, _CONSEQUENCES),
+    Rule("TD-DTL-010", _ALL, Verdict.FAIL, Severity.CRITICAL, _no_files, _CONSEQUENCES),
     Rule("TD-DTL-010", _ALL, Verdict.DEGRADED, Severity.WARNING, _few_files),
 )
 

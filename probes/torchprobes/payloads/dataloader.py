@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import tempfile
 import time
 
 import torchdoctor_kit as kit
@@ -22,6 +23,9 @@ TOLD_WITHIN_S = 20.0
 SETTLE_S = 8.0
 START_METHODS = ("fork", "spawn", "forkserver")
 
+SOCKET_PATH = 107
+"""Bytes of the path of a socket (unix(7)); workers pass tensors through one below the folder of temporary files."""
+
 USUAL_BATCH_BYTES = 64 * 3 * 224 * 224 * 4
 USUAL_WORKERS = 16
 PREFETCHED = 2
@@ -34,11 +38,13 @@ def run(request):
     many = max(3, min(4, _cores()))
     _tell_limits(torch)
     data = _dataset(torch)
-    _epoch(torch, data, "warm-up", 2)
+    if not _epoch(torch, data, "warm-up", 2):
+        return  # what does not work for two workers works for no others, and each would take its whole timeout
     before = _leftovers()
     for workers in (0, 2, many):
         kit.progress("%d workers" % workers, workers / (many + 4))
-        _epoch(torch, data, "workers-%d" % workers, workers)
+        if not _epoch(torch, data, "workers-%d" % workers, workers):
+            return
     _persistent(torch, data, "fork", 2)
     _compare_leftovers("fork", before)
     _pinned(torch, data, request.device)
@@ -69,16 +75,18 @@ def _loader(torch, data, workers, method="fork", **options):
 
 
 def _epoch(torch, data, case, workers, method="fork"):
-    """One epoch: seconds to the first batch, whether order and content are right, clean end."""
+    """One epoch: seconds to the first batch, whether order and content are right, clean end; False if it raised."""
     if workers and method not in multiprocessing.get_all_start_methods():
         kit.fact("dataloader.%s.order" % case, "absent", "this platform has no start method %s" % method)
-        return
+        return True
     try:
         loader = _loader(torch, data, workers, method)
         first, whole, order = _walk(loader)
         _tell_epoch(case, workers, first, whole, order)
     except Exception as error:
         kit.raised("dataloader.%s.raised" % case, error)
+        return False
+    return True
 
 
 def _walk(loader):
@@ -159,24 +167,36 @@ def _killed_worker(torch):
     data = torch.utils.data.TensorDataset(torch.arange(200000))
     iterator = iter(_loader(torch, data, 2))
     next(iterator)
-    victims = [p.pid for p in multiprocessing.active_children()]
+    victim, reset = multiprocessing.active_children()[0].pid, []
     begin = time.perf_counter()
     try:
-        os.kill(victims[0], signal.SIGKILL)
-        while time.perf_counter() - begin < TOLD_WITHIN_S:
-            next(iterator)
-        kit.fact(
-            "dataloader.killed", "silent", "no error %g s after worker %d was killed" % (TOLD_WITHIN_S, victims[0])
-        )
+        os.kill(victim, signal.SIGKILL)
+        _wait_for_word(iterator, begin, reset)
+        words = "no error %g s after worker %d was killed" % (TOLD_WITHIN_S, victim)
+        kit.fact("dataloader.killed", "other error" if reset else "silent", reset[0] if reset else words)
     except StopIteration:
-        kit.fact("dataloader.killed", "silent", "the epoch ended as if worker %d had not been killed" % victims[0])
+        kit.fact("dataloader.killed", "silent", "the epoch ended as if worker %d had not been killed" % victim)
     except RuntimeError as error:
         text = str(error)
-        named = "worker" in text and str(victims[0]) in text
+        named = "worker" in text and str(victim) in text
         kit.fact("dataloader.killed", "told" if named else "other error", text[:600])
         kit.figure("killed_told_s", time.perf_counter() - begin, "s")
     except Exception as error:
         kit.raised("dataloader.killed.raised", error)
+
+
+def _wait_for_word(iterator, begin, reset):
+    """Go on until the death is told, at most TOLD_WITHIN_S.
+
+    It is told from a signal handler, between any two steps of this thread. A batch that the worker was sending breaks
+    its connection, which may come first: that is kept in `reset`, and no answer yet.
+    """
+    while time.perf_counter() - begin < TOLD_WITHIN_S:
+        try:
+            next(iterator)
+        except (OSError, EOFError) as error:
+            reset.append(("%s: %s" % (type(error).__name__, error))[:600])
+            time.sleep(0.05)
 
 
 def _tell_limits(torch):
@@ -186,6 +206,9 @@ def _tell_limits(torch):
     kit.figure("shm_needed", needed, "B", workers=workers, batch_bytes=USUAL_BATCH_BYTES, prefetch=PREFETCHED)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     kit.fact("limit.open_files", soft, "RLIMIT_NOFILE, at most %d" % hard)
+    folder = tempfile.gettempdir()
+    room = SOCKET_PATH - len(os.fsencode(folder)) - len("/pymp-12345678/listener-12345678")
+    kit.fact("limit.socket_path", room, "%s is %d bytes long" % (folder, len(os.fsencode(folder))))
     kit.fact("dataloader.sharing", torch.multiprocessing.get_sharing_strategy(), "sharing strategy of tensors")
     kit.fact("dataloader.start_method", multiprocessing.get_start_method(), "the default of this Python")
     kit.fact("cpu.cores", _cores(), "cores that this process may use")

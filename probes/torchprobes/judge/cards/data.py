@@ -21,9 +21,8 @@ CARDS: tuple[Card, ...] = (
         id="TD-DTL-002",
         title="A DataLoader raised an error",
         why="A TensorDataset of 512 small items must load. Workers that cannot be started, /dev/shm that is full, "
-        "limits on processes or open files, and a TMPDIR too long for the path of a socket (108 bytes) are the usual "
-        "causes; the traceback is an artifact of this probe.",
-        fix=Fix(command="df -h /dev/shm; ulimit -n -u    # `AF_UNIX path too long`: export TMPDIR=/tmp"),
+        "and limits on processes or open files are the usual causes; the traceback is an artifact of this probe.",
+        fix=Fix(command="df -h /dev/shm; ulimit -n -u"),
         source="measured",
     ),
     Card(
@@ -84,6 +83,14 @@ CARDS: tuple[Card, ...] = (
         why="Tensors that workers share by descriptor hold one each; many small tensors end in `Too many open files`.",
         fix=Fix(command="ulimit -n 65535"),
         source="https://pytorch.org/docs/stable/multiprocessing.html#sharing-strategies",
+    ),
+    Card(
+        id="TD-DTL-011",
+        title="TMPDIR is too long for the sockets of workers",
+        why="Workers pass tensors through a socket below the folder of temporary files, and the path of a socket has "
+        "at most 107 bytes: the worker says `AF_UNIX path too long`, and the loader waits for it until its timeout.",
+        fix=Fix(command="export TMPDIR=/tmp    # or any folder of at most 75 bytes"),
+        source="unix(7); multiprocessing/connection.py (arbitrary_address)",
     ),
     Card(
         id="TD-DAT-001",
