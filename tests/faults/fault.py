@@ -17,7 +17,7 @@ from rank_process import start_ranks
 from test_ddp import readings
 
 from torchprobes.catalogue import PROBES
-from torchprobes.judge import judge
+from torchprobes.judge.verdict import judge
 from torchprobes.model import Finding, Severity, Verdict
 
 

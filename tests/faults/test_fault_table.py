@@ -9,7 +9,7 @@ import pytest
 from fault import Fault, alarms
 from fault_table import FAMILIES, FAULTS
 
-from torchprobes.judge import card
+from torchprobes.judge.cards import card
 from torchprobes.model import Verdict
 
 _LEAST = 25

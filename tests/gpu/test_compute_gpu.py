@@ -17,7 +17,7 @@ import payload_modules
 import pytest
 from payload_process import Said, run_payload
 
-from torchprobes.judge import peaks
+from torchprobes.judge.compute import peaks
 from torchprobes.judge.reading import number, text
 from torchprobes.model import Verdict
 from torchprobes.quantity import quantity

@@ -12,7 +12,7 @@ from test_ddp import readings
 
 from torchprobes.catalogue import PROBES, Probe
 from torchprobes.jobs.ranks import Ranks
-from torchprobes.judge import judge
+from torchprobes.judge.verdict import judge
 from torchprobes.model import Readings, Verdict
 
 pytestmark = pytest.mark.gpu

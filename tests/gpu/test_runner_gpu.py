@@ -17,7 +17,7 @@ import pytest
 
 from torchprobes import rundir
 from torchprobes.catalogue import Probe
-from torchprobes.judge import judge
+from torchprobes.judge.verdict import judge
 from torchprobes.model import Judgement, Readings, Result, Target, Tier, Verdict
 from torchprobes.runner.check import Check, Options
 from torchprobes.runner.command import Command, Plan

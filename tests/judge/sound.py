@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from torchprobes.catalogue import PROBES
-from torchprobes.judge import judge
+from torchprobes.judge.verdict import judge
 from torchprobes.model import Fact, Figure, Judgement, Outcome, Readings
 
 Facts = Mapping[str, object]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from torchprobes.judge.architectures import Capability, Match, best_of, capability_of, runs_on
+from torchprobes.judge.cuda.architectures import Capability, Match, best_of, capability_of, runs_on
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from compile_material import ROWS, Facts, Numbers, healthy, ran_eager, readings
 
-from torchprobes.judge import compile_rules, cudagraph_rules, judge, rule_hits
+from torchprobes.judge.compiler import cudagraph as cudagraph_rules
+from torchprobes.judge.compiler import rules as compile_rules
+from torchprobes.judge.verdict import judge, rule_hits
 from torchprobes.model import Readings, Severity, Verdict
 
 PASS, DEGRADED, FAIL, UNSURE = Verdict.PASS, Verdict.DEGRADED, Verdict.FAIL, Verdict.UNSURE

@@ -7,7 +7,7 @@ import pytest
 from compute_material import G, T, figure
 from sound import Facts, ids, judged, readings
 
-from torchprobes.judge.exactness import precision_of
+from torchprobes.judge.compute.exactness import precision_of
 from torchprobes.model import Figure, Judgement, Verdict
 
 DETERMINED = ("TD-CPT-021", "TD-CPT-024")

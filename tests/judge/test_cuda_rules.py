@@ -21,8 +21,8 @@ from cuda_sound import (
 )
 from sound import Facts, figure, ids, judged, readings
 
-from torchprobes.judge.cuda_driver import CODES, LEAST_DRIVER
-from torchprobes.judge.cuda_stack import wheels_for
+from torchprobes.judge.cuda.driver import CODES, LEAST_DRIVER
+from torchprobes.judge.cuda.stack import wheels_for
 from torchprobes.model import Figure, Verdict
 
 F, D, P, U = Verdict.FAIL, Verdict.DEGRADED, Verdict.PASS, Verdict.UNSURE

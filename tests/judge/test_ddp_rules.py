@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 from sound import DDP, DDP_FIGURES, figure, ids, judged, readings
 
-from torchprobes.judge import links
+from torchprobes.judge.system import links
 from torchprobes.model import Figure, Outcome, Readings, Verdict
 
 NAME = "ddp.allreduce"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from torchprobes.catalogue import PROBES
-from torchprobes.judge import judge
+from torchprobes.judge.verdict import judge
 from torchprobes.model import Fact, Figure, Judgement, Outcome, Readings, Verdict
 
 EPS = 1.2e-7

@@ -7,10 +7,12 @@ import random
 import pytest
 
 from torchprobes.catalogue import PROBES, Probe
-from torchprobes.judge import CARDS, POSITIVE, RULES, UnknownCard, card, judge, rule_hits
+from torchprobes.judge.cards import CARDS, UnknownCard, card
 from torchprobes.judge.cards.messages import SIGNS
 from torchprobes.judge.cards.tracebacks import recognise
+from torchprobes.judge.registry import POSITIVE, RULES
 from torchprobes.judge.rules import EVERY
+from torchprobes.judge.verdict import judge, rule_hits
 from torchprobes.model import Evidence, Fact, Figure, Outcome, Readings, Verdict
 from torchprobes.telemetry.rules import CHECKS, Check
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from torchprobes.judge.peaks import DEGRADED_BELOW, FAIL_BELOW, PARTS, Part, part, reach
+from torchprobes.judge.compute.peaks import DEGRADED_BELOW, FAIL_BELOW, PARTS, Part, part, reach
 
 T = 1e12
 

@@ -6,8 +6,8 @@ import pytest
 from env_material import FIGURES, VARIABLES
 from sound import ids, judged, readings
 
-from torchprobes.judge import card
-from torchprobes.judge.variable_rows import ROWS, Row
+from torchprobes.judge.cards import card
+from torchprobes.judge.env.variable_rows import ROWS, Row
 from torchprobes.model import Verdict
 
 FIRES = {

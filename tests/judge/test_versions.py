@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from torchprobes.judge.versions import key, release, satisfies
+from torchprobes.judge.env.versions import key, release, satisfies
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 from payload_process import PAYLOADS, SWITCHES
 
-from torchprobes.judge import rule_hits
+from torchprobes.judge.verdict import rule_hits
 from torchprobes.model import Event, Fact, Figure, Outcome, Readings, Severity
 
 HERE = Path(__file__).parent

@@ -13,7 +13,8 @@ import pytest
 from mechanism_corpus import Examined, examine
 from mechanism_rows import HEALTHY, ON_A_GPU, ROWS, VERSIONS, Row
 
-from torchprobes.judge import RULES, card
+from torchprobes.judge.cards import card
+from torchprobes.judge.registry import RULES
 
 pytestmark = [
     pytest.mark.compiles,

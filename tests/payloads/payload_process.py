@@ -14,7 +14,7 @@ import msgspec
 
 import torchprobes
 from torchprobes.catalogue import PROBES
-from torchprobes.judge import judge
+from torchprobes.judge.verdict import judge
 from torchprobes.model import Event, Evidence, Fact, Figure, Judgement, Outcome, Readings
 
 PAYLOADS = Path(torchprobes.__file__).parent / "payloads"

@@ -16,7 +16,7 @@ from rank_process import DDP, PAYLOADS, start_ranks
 
 from torchprobes.catalogue import PROBES
 from torchprobes.jobs.ranks import Ranks
-from torchprobes.judge import judge
+from torchprobes.judge.verdict import judge
 from torchprobes.model import Event, Fact, Figure, Outcome, Readings, Verdict
 
 

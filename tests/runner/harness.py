@@ -10,7 +10,7 @@ from typing import Any
 
 from torchprobes import rundir
 from torchprobes.catalogue import Probe
-from torchprobes.judge import judge
+from torchprobes.judge.verdict import judge
 from torchprobes.model import Judgement, Readings, Result, Target, Tier, Verdict
 from torchprobes.rundir import RunDir
 from torchprobes.runner.check import Check, Options

@@ -19,7 +19,7 @@ from sample_material import (
 )
 
 from torchprobes.cells import UNREAD, Absent, CellState
-from torchprobes.judge import card
+from torchprobes.judge.cards import card
 from torchprobes.model import Severity
 from torchprobes.samples import DiskSample, GpuSample, GroupSample, PortSample, Sample
 from torchprobes.telemetry.health import judge

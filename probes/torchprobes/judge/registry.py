@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from . import (
-    compile_rules,
-    compute_rules,
-    cuda_rules,
-    cudagraph_rules,
-    data_files_rules,
-    data_rules,
-    ddp_rules,
-    entry_rules,
-    env_rules,
-    export_rules,
-    identity_rules,
-    launch_rules,
-    run_rules,
-    serving_rules,
-    system_rules,
-    toolchain_rules,
-)
+from . import run_rules
+from .compiler import cudagraph as cudagraph_rules
+from .compiler import entry as entry_rules
+from .compiler import export as export_rules
+from .compiler import rules as compile_rules
+from .compiler import toolchain as toolchain_rules
+from .compute import launch as launch_rules
+from .compute import rules as compute_rules
+from .cuda import rules as cuda_rules
+from .env import identity as identity_rules
+from .env import rules as env_rules
 from .rules import Expected, Positive, Rule
+from .system import files as data_files_rules
+from .system import loader as data_rules
+from .system import ranks as ddp_rules
+from .system import rules as system_rules
+from .system import serving as serving_rules
 
 RULES: tuple[Rule, ...] = (
     identity_rules.RULES

@@ -7,8 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from torchprobes.catalogue import Probe
-from torchprobes.judge import judge as the_rules
-from torchprobes.model import Target, Tier
+from torchprobes.model import Judgement, Readings, Target, Tier
 from torchprobes.rundir import RunDir
 from torchprobes.samples import ProcessSample
 
@@ -40,7 +39,7 @@ class Check:
         options: Options | None = None,
         builders: Mapping[str, CommandBuilder] = PLAIN,
         *,
-        judge: Judge = the_rules,
+        judge: Judge | None = None,
         samples: Samples = lambda: None,
     ) -> None:
         self._run, self._target, self._options = run, target, options or Options()
@@ -48,7 +47,12 @@ class Check:
         self._log = ResultLog(run.results)
         cpu = Device("cpu")
         self._ones = [
-            One(Job(run, probe, target, self._options, builders[probe.launch], cpu), judge, self._watch, self._ours)
+            One(
+                Job(run, probe, target, self._options, builders[probe.launch], cpu),
+                judge or _the_rules,
+                self._watch,
+                self._ours,
+            )
             for probe in probes
         ]
         ranks = any(probe.launch == "torchrun" for probe in probes)
@@ -207,6 +211,14 @@ class Check:
         with self._changed:
             self._revision += 1
             self._changed.notify_all()
+
+
+def _the_rules(probe: Probe, readings: Readings) -> Judgement:
+    from torchprobes.judge.verdict import (
+        judge,  # deferred: dozens of modules, needed once a probe has ended
+    )
+
+    return judge(probe, readings)
 
 
 def _turn(one: One) -> tuple[bool, bool, bool, float]:

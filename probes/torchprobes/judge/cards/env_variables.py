@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...model import Fix
-from ..variable_rows import ROWS, Row
+from ..env.variable_rows import ROWS, Row
 from .base import Card
 
 _WEIGHTS = {

@@ -1,0 +1,1 @@
+"""Rules of `compute.*`: right numbers, and figures against what a device can reach."""

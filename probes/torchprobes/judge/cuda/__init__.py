@@ -1,0 +1,1 @@
+"""Rules of `cuda.*` and `accel.*`: driver, architectures, libraries, and the back ends beside CUDA."""

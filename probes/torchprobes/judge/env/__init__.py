@@ -1,0 +1,1 @@
+"""Rules of `env.*`: the interpreter, its packages, kernels, variables and extensions."""

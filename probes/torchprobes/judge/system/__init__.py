@@ -1,0 +1,1 @@
+"""Rules of `ddp.*`, `data.*`, `serving.*` and `system.*`."""
