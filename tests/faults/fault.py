@@ -37,6 +37,9 @@ class State:
     python: str = sys.executable
 
 
+OTHER_PYTHONS = tuple(filter(None, os.environ.get("TORCHDOCTOR_MATRIX_PYTHON", "").split(":")))
+"""Interpreters with other versions of PyTorch; read here, because no test sees the variables of who runs it."""
+
 UNTOUCHED = State()
 """Nothing is set: runs of a probe in this state are the same, whichever fault was cured by it."""
 
@@ -152,7 +155,7 @@ def in_memory(place: Path | str, options: str) -> str:
 def other_python(fits: Callable[[str, str], bool], what: str) -> str:
     """The first interpreter of TORCHDOCTOR_MATRIX_PYTHON (paths separated by a colon) whose Python and torch fit."""
     code = "import platform, torch; print(platform.python_version(), torch.__version__)"
-    for python in filter(None, os.environ.get("TORCHDOCTOR_MATRIX_PYTHON", "").split(":")):
+    for python in OTHER_PYTHONS:
         done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False, timeout=120)
         found = done.stdout.split()
         if len(found) == 2 and fits(found[0], found[1]):

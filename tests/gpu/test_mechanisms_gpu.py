@@ -13,7 +13,6 @@ PROGRAMS = {
     "graphs_moved_weights": {"TD-CMP-038"},
     "graphs_new_shapes": {"TD-CMP-038"},
     "attention_math_on_a_gpu": {"TD-CMP-080"},
-    "small_gpu_beside_a_large_one": {"TD-CMP-035"},
 }
 """Programs of mechanisms 20 to 23 and 28, and the card that must be found; TF32's beside it is no alarm."""
 

@@ -6,8 +6,6 @@ all are examined in one process, so what they change in a configuration is put b
 
 import types
 
-import torchdoctor_witness as witness
-from mechanism_emulated import gpu
 from mechanism_programs import chain_of, only_math
 
 
@@ -110,18 +108,6 @@ def _attend(torch, heads=4):
         return torch.nn.functional.scaled_dot_product_attention(x, x, x) * 2
 
     return _no_grad(torch, torch.compile(attend), q)
-
-
-def small_gpu_beside_a_large_one(torch, backend):
-    """20: the multiprocessors of a smaller GPU are told to Inductor's own is_big_gpu."""
-    from torch._inductor.utils import is_big_gpu
-
-    forget = getattr(is_big_gpu, "cache_clear", lambda: None)  # it remembers its answer for the real GPU
-    forget()
-    with gpu(torch, 8, 58):
-        witness.tell_gpu(torch, torch.device("cuda", 0))
-    forget()
-    return _no_grad(torch, torch.compile(chain_of(torch), mode="max-autotune-no-cudagraphs"), _x(torch))
 
 
 ON_A_GPU = {

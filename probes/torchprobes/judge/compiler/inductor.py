@@ -245,7 +245,8 @@ def step_right(readings: Readings) -> str | None:
     for model in _STEP_MODELS:
         error, times = paired.error(readings, model), paired.times(readings, model)
         if calls and error is not None and times and (model == "transformer" or _trained(readings)):
-            return f"{calls:g} compiled calls a step, relative error {error[0]:.1g} against float64, {times}"
+            entered = f"{quantity(calls, 'calls')} of compiled code a step"
+            return f"{entered}, relative error {error[0]:.1g} against float64, {times}"
     return None
 
 
