@@ -135,7 +135,7 @@ CORES = (
     Fault("a quota of half the cores", "system.cpu", "TD-SYS-001", _DEGRADED, _quota(1), _quota(0.5),
           "export OMP_NUM_THREADS=$(nproc)    # or the quota in cores", TRIALS),
     Fault("OMP_NUM_THREADS=1 on eight cores", "system.cpu", "TD-SYS-002", _DEGRADED, _one_thread, setting(),
-          "unset OMP_NUM_THREADS"),
+          "unset OMP_NUM_THREADS", TRIALS),
     Fault("ATEN_CPU_CAPABILITY=default", "system.cpu", "TD-SYS-006", _DEGRADED, setting(ATEN_CPU_CAPABILITY="default"),
           setting(), "unset ATEN_CPU_CAPABILITY"),
     Fault("cores at a low clock", "system.cpu", "TD-SYS-005", _DEGRADED, _governed("powersave"),

@@ -31,6 +31,10 @@ def _compiler(text: str) -> Change:
     return lambda folder: State(environ={"CXX": str(write(folder / "bin" / "g++", f"#!/bin/sh\n{text}\n", 0o755))})
 
 
+def _named(_folder: Path) -> State:
+    return State(environ={"CXX": str(shutil.which("g++"))})
+
+
 def _no_assembler(folder: Path) -> State:
     """g++ alone on PATH, as where it was copied in without binutils."""
     (folder / "bin").mkdir()
@@ -65,9 +69,9 @@ TOOLS = (
     Fault("a PATH without compilers", _PROBE, "TD-CMP-001", _FAIL, setting(PATH="/nowhere"), setting(),
           "apt-get install g++", _COMPILES),
     Fault("CXX names a missing file", _PROBE, "TD-CMP-001", _FAIL, setting(CXX="/nowhere/g++"),
-          lambda _: State(environ={"CXX": str(shutil.which("g++"))}), "export CXX=/path/to/g++", _COMPILES),
+          _named, "export CXX=/path/to/g++", _COMPILES),
     Fault("a g++ that fails", _PROBE, "TD-CMP-001", _FAIL, _compiler("echo 'cc1plus: out of memory' >&2; exit 1"),
-          lambda _: State(environ={"CXX": str(shutil.which("g++"))}), "export CXX=/path/to/g++", _COMPILES),
+          _named, "export CXX=/path/to/g++", _COMPILES),
     Fault("a g++ that writes nothing", _PROBE, "TD-CMP-001", _FAIL, _compiler("exit 0"), setting(),
           "apt-get install g++", _COMPILES),
     Fault("a g++ without an assembler", _PROBE, "TD-CMP-001", _FAIL, _no_assembler, setting(), "apt-get install g++",
@@ -108,7 +112,9 @@ def _taken(folder: Path) -> Path:
     return write(folder / "taken", "") / "cache"
 
 
-_roomy = _cache_on("size=64g,nr_inodes=1m,mode=1777")
+def _elsewhere(folder: Path) -> State:
+    """A writable folder on an exec mount with room: one for all faults that are cured by it."""
+    return State(user={"TORCHINDUCTOR_CACHE_DIR": str(folder.parent / "room" / "inductor")})
 
 
 def _temporary(options: str, full: bool = False) -> Change:
@@ -138,15 +144,15 @@ def _given_root(folder: Path) -> State:
 
 
 FOLDERS = (
-    Fault("noexec cache directory", _PROBE, "TD-CMP-005", _FAIL, _cache_on("size=64g,mode=1777,noexec"), _roomy,
+    Fault("noexec cache directory", _PROBE, "TD-CMP-005", _FAIL, _cache_on("size=64g,mode=1777,noexec"), _elsewhere,
           "export TORCHINDUCTOR_CACHE_DIR=<folder on an exec mount>", _COMPILES, says="failed to map segment"),
-    Fault("read-only cache directory", _PROBE, "TD-CMP-010", _FAIL, _cache_on("size=64g,mode=1777,ro"), _roomy,
+    Fault("read-only cache directory", _PROBE, "TD-CMP-010", _FAIL, _cache_on("size=64g,mode=1777,ro"), _elsewhere,
           "export TORCHINDUCTOR_CACHE_DIR=<writable folder>", _COMPILES),
-    Fault("a file in the place of the cache", _PROBE, "TD-CMP-010", _FAIL, _cache_at(_taken), setting(),
+    Fault("a file in the place of the cache", _PROBE, "TD-CMP-010", _FAIL, _cache_at(_taken), _elsewhere,
           "export TORCHINDUCTOR_CACHE_DIR=<writable folder>", _COMPILES),
-    Fault("a small disk under the cache", _PROBE, "TD-CMP-107", _DEGRADED, _cache_on("size=16m,mode=1777"), _roomy,
+    Fault("a small disk under the cache", _PROBE, "TD-CMP-107", _DEGRADED, _cache_on("size=16m,mode=1777"), _elsewhere,
           "export TORCHINDUCTOR_CACHE_DIR=<folder with room>", _COMPILES),
-    Fault("somebody else's cache directory", _PROBE, "TD-CMP-106", _PASS, _cache_at(_strangers), setting(),
+    Fault("somebody else's cache directory", _PROBE, "TD-CMP-106", _PASS, _cache_at(_strangers), _elsewhere,
           "export TORCHINDUCTOR_CACHE_DIR=<folder of your own>", _COMPILES),
     Fault("a full TMPDIR", _PROBE, "TD-CMP-102", _FAIL, _temporary("size=256k,mode=1777", full=True),
           _temporary("size=64g,nr_inodes=1m,mode=1777"), "export TMPDIR=<writable folder>", _COMPILES),
