@@ -74,15 +74,6 @@ def test_the_second_process_finds_what_the_first_compiled(tmp_path: Path) -> Non
 
 @pytest.mark.trials
 @pytest.mark.compiles
-def test_a_variable_that_switches_the_cache_off_is_the_one_cause(tmp_path: Path) -> None:
-    off = {"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}
-    said = run_payload(tmp_path / "run", "compile.cache", environ=off, limit_s=500)
-    assert (said.judgement.verdict, said.ids) == (Verdict.DEGRADED, ["TD-CMP-132"])
-    assert "TORCHINDUCTOR_FORCE_DISABLE_CACHES=1" in said.judgement.reason
-
-
-@pytest.mark.trials
-@pytest.mark.compiles
 def test_compiling_works_in_threads_and_children_and_leaves_nothing(tmp_path: Path) -> None:
     said = run_payload(tmp_path / "run", "compile.workers", limit_s=600)
     told = values(said)

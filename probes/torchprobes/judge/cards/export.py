@@ -132,9 +132,11 @@ CARDS: tuple[Card, ...] = (
     Card(
         id="TD-EXP-041",
         title="An AOTInductor package does not load in another process",
-        why="The package was made with the same Python and device; a fresh process could not load or run it.",
-        fix=Fix(command="python -c 'import torch; torch._inductor.aoti_load_package(\"model.pt2\")'"),
-        source="torch/_inductor/__init__.py (aoti_load_package)",
+        why="The package was made with the same Python and device; a fresh process could not load or run it. A crash "
+        "in the loader is often the compiler's: on an H200 image, packages made by the g++ that its CXX names ended "
+        "the process with signal 11, and those made by the system's g++ were loaded.",
+        fix=Fix(command="CXX=/usr/bin/g++ CC=/usr/bin/gcc <make the package again>    # another compiler than now"),
+        source="torch/_inductor/__init__.py (aoti_load_package); measured with torch 2.11",
         versions="2.6 and later",
     ),
     Card(
