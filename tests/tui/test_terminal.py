@@ -64,7 +64,7 @@ def test_quitting_in_the_middle_of_probes_leaves_no_process(tmp_path: Path) -> N
     with console(tmp_path, TORCHDOCTOR_PYTHON=sys.executable, size=(120, 40)) as screen:
         screen.until("torch ")
         screen.press("2")
-        screen.until("env.identity")
+        screen.until("all of tier standard")
         screen.press("r")
         screen.until(lambda: len(_payloads(tmp_path)) >= 2)
         screen.press("q")
@@ -133,11 +133,11 @@ def test_no_color_draws_without_a_single_colour(tmp_path: Path) -> None:
     with console(tmp_path, NO_COLOR="1") as screen:
         screen.until("? help  q quit")
         screen.press("2")
-        screen.until("env.identity")
+        screen.until("all of tier standard")
         screen.press("?")
         screen.until("Everywhere")
         screen.press("\x1b")
-        screen.until("env.identity")
+        screen.until("all of tier standard")
         screen.press("q")
         screen.end()
     assert colour_codes(screen.raw) == []
@@ -166,7 +166,7 @@ def test_poor_terminals_get_ascii_only(tmp_path: Path, environ: dict[str, str]) 
     with Terminal(CONSOLE, environ={"TORCHDOCTOR_STATE": str(tmp_path), **environ}) as screen:
         screen.until("? help  q quit")
         screen.press("2")
-        screen.until("env.identity")
+        screen.until("all of tier standard")
         screen.press("?")
         screen.until("Everywhere")
         screen.press("q")
