@@ -24,14 +24,16 @@ from torchdoctor.app import TorchDoctor  # noqa: E402
 from torchdoctor.commands.replay import DEMO  # noqa: E402
 from torchdoctor.settings import Settings  # noqa: E402
 from torchdoctor.terminal import Capabilities  # noqa: E402
-from torchprobes.catalogue import PROBES  # noqa: E402
+from torchprobes.catalogue import select  # noqa: E402
+from torchprobes.model import Tier  # noqa: E402
 
 SIZE = (120, 36)
-READY_S, CHECK_S = 60.0, 900.0
+READY_S, CHECK_S = 60.0, 1200.0
 WAITING_S = 133.0
 """Where in the recording a rank has slept for more than a minute."""
 
 SHOWN = "compile.default"
+LONGER = (SHOWN, "export.roundtrip", "ddp.allreduce", "data.loader")
 PRIVATE = tuple(path for path in (str(ROOT), str(Path.home()), sys.base_prefix) if path not in ("/", "/usr"))
 
 
@@ -60,7 +62,7 @@ async def picture(pilot: Any, name: str, *keys: str) -> None:
 
 
 async def make(folder: Path) -> None:
-    """Run every probe once and take the pictures on the way."""
+    """Run the quick tier and some that take longer, and take the pictures on the way."""
     (folder / "venv").symlink_to(sys.prefix)
     python = os.environ.get("TORCHDOCTOR_PYTHON") or str(folder / "venv" / "bin" / "python")
     settings = Settings(out=str(folder / "runs"), python=python)
@@ -69,13 +71,15 @@ async def make(folder: Path) -> None:
         snapshot = app.sources.snapshot
         await until(pilot, lambda: snapshot().target, READY_S, "a Python with torch")
         await pilot.press("2")
-        app.run_probes(PROBES)
+        app.run_probes((*select((), Tier.QUICK), *select(LONGER, Tier.FULL)))
         await until(pilot, lambda: any(v.result is None and v.progress for v in snapshot().probes.values()), READY_S,
                     "a running probe")  # fmt: skip
         await until(pilot, lambda: SHOWN in snapshot().probes and snapshot().probes[SHOWN].result, CHECK_S, SHOWN)
         await picture(pilot, "running")
         await until(pilot, lambda: not snapshot().busy and snapshot().report, CHECK_S, "the end of the check")
         await pilot.press("2")
+        app.pane.lines.select(SHOWN.partition(".")[0])
+        await pilot.press("right")
         app.pane.lines.select(SHOWN)
         await picture(pilot, "probes")
         await pilot.press("3")

@@ -14,6 +14,25 @@ from torchprobes.model import Verdict
 
 _LEAST = 25
 
+IN_CI = 5
+"""Faults of each family that every run of the tests puts in; the others are trials, run by hand with `-m ""`."""
+
+
+def _rows() -> list[object]:
+    rows = []
+    for faults in FAMILIES.values():
+        quick = [fault for fault in faults if not fault.marks][:IN_CI]
+        for fault in faults:
+            marks = fault.marks if fault.marks or fault in quick else (pytest.mark.trials,)
+            rows.append(pytest.param(fault, id=f"{fault.probe}: {fault.name}", marks=_by_hand(marks)))
+    return rows
+
+
+def _by_hand(marks: tuple[pytest.MarkDecorator, ...]) -> tuple[pytest.MarkDecorator, ...]:
+    """What compiles for real is a trial too."""
+    compiles = any(mark.name == "compiles" for mark in marks)
+    return (*marks, pytest.mark.trials) if compiles else marks
+
 
 @pytest.fixture(scope="session")
 def ward(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -21,9 +40,7 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("ward")
 
 
-@pytest.mark.parametrize(
-    "fault", [pytest.param(fault, id=f"{fault.probe}: {fault.name}", marks=fault.marks) for fault in FAULTS]
-)
+@pytest.mark.parametrize("fault", _rows())
 def test_a_fault_is_one_root_cause_and_its_fix_cures_it(ward: Path, fault: Fault) -> None:
     folder = ward / re.sub(r"\W+", "-", f"{fault.probe} {fault.name}")
     folder.mkdir()

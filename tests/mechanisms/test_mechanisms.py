@@ -22,7 +22,7 @@ pytestmark = [
 ]
 
 HERE = "2.13"
-FEW = ("mlp", "training", "dynamic_shapes")
+FEW = ("mlp", "training")
 """Healthy models that CI compiles with Inductor; all of them are a trial."""
 
 TOGETHER = tuple(row for row in ROWS if not row.environ)
