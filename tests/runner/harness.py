@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,14 @@ def over(
     """A check of `probes` in a run that is there."""
     chosen = options or Options(device="cpu", slots=4, grace_s=0.3)
     return Check(run, TARGET, probes, chosen, {"plain": from_here}, judge=lenient, samples=samples)
+
+
+def until(test: Callable[[], object], what: str) -> None:
+    """Wait for an event."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not test():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
 
 
 def finish(check: Check) -> dict[str, Result]:

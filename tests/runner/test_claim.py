@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from gpu_nodes import GIB, Telemetry, gpu, node, stranger
-from harness import DEADLINE_S, finish, left_of, make, probe
+from harness import DEADLINE_S, finish, left_of, make, probe, until
 
 from torchprobes.catalogue import PROBES, Probe
 from torchprobes.model import Target, Tier, Verdict
@@ -48,13 +47,6 @@ def claimed(
 
 def held(made: Claim) -> list[str]:
     return [seat.uuid for seat in made.seats]
-
-
-def until(test: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not test():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 def running(check: Check) -> bool:

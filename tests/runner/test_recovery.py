@@ -7,12 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import DEADLINE_S, finish, left_of, make, over, probe
+from harness import DEADLINE_S, finish, left_of, make, over, probe, until
 
 from torchprobes import rundir
 from torchprobes.model import Judgement, Readings, Verdict
@@ -21,13 +20,6 @@ from torchprobes.runner.check import Check, Options
 from torchprobes.runner.snapshot import ProbeState
 
 PATIENT = Options(device="cpu", slots=4, grace_s=600.0, kill_s=0.5)
-
-
-def until(test: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not test():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 def running(check: Check) -> bool:

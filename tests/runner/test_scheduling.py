@@ -7,12 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
-from harness import DEADLINE_S, finish, left_of, make, over, probe
+from harness import DEADLINE_S, finish, left_of, make, over, probe, until
 
 import torchprobes
 from torchprobes import rundir
@@ -28,14 +27,6 @@ from torchprobes.runner.snapshot import ProbeState
 FOUR = ("hangs", "hangs_deaf", "stops", "leaves_children")
 PATIENT = Options(device="cpu", slots=4, grace_s=600.0)
 ROOTS = [str(Path(torchprobes.__file__).parents[1]), str(Path(__file__).parent)]
-
-
-def until(test: Callable[[], object], what: str) -> None:
-    """Wait for an event."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not test():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 def running(check: Check) -> bool:

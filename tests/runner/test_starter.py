@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import DEADLINE_S, FAULTS, TARGET, finish, from_here, left_of, lenient, make, probe
+from harness import DEADLINE_S, FAULTS, TARGET, finish, from_here, left_of, lenient, make, probe, until
 
 from torchprobes import rundir
 from torchprobes.catalogue import PROBES, Probe
@@ -24,13 +24,6 @@ from torchprobes.runner.order import PAYLOADS
 from torchprobes.runner.snapshot import ProbeState
 
 SHORT = Options(device="cpu", slots=4, grace_s=0.3, kill_s=3.0)
-
-
-def until(test: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not test():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 def bare(fault: str, **fields: Any) -> Any:

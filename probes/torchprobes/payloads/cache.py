@@ -65,14 +65,8 @@ def _compile_there(torch, where, role):
         logger.addHandler(ear)
         logger.propagate = False
     start = "cache.%s" % role
-    try:
-        with torch.no_grad():
-            seconds, answer = control.compile_small(torch, where)
-    except Exception as error:
-        kit.raised("compile", error)  # in the words of compile.default: its cards name the cause
+    if not control.tell_small(torch, where, start, cache=role):
         return
-    kit.figure("first_call_s", seconds, "s", cache=role)
-    kit.fact(start + ".answer", answer, "digest of the compiled answer, equal to eager's within rounding")
     for name, group, key in _COUNTERS:
         kit.figure(name, counters[group].get(key, 0), "count", cache=role)
     kit.fact(start + ".counted", any(key in counters[group] for _, group, key in _COUNTERS), "cache counters are there")

@@ -27,8 +27,7 @@ WARM_LIMIT_S = 120.0
 def run(request):
     """The probe; with the parameter `role` = "warm", its second process."""
     torch = kit.import_torch()
-    if not hasattr(torch, "compile"):
-        raise kit.Skip("torch.compile needs PyTorch 2.0 or later, this is %s" % torch.__version__)
+    control.need_compile(torch)
     where = measure.device(torch, request.device)
     measure.leave_cores(torch, where)
     mode = request.params.get("mode", "default")

@@ -100,6 +100,19 @@ def compile_small(torch, where):
     return seconds, hashlib.sha256(repr(out.cpu().tolist()).encode()).hexdigest()[:16]
 
 
+def tell_small(torch, where, name, **labels):
+    """Compile `small` and tell the first call's seconds and the answer as `<name>.answer`: whether it was compiled."""
+    try:
+        with torch.no_grad():
+            seconds, answer = compile_small(torch, where)
+    except Exception as error:
+        kit.raised("compile", error)  # in the words of compile.default: its cards name the cause
+        return False
+    kit.figure("first_call_s", seconds, "s", **labels)
+    kit.fact(name + ".answer", answer, "digest of the compiled answer, equal to eager's within rounding")
+    return True
+
+
 @contextlib.contextmanager
 def environment(**variables):
     """Variables of this process, for the helpers that it starts meanwhile; None takes one away."""

@@ -27,7 +27,7 @@ def run(request):
     control.need_compile(torch)
     where = measure.device(torch, request.device)
     if request.params.get("role") == "compile":
-        _compile_there(torch, where)
+        control.tell_small(torch, where, "debug", preset="debug")
         return
     control.need_backend(where)
     witness.tell_surroundings(torch, where)
@@ -38,17 +38,6 @@ def run(request):
     with control.environment(TORCH_COMPILE_DEBUG="1", TORCH_COMPILE_DEBUG_DIR=folder, TORCHINDUCTOR_CACHE_DIR=fresh):
         kit.fact("debug.ending", kit.spawn_self("compile", HELPER_LIMIT_S), "exit code of the helper")
     _tell_tree(folder)
-
-
-def _compile_there(torch, where):
-    try:
-        with torch.no_grad():
-            seconds, answer = control.compile_small(torch, where)
-    except Exception as error:
-        kit.raised("compile", error)  # in the words of compile.default: its cards name the cause
-        return
-    kit.figure("first_call_s", seconds, "s", preset="debug")
-    kit.fact("debug.answer", answer, "digest of the compiled answer, equal to eager's within rounding")
 
 
 def _tell_tree(folder):

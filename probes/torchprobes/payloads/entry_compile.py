@@ -9,6 +9,7 @@ import json
 import os
 
 import torchdoctor_callables as callables
+import torchdoctor_control as control
 import torchdoctor_coverage as coverage
 import torchdoctor_detector as detector
 import torchdoctor_entry as entry_kit
@@ -26,8 +27,7 @@ MOST_BREAKS = 5
 def run(request):
     """The probe."""
     torch = kit.import_torch()
-    if not hasattr(torch, "compile"):
-        raise kit.Skip("torch.compile needs PyTorch 2.0 or later, this is %s" % torch.__version__)
+    control.need_compile(torch)
     where = measure.device(torch, request.device)
     measure.leave_cores(torch, where)
     import torch._dynamo

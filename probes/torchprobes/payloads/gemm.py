@@ -78,17 +78,9 @@ def run(request):
             except kit.Skip as skip:
                 kit.fact("gemm.%s" % row.name, "not here", str(skip))
             except Exception as error:
-                _tell_raised(row.name, error)
+                measure.tell_raised("gemm.%s" % row.name, error)
             finally:
                 _give_back(torch, where)
-
-
-def _tell_raised(name, error):
-    # A kernel that nobody wrote for this device is no fault of the machine; everything else is.
-    if isinstance(error, NotImplementedError) or "not implemented" in str(error):
-        kit.fact("gemm.%s" % name, "not here", measure.first_line(error))
-    else:
-        kit.raised("gemm.%s" % name, error)
 
 
 def _one(torch, where, row, limit, flush, nvml):

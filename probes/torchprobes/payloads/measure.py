@@ -125,6 +125,14 @@ def _rows_that_fit(torch, where, rows, width):
     return rows
 
 
+def tell_raised(name, error):
+    """What an operation raised, as facts; that nobody wrote its kernel for this device is no fault, and told apart."""
+    if isinstance(error, NotImplementedError) or "not implemented" in str(error):
+        kit.fact(name, "not here", first_line(error))
+    else:
+        kit.raised(name, error)
+
+
 # --- time ------------------------------------------------------------------------------------------------------
 
 

@@ -26,6 +26,7 @@ import msgspec
 from ...cells import UNREAD, Absent, Cell, CellState
 from ...samples import KernelEvent
 from .lines import Lines
+from .pending import MOST_AT_ONCE, take
 
 KMSG: Final = "dev/kmsg"
 JOURNAL_S: Final = 30.0
@@ -33,8 +34,6 @@ AGAIN_S: Final = 60.0
 """How often a denied /dev/kmsg is tried again: an administrator may have allowed it."""
 
 MOST_PENDING: Final = 20_000
-MOST_AT_ONCE: Final = 1_000
-"""So many events go into one sample; the rest follows in the next ones."""
 
 _RECORD_BYTES: Final = 1 << 16
 _IDLE_S: Final = 0.2
@@ -74,10 +73,7 @@ class KernelLog:
 
     def take(self, most: int = MOST_AT_ONCE) -> tuple[KernelEvent, ...]:
         """The events that came since the last call, oldest first, at most so many."""
-        taken: list[KernelEvent] = []
-        while self._pending and len(taken) < most:
-            taken.append(self._pending.popleft())
-        return tuple(taken)
+        return take(self._pending, most)
 
     def _run(self) -> None:
         complaint: str | None = None

@@ -21,6 +21,7 @@ from ..bus import short_bus_id
 from ..readings import Device
 from ..vendors.nvidia.calls import function
 from ..vendors.nvidia.codes import absent
+from .pending import MOST_AT_ONCE, take
 
 XID_CRITICAL_ERROR: Final = 0x8
 """nvmlEventTypeXidCriticalError (nvml.h)."""
@@ -35,7 +36,6 @@ MOST_AGAIN_S: Final = 60.0
 """After a failure it is tried again, and each time later: a lost GPU fails every wait of a set that it is in."""
 
 MOST_PENDING: Final = 10_000
-MOST_AT_ONCE: Final = 1_000
 _NO_INSTANCE: Final = 0xFFFFFFFF
 
 
@@ -73,10 +73,7 @@ class XidEvents:
 
     def take(self, most: int = MOST_AT_ONCE) -> tuple[KernelEvent, ...]:
         """The events that came since the last call, oldest first, at most so many."""
-        taken: list[KernelEvent] = []
-        while self._pending and len(taken) < most:
-            taken.append(self._pending.popleft())
-        return tuple(taken)
+        return take(self._pending, most)
 
     # --- in its thread ------------------------------------------------------------------------------------------
 
