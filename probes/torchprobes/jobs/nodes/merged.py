@@ -1,0 +1,136 @@
+"""One view of a job whose ranks lie on several nodes, from what each node's watcher left in the run directory.
+
+A node's own view knows only its own ranks: with two nodes each names a victim of the other's fault as the cause (as
+torchrun's agents do). So the newest evidence of all nodes is judged together, and the rows keep what only the node
+itself knows: step rate, memory, age.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from ...distributed import OVER, JobView, RankView
+from ...rank_evidence import NodeEvidence
+from ...rundir import RunDir, RunError, boot_id, decode
+from ..node import NodeFolder, nodes
+
+MOST_BYTES = 32 << 20
+STALE_S = 30.0
+"""Evidence of two nodes that lies further apart is told: the older one may no longer be true."""
+
+
+def merged_view(run: RunDir) -> JobView | None:
+    """The newest view of a run, all of its nodes in one; None before the first. A broken file is passed over."""
+    folders = nodes(run)
+    views = [view for view in map(_view, folders) if view is not None]
+    if len(views) < 2:
+        return views[0] if views else None
+    seen = [evidence for evidence in map(newest_evidence, folders) if evidence is not None]
+    if len(seen) < 2:
+        return _side_by_side(views)
+    return _with_rows(judged_view(same_clock(seen)), views)
+
+
+def judged_view(seen: Sequence[NodeEvidence]) -> JobView:
+    """The evidence of all nodes judged together."""
+    from ..verdict import judge
+    from ..view import view_of
+
+    return view_of(tuple(seen), judge(tuple(seen)))
+
+
+def same_clock(seen: Sequence[NodeEvidence]) -> list[NodeEvidence]:
+    """Nodes of one boot have one clock (containers, network namespaces): their offset is 0, and exactly so."""
+    here = boot_id()
+    return [
+        msgspec.structs.replace(one, clock_offset_ns=0, clock_error_ns=0)
+        if one.clock_error_ns is None and here and one.boot_id == here
+        else one
+        for one in seen
+    ]
+
+
+def newest_evidence(folder: NodeFolder) -> NodeEvidence | None:
+    """What was collected last on a node; None if nothing was, or it cannot be read."""
+    try:
+        names = sorted(folder.evidence.glob("*.json"), reverse=True)[:3]
+    except OSError:
+        return None
+    for path in names:
+        found = _read(path)
+        if found is not None:
+            return found
+    return None
+
+
+def _read(path: Path) -> NodeEvidence | None:
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            return None
+        return decode(path.read_bytes(), NodeEvidence, str(path))
+    except (OSError, RunError):
+        return None
+
+
+def _view(folder: NodeFolder) -> JobView | None:
+    try:
+        return folder.read_view()
+    except RunError:
+        return None
+
+
+# --- rows and words ------------------------------------------------------------------------------------------------
+
+
+def _side_by_side(views: Sequence[JobView]) -> JobView:
+    """Views that no common evidence joins yet: all rows; the verdict of the node that has one, never a sure one."""
+    base = next((view for view in views if view.verdict.cause != "none"), views[0])
+    rows = _rows(views)
+    verdict = msgspec.structs.replace(base.verdict, sure=base.verdict.sure and base.verdict.cause == "none")
+    return msgspec.structs.replace(
+        base, ranks=tuple(rows[rank] for rank in sorted(rows)), verdict=verdict, nodes=_names(views)
+    )
+
+
+def _with_rows(view: JobView, views: Sequence[JobView]) -> JobView:
+    """A judged view whose rows carry what their own node's view knows beside the state."""
+    own = _rows(views)
+    rows = {row.rank: row for row in view.ranks}
+    joined = [_joined(own.get(rank), rows.get(rank)) for rank in sorted({*own, *rows})]
+    run = next((one.run for one in views if one.run), view.run)
+    newest = max((one.t_ns for one in views), default=view.t_ns)
+    return msgspec.structs.replace(
+        view,
+        ranks=tuple(row for row in joined if row is not None),
+        nodes=_names(views),
+        run=run,
+        t_ns=max(newest, view.t_ns),
+        ours=any(one.ours for one in views),
+        notes=tuple(dict.fromkeys([*view.notes, *(note for one in views for note in one.notes)])),
+    )
+
+
+def _joined(own: RankView | None, judged: RankView | None) -> RankView | None:
+    """The node's own row, with the state that all evidence together gives it; an end that was seen stays an end."""
+    if own is None or judged is None:
+        return own or judged
+    if own.state in OVER or own.attempt > judged.attempt:
+        return msgspec.structs.replace(own, why=own.why or judged.why)
+    return msgspec.structs.replace(own, state=judged.state, why=judged.why or own.why)
+
+
+def _rows(views: Sequence[JobView]) -> dict[int, RankView]:
+    """One row a rank: of the newest attempt; an elastic restart can move a rank to another node."""
+    best: dict[int, RankView] = {}
+    for row in (row for view in views for row in view.ranks):
+        other = best.get(row.rank)
+        if other is None or other.attempt <= row.attempt:
+            best[row.rank] = row
+    return best
+
+
+def _names(views: Sequence[JobView]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for view in views for name in (view.nodes or (view.host,)) if name))
