@@ -33,9 +33,10 @@ class Settings:
 
     `python` and `target` name the patient's interpreter or launcher prefix, `out` the place of runs; None means
     that the search rules decide. `logs` is a folder or file to open on the Logs pane, `replay` a recording to play
-    in place of this node. `rate_hz` is how often telemetry is sampled. `keys` maps ids of bindings to keys,
-    `thresholds` names of limits of the health rules to numbers. `note` is one line for the person about a setting
-    that could not be read.
+    in place of this node, `open_job` a job to open on the Jobs pane: the path of a run directory, or the key or a pid
+    of a job that torchdoctor did not start. `rate_hz` is how often telemetry is sampled. `keys` maps ids of bindings
+    to keys, `thresholds` names of limits of the health rules to numbers. `note` is one line for the person about a
+    setting that could not be read.
     """
 
     python: str | None = None
@@ -53,6 +54,7 @@ class Settings:
     force: bool = False
     logs: str | None = None
     replay: str | None = None
+    open_job: str | None = None
     keys: Mapping[str, str] = field(default_factory=dict)
     thresholds: Mapping[str, float] = field(default_factory=dict)
     note: str = ""

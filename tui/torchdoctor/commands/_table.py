@@ -29,7 +29,7 @@ def _lines(report: Report, signs: bool, where: str, width: int) -> Iterator[str]
     for r in report.results:
         sign = (SIGNS if signs else ASCII_SIGNS)[r.verdict]
         head = f"{sign} {r.verdict.value:8} {plain(r.name):{wide}} {r.seconds:7.1f} s  "
-        yield from _hanging(head, plain(mask(r.reason)), width)
+        yield from hanging(head, plain(mask(r.reason)), width)
         for finding in r.findings:
             yield from finding_lines(finding, width)
     if report.findings:
@@ -47,13 +47,13 @@ def _like_lines(target: Target, width: int) -> Iterator[str]:
     if target.like is None:
         return
     head = f"like pid {target.like.pid} ({plain(target.like.user)}): "
-    yield from _hanging(head, plain(mask(target.like.command), 200), width, indent=2)
+    yield from hanging(head, plain(mask(target.like.command), 200), width, indent=2)
     if not target.like.differences:
         yield "  nothing that matters differs from this shell"
     for each in target.like.differences:
         here = f", here {plain(mask(each.here))}" if each.here else ""
         told = "" if each.applied else " (told only)"
-        yield from _hanging(f"  {plain(each.what)}: ", f"{plain(mask(each.there))}{here}{told}", width, indent=4)
+        yield from hanging(f"  {plain(each.what)}: ", f"{plain(mask(each.there))}{here}{told}", width, indent=4)
     yield ""
 
 
@@ -66,16 +66,17 @@ def _torch(target: Target) -> str:
 def finding_lines(finding: Finding, width: int) -> Iterator[str]:
     """One finding: its id and what was seen, why, and what to do."""
     head = f"  {_SEVERITY_SIGNS[finding.severity]} {plain(finding.id)} {finding.severity.value}: "
-    yield from _hanging(head, plain(mask(finding.seen)), width, indent=4)
+    yield from hanging(head, plain(mask(finding.seen)), width, indent=4)
     if finding.why:
-        yield from _hanging("    why: ", plain(mask(finding.why)), width, indent=9)
+        yield from hanging("    why: ", plain(mask(finding.why)), width, indent=9)
     if finding.fix:
         needs = f", needs: {', '.join(finding.fix.needs)}" if finding.fix.needs else ""
         # A command is never wrapped: it is there to be copied.
         yield f"    fix ({finding.fix.scope.value}{plain(needs)}): {plain(mask(finding.fix.command))}"
 
 
-def _hanging(head: str, text: str, width: int, indent: int | None = None) -> list[str]:
+def hanging(head: str, text: str, width: int, indent: int | None = None) -> list[str]:
+    """`head` and `text` wrapped at `width`; the following lines are indented by `indent`, else under the text."""
     pad = " " * (min(len(head), width // 2) if indent is None else indent)
     wrapped = textwrap.wrap(head + text, width, subsequent_indent=pad, break_on_hyphens=False, drop_whitespace=True)
     return wrapped or [head.rstrip()]

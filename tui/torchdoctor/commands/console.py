@@ -14,12 +14,15 @@ from torchdoctor.settings import Settings
 from ._options import settings_of
 
 
-def open_console(ctx: click.Context, logs: str | None = None, replay: str | None = None) -> int:
+def open_console(
+    ctx: click.Context, logs: str | None = None, replay: str | None = None, open_job: str | None = None
+) -> int:
     """Open the console and return its exit code; in a pipe or under TERM=dumb, print the status instead.
 
-    `logs` opens it on the Logs pane, on that folder or file; `replay` plays a recording in it.
+    `logs` opens it on the Logs pane, on that folder or file; `replay` plays a recording in it; `open_job` opens it on
+    the Jobs pane, on that job.
     """
-    ctx.ensure_object(dict).update({"logs": logs, "replay": replay})
+    ctx.ensure_object(dict).update({"logs": logs, "replay": replay, "open_job": open_job})
     if not has_screen():
         return _without_screen(settings_of(ctx))
     _import_behind()
