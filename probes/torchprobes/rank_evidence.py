@@ -171,7 +171,8 @@ class Sign(Frozen, frozen=True, kw_only=True):
 
     `victim` says that such a line is written by a rank that suffers from another's fault. `precision` of `t_ns` is
     "printed" (a stamp in the line), "marked" (when a watcher saw it) or "" (unknown, t_ns 0). `site` is the
-    innermost call site outside torch that the traceback above it names.
+    innermost call site outside torch that the traceback above it names. `rank` is the rank that wrote it where the
+    line itself says so (a log that all ranks share), `details` what its pattern found: seq, op, pid, exitcode.
     """
 
     id: str
@@ -182,6 +183,8 @@ class Sign(Frozen, frozen=True, kw_only=True):
     ranks: tuple[int, ...] = ()
     site: str = ""
     exception: str = ""
+    rank: int | None = None
+    details: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Progress(Frozen, frozen=True, kw_only=True):
@@ -257,11 +260,13 @@ class NodeEvidence(Frozen, frozen=True, kw_only=True):
 
     `clock_offset_ns` is to be added to this node's wall clock to get that of the node that merges, known to within
     `clock_error_ns` (None: unknown). `looks_s` is the time between the first and the last look at the processes.
+    `m_ns` is its monotonic clock at `t_ns` (0: untold), against which `Progress.moved_ns` is read.
     """
 
     schema: int = SCHEMA
     host: str
     t_ns: int
+    m_ns: int = 0
     state: str = "ok"
     why: str = ""
     boot_id: str = ""

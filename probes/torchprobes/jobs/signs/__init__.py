@@ -1,0 +1,11 @@
+"""Lines of logs that mean something: a table, and a scanner that is fed line by line. Pure: it opens nothing."""
+
+from .exits import exit_words, shell_signal, signal_name
+from .scanner import Scanner
+from .sites import call_site
+from .table import PATTERNS, SIGNS, Pattern, Role, Tells
+
+__all__ = [
+    "PATTERNS", "SIGNS", "Pattern", "Role", "Scanner", "Tells", "call_site", "exit_words", "shell_signal",
+    "signal_name",
+]  # fmt: skip
