@@ -150,9 +150,9 @@ EXCEPTION: Final = Pattern("exception", "")
 PATTERNS: Final = {pattern.id: pattern for pattern in (*SIGNS, EXCEPTION)}
 """By id, for those who judge a sign by its role; of rows with one id the last, and all of them agree."""
 
-HOOKS: Final[tuple[bytes, ...]] = (
-    b"rror", b"raceback (", b"xception", b"imed out", b"imeout", b"onnection", b"ailed", b"signal", b"ssert",
-    b"enqueued", b"NCCL WARN", b"onitored", b"ismatch", b"of memory", b"preamble", b"route to", b"nreachable", b"rank   ",
+HOOKS: Final = (
+    "rror", "raceback (", "xception", "imed out", "imeout", "onnection", "ailed", "signal", "ssert", "enqueued",
+    "NCCL WARN", "onitored", "ismatch", "of memory", "preamble", "route to", "nreachable", "rank   ",
 )  # fmt: skip
 """One of these stands in every line that matters outside a traceback, inside which every line is read. Most lines have
 none, and are never decoded. Each costs 50 ns a line, so they are few."""
