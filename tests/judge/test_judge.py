@@ -7,6 +7,7 @@ import random
 import pytest
 
 from torchprobes.catalogue import PROBES, Probe
+from torchprobes.jobs.preflight import RULES as LAUNCH_RULES
 from torchprobes.judge.cards import CARDS, UnknownCard, card
 from torchprobes.judge.cards.messages import SIGNS
 from torchprobes.judge.cards.tracebacks import recognise
@@ -28,7 +29,7 @@ def empty(probe: Probe, outcome: Outcome = ENDED, device: str = "cpu") -> Readin
 def test_every_rule_has_a_card_and_every_card_is_reachable() -> None:
     assert {rule.card for rule in RULES} <= {c.id for c in CARDS}
     reachable = {rule.card for rule in RULES} | {sign.card for sign in SIGNS}
-    reachable |= {check.id for check in CHECKS}
+    reachable |= {check.id for check in CHECKS} | {rule.card for rule in LAUNCH_RULES}
     assert {c.id for c in CARDS} - reachable == set()
 
 

@@ -29,6 +29,7 @@ QUESTIONS: dict[str, str] = {
     "process": "process",
     "allocations": "allocations",
     "like": "like",
+    "launching": "launching",
 }
 """Question -> the module in `torchprobes.environment` whose ANSWERS has it."""
 

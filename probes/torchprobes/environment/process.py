@@ -87,6 +87,11 @@ def ticks(pid: int) -> int:
     return int(_stat(pid)[19])
 
 
+def parent(pid: int) -> int:
+    """The process that it belongs to, 0 for none in this namespace."""
+    return int(_stat(pid)[1])
+
+
 def _status(pid: int) -> dict[str, str]:
     text = read_file(f"/proc/{pid}/status").decode(errors="replace")
     rows = {name: value for name, _, value in (line.partition(":") for line in text.splitlines())}
@@ -115,10 +120,11 @@ def user(uids: str) -> str:
 def command(pid: int) -> str:
     """Its command line, secrets masked; its name in brackets where it has none."""
     arguments = read_file(f"/proc/{pid}/cmdline", MOST_COMMAND).decode(errors="replace").rstrip("\0").split("\0")
-    return mask_text(" ".join(arguments)) or f"[{_name(pid)}]"
+    return mask_text(" ".join(arguments)) or f"[{name(pid)}]"
 
 
-def _name(pid: int) -> str:
+def name(pid: int) -> str:
+    """What it calls itself, at most 15 characters."""
     return read_file(f"/proc/{pid}/comm").decode(errors="replace").strip()
 
 
@@ -156,7 +162,7 @@ def _family(pid: int) -> list[dict[str, Any]]:
 
 def _relative(pid: int) -> dict[str, Any]:
     try:
-        return {"pid": pid, "name": _name(pid), "state": _stat(pid)[0]}
+        return {"pid": pid, "name": name(pid), "state": _stat(pid)[0]}
     except OSError as error:
         return {"pid": pid, "name": words(error), "state": ""}
 
@@ -166,7 +172,7 @@ def _parents(pid: int) -> list[int]:
     one = pid
     while len(found) < MOST_FAMILY:
         try:
-            one = int(_stat(one)[1])
+            one = parent(one)
         except (OSError, IndexError):
             break
         if one <= 0 or one in found:
