@@ -20,7 +20,7 @@ from .clock import Exchange, Offset, offset_of
 MOST_BYTES: Final = 32 << 20
 """Of a node's answer; 8 ranks with stacks and flight recorders take 1 to 8 MiB."""
 
-MOST_NOISE: Final = 64 << 10
+MOST_NOISE: Final = 4 << 10
 SAFE_WORD: Final = re.compile(r"[\w@%+=:,./-]{1,256}", re.ASCII)
 """What no shell takes apart. A prefix may end in one (ssh), and a job's key comes from somebody else's environment."""
 
@@ -99,7 +99,7 @@ class _Talk:
             start_new_session=True, env=dict(environ) if environ is not None else None,
         )  # fmt: skip
         self._exchanges: list[Exchange] = []
-        self._out, self._noise, self._read = b"", b"", 0
+        self._out, self._noise, self._read = bytearray(), b"", 0
         self._said: Said | None = None
 
     def listen(self) -> Said:
@@ -127,30 +127,30 @@ class _Talk:
         if self._read > MOST_BYTES:
             self._said = Said(why=f"it says more than {MOST_BYTES >> 20} MiB")
             return
-        if b"\n" not in data:
-            self._out += data
-            return
-        *lines, self._out = (self._out + data).split(b"\n")
-        for line in lines:
-            self._take(line, now)
+        self._out += data
+        if b"\n" in data:
+            *lines, rest = bytes(self._out).split(b"\n")
+            self._out = bytearray(rest)
+            noise = [line for line in lines if line and not self._take(line, now)]
+            self._hear_noise(b"\n".join(line[:400] for line in noise[-3:]) + b"\n" if noise else b"")
 
     def _hear_noise(self, data: bytes) -> None:
         self._noise = (self._noise + data)[-MOST_NOISE:]
 
-    def _take(self, line: bytes, now: int) -> None:
-        stamp = wire.stamp_of(line)
+    def _take(self, line: bytes, now: int) -> bool:
+        """Take in a line; whether it was one of ours."""
+        stamp = wire.stamp_of(line) if len(self._exchanges) <= wire.PINGS else None
         if stamp is not None:
             number, there = stamp
             self._exchanges.append(Exchange(there, self._sent_ns.get(number), now))
             self._ping(len(self._exchanges))
-            return
+            return True
         found = wire.answer_of(line)
         if isinstance(found, wire.Answer):
             self._said = Said(answer=found, clock=offset_of(self._exchanges))
         elif found is not None:
             self._said = Said(why=found)
-        else:
-            self._hear_noise(line[:400] + b"\n")
+        return found is not None
 
     def _ping(self, number: int) -> None:
         """Ask for the next stamp; a prefix that gives the node no stdin leaves it unanswered."""

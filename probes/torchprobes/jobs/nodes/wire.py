@@ -52,7 +52,7 @@ def answer_pings(stdin: int, stdout: int, limit_s: float = PING_S) -> None:
         if not data:
             return
         *lines, pending = (pending + data)[-256:].split(b"\n")
-        for line in filter(bytes.isdigit, lines):
+        for line in list(filter(bytes.isdigit, lines))[: PINGS - answered]:
             _say(stdout, {"pong": int(line[:6])})
             answered += 1
 
