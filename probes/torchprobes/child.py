@@ -23,7 +23,7 @@ from typing import IO, Any, Literal
 State = Literal["waiting", "done", "hung", "failed"]
 
 INSPECTOR = Path(__file__).parent / "environment" / "inspector.py"
-"""The file that the child runs; it knows the questions. Standard library only, so it starts without site-packages."""
+"""The file that the child runs by default; it knows the questions. Standard library only: it has no site-packages."""
 
 SAMPLER = Path(__file__).parent / "telemetry" / "sampler.py"
 """The sampler child's file; it needs the site-packages of our own interpreter."""
@@ -93,11 +93,14 @@ class _Process(Piped):
 class Answer:
     """The answer to one question, on its way. Every method returns at once except `wait`."""
 
-    def __init__(self, question: str, arguments: Mapping[str, Any], deadline_s: float) -> None:
+    def __init__(
+        self, question: str, arguments: Mapping[str, Any], deadline_s: float, program: Path | None = None
+    ) -> None:
         self.value: Any = None
         self.cause = ""
         self.process: _Process | None = None
         self._question = question
+        self._program = program or INSPECTOR
         self._request = {"question": question, "arguments": dict(arguments), "deadline_s": deadline_s}
         self._deadline = time.monotonic() + deadline_s
         self._state: State = "waiting"
@@ -131,7 +134,7 @@ class Answer:
 
     def _work(self) -> None:
         try:
-            process = _Process(self, [sys.executable, "-I", "-S", "-B", str(INSPECTOR)])
+            process = _Process(self, [sys.executable, "-I", "-S", "-B", str(self._program)])
         except OSError as error:
             self._end("failed", cause=f"cannot start a child: {error.strerror}")
             return
@@ -209,19 +212,19 @@ def _message(line: bytes) -> dict[str, Any] | None:
     return message if isinstance(message, dict) else None
 
 
-def start(question: str, arguments: Mapping[str, Any], deadline_s: float) -> Answer:
-    """Ask without waiting: poll the answer."""
-    return Answer(question, arguments, deadline_s)
+def start(question: str, arguments: Mapping[str, Any], deadline_s: float, program: Path | None = None) -> Answer:
+    """Ask without waiting: poll the answer. `program` is a file of another room that speaks as the inspector does."""
+    return Answer(question, arguments, deadline_s, program)
 
 
-def ask(question: str, arguments: Mapping[str, Any], deadline_s: float) -> Any:
+def ask(question: str, arguments: Mapping[str, Any], deadline_s: float, program: Path | None = None) -> Any:
     """Ask and wait, at most `deadline_s` seconds.
 
     Raises:
         Hung: no answer in time; the child was killed.
         ChildFailed: the child said that it failed, or died.
     """
-    answer = start(question, arguments, deadline_s)
+    answer = start(question, arguments, deadline_s, program)
     state = answer.wait()
     if state == "hung":
         raise Hung(answer.cause)

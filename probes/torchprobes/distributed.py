@@ -39,7 +39,9 @@ OVER: Final = frozenset({"ended", "exited", "killed", "oom-killed"})
 JOB_STATES: Final = ("starting", "running", "stuck", "failing", "ended", "failed", "stopped", "lost")
 """`failing`: a rank failed and others live still; `stopped`: on request."""
 
-Launcher = Literal["torchdoctor", "torchrun", "srun", "mpirun", "spawn", "ray", "unknown"]
+Launcher = Literal[
+    "torchdoctor", "torchrun", "srun", "mpirun", "spawn", "ray", "deepspeed", "lightning", "unknown",
+]  # fmt: skip
 
 SourceName = Literal[
     "process", "exit", "kernel", "gpu", "log", "events", "ras", "flight", "py-spy", "faulthandler", "server",
@@ -80,8 +82,8 @@ class JobIdentity(Frozen, frozen=True, kw_only=True):
     """One job as this node sees it: its ranks here, by rank.
 
     `key` names it for `attach` and `diagnose` and stays the same while it lives: `torchrun:ID`, `slurm:JOB.STEP`,
-    `mpi:ID`, `master:ADDRESS:PORT`, `spawn:PID`. `launcher_pid` is the agent or parent of the ranks on this node.
-    `run` is our run directory of a job that torchdoctor launched. `world_size` is what the ranks were told.
+    `mpi:ID`, `master:ADDRESS:PORT`, `spawn:PID`, `ray:PID:CLASS`. `launcher_pid` is the agent or parent of the ranks on
+    this node. `run` is our run directory of a job that torchdoctor launched. `world_size` is what the ranks were told.
     """
 
     key: str
