@@ -167,15 +167,18 @@ def _sizes(value: object) -> tuple[tuple[int, ...], ...]:
 def _groups(config: Mapping[Any, Any], status: Mapping[Any, Any], entries: Sequence[Any]) -> tuple[GroupStatus, ...]:
     """One status a group that the recorder knows, from its status, its configuration and its operations."""
     described = dict(_group_of(_mapping(entry)) for entry in entries)
-    names = dict.fromkeys([*islice(described, _MOST_GROUPS), *_names(status), *_names(config)])
+    keys = _status_keys(entries)
+    named = {key: name for name, key in keys.items()}
+    statuses = [named.get(key, key) for key in _names(status)]
+    names = dict.fromkeys([*islice(described, _MOST_GROUPS), *statuses, *_names(config)])
     return tuple(
         GroupStatus(
             group=name,
             description=described.get(name) or _text(_mapping(config.get(name)).get("desc")),
             ranks=_ranks(_mapping(config.get(name)).get("ranks")),
-            enqueued=_progress(status, name, "last_enqueued_collective"),
-            started=_progress(status, name, "last_started_collective"),
-            completed=_progress(status, name, "last_completed_collective"),
+            enqueued=_progress(status, keys.get(name, name), "last_enqueued_collective"),
+            started=_progress(status, keys.get(name, name), "last_started_collective"),
+            completed=_progress(status, keys.get(name, name), "last_completed_collective"),
         )
         for name in names
         if name
@@ -194,6 +197,16 @@ def _group_of(entry: Mapping[str, Any]) -> tuple[str, str]:
         return _text(named[0]), "" if description == "undefined" else description
     number = _whole(entry.get("pg_id"))
     return ("" if number is None else str(number)), ""
+
+
+def _status_keys(entries: Sequence[Any]) -> dict[str, str]:
+    """Group -> its key in the status: a number of this process's own, which only the operations tie to the name."""
+    found = {}
+    for entry in map(_mapping, entries):
+        name, number = _group_of(entry)[0], _whole(entry.get("pg_id"))
+        if name and number is not None:
+            found[name] = str(number)
+    return found
 
 
 def _progress(status: Mapping[Any, Any], name: str, key: str) -> int | None:
