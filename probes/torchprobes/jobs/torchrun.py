@@ -46,11 +46,7 @@ class Launch:
 
 
 def torchrun(launch: Launch) -> tuple[str, ...]:
-    """The argument list that starts `launch`, for PyTorch 2.1 or later.
-
-    It is `--standalone` spelled out, because that takes a run id of its own and asks the resolver for this host's
-    name: endpoint and address are the loopback, so that a name that resolves badly cannot break one node.
-    """
+    """The argument list that starts `launch`, for PyTorch 2.1 or later."""
     return (
         launch.python,
         "-B",
@@ -58,18 +54,15 @@ def torchrun(launch: Launch) -> tuple[str, ...]:
         "torch.distributed.run",
         "--nnodes=1",
         f"--nproc-per-node={launch.ranks}",
-        "--rdzv-backend=c10d",
-        f"--rdzv-endpoint={LOOPBACK}:0",
-        "--rdzv-conf=is_host=true",
+        *loopback(),
         # Two words: the shim looks for the run id among its parent's arguments.
         "--rdzv-id",
         launch.run_id,
-        f"--local-addr={LOOPBACK}",
         "--max-restarts=0",
         "--monitor-interval=0.1",
         f"--log-dir={launch.logs}",
         "--redirects=3",
-        *_signals(launch.version),
+        *signals(launch.version),
         "--no-python",
         *(launch.python, "-I", "-S", "-B", launch.shim, launch.run_id),
         *launch.command,
@@ -111,7 +104,18 @@ def _cores(target: Target) -> int:
     return CPU_RANKS if target.prefix else len(os.sched_getaffinity(0))
 
 
-def _signals(version: str) -> tuple[str, ...]:
+def loopback() -> tuple[str, ...]:
+    """The rendezvous of one node.
+
+    It is `--standalone` spelled out, because that takes a run id of its own and asks the resolver for this host's
+    name: endpoint and address are the loopback, so that a name that resolves badly cannot break one node.
+    """
+    endpoint, host = f"--rdzv-endpoint={LOOPBACK}:0", f"--local-addr={LOOPBACK}"
+    return ("--rdzv-backend=c10d", endpoint, "--rdzv-conf=is_host=true", host)
+
+
+def signals(version: str) -> tuple[str, ...]:
+    """The signals that torchrun ends its ranks on: not SIGHUP, which a dropped terminal sends."""
     return ("--signals-to-handle=SIGTERM,SIGINT,SIGQUIT",) if release(version) >= SIGNALS_SINCE else ()
 
 

@@ -2,8 +2,9 @@
 
 Ranks are sessions of their own, so neither the terminal nor the process group of torchrun reaches them, and a
 SIGKILL of torchrun would leave them running (measured: all of them, for as long as was watched). This asks the
-kernel for SIGKILL on the parent's death, looks whether the parent is still torchrun, and becomes the rank. Standard
-library only; parses on Python 3.8.
+kernel for SIGKILL on the parent's death, looks whether the parent is still torchrun, and becomes the rank. Where
+TORCHDOCTOR_INJECT names a folder, the rank's Python finds our sitecustomize there, and only the rank's: this process
+becomes it, so its pid tells it from its children. Standard library only; parses on Python 3.8.
 """
 
 import os
@@ -37,6 +38,15 @@ def parent_names(run_id):
         return False
 
 
+def inject(environ):
+    """Put the folder of our sitecustomize before the rank's own PYTHONPATH."""
+    folder = environ.get("TORCHDOCTOR_INJECT")
+    if folder:
+        own = environ.get("PYTHONPATH")
+        environ["PYTHONPATH"] = folder + os.pathsep + own if own else folder
+        environ["TORCHDOCTOR_RANK"] = str(os.getpid())
+
+
 def main():
     """Become the command that the arguments name."""
     why_not = die_with_parent()
@@ -45,8 +55,9 @@ def main():
     elif not parent_names(sys.argv[1]):
         sys.stderr.write("the launcher of this rank is gone: not started\n")
         sys.exit(NO_PARENT)
+    inject(os.environ)
     try:
-        os.execve(sys.argv[2], sys.argv[2:], os.environ)
+        os.execvpe(sys.argv[2], sys.argv[2:], os.environ)
     except OSError as error:
         sys.stderr.write("cannot start %s: %s\n" % (sys.argv[2], error.strerror))
         sys.exit(CANNOT_START)
