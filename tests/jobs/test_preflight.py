@@ -15,9 +15,12 @@ import pytest
 
 from torchprobes import child
 from torchprobes.environment.launching import names, ports, ranks, session
+from torchprobes.jobs.launch_plan import LaunchOptions
 from torchprobes.jobs.preflight import looks as looking
 from torchprobes.jobs.preflight import preflight
 from torchprobes.jobs.preflight.intent import Intent
+
+ALONE = LaunchOptions(torchrun=("--standalone",))
 
 HOLDER = """
 import socket, sys
@@ -42,8 +45,8 @@ def holder() -> Iterator[SimpleNamespace]:
 
 
 def test_a_taken_port_is_told_with_its_holder_in_time(holder: SimpleNamespace) -> None:
-    options = ["--nnodes=1", "--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{holder.port}"]
-    found = {f.id: f for f in preflight(options, None, {}, deadline_s=20.0)}
+    words = ("--nnodes=1", "--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{holder.port}")
+    found = {f.id: f for f in preflight(LaunchOptions(torchrun=words), None, {}, deadline_s=20.0)}
     assert "TD-JOB-003" in found, found
     seen = found["TD-JOB-003"].seen
     assert f"port {holder.port}: pid {holder.pid} of " in seen
@@ -72,14 +75,14 @@ def test_a_look_that_hangs_holds_up_no_other_and_is_told(monkeypatch: pytest.Mon
         "shm": child.Part("done", {"total": 1 << 40, "free": 1 << 39}),
     }
     monkeypatch.setattr(child, "ask_each", lambda *_: parts)
-    found = {f.id: f.seen for f in preflight(["--standalone"], None, {})}
+    found = {f.id: f.seen for f in preflight(ALONE, None, {})}
     assert found["TD-JOB-002"] == "this host's own name: no answer"
 
 
 def test_a_child_that_hangs_as_a_whole_is_told_within_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child, "INSPECTOR", Path("/dev/null"))
     begin = time.monotonic()
-    found = preflight(["--standalone"], None, {}, deadline_s=10.0)
+    found = preflight(ALONE, None, {}, deadline_s=10.0)
     assert time.monotonic() - begin < 10.0
     assert {f.id for f in found} == {"TD-JOB-002", "TD-JOB-030"}
 

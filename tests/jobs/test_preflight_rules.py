@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from torchprobes.jobs.launch_plan import LaunchOptions
 from torchprobes.jobs.preflight import Situation, findings, read_intent, visible_gpus
 from torchprobes.jobs.preflight.intent import Intent, address
 from torchprobes.jobs.preflight.looks import (
@@ -266,6 +267,10 @@ def test_the_gravest_comes_first_and_every_rule_has_its_card() -> None:
 # --- torchrun's options ----------------------------------------------------------------------------------------------
 
 
+def meant(arguments: str, environ: dict[str, str] | None = None, version: str = "2.13.0") -> Intent:
+    return read_intent(LaunchOptions(torchrun=tuple(arguments.split())), environ or {}, version)
+
+
 @pytest.mark.parametrize(
     ("arguments", "environ", "expected"),
     [
@@ -288,14 +293,23 @@ def test_the_gravest_comes_first_and_every_rule_has_its_card() -> None:
         ),
         ("--rdzv-backend=c10d --rdzv-endpoint=[::1]:0", {}, Intent(backend="c10d", host="::1", port=0)),
         ("--master-port 7", {"PET_STANDALONE": "1"}, Intent(backend="c10d", host="localhost")),
+        ("--master-port 7", {}, Intent(host="127.0.0.1", port=7, hosts=True)),
+        ("--local-addr 127.0.0.1", {}, Intent(backend="c10d", host="localhost")),
     ],
 )
 def test_options_are_read_as_torchrun_reads_them(arguments: str, environ: dict[str, str], expected: Intent) -> None:
-    assert read_intent(arguments.split(), environ, "2.13.0") == expected
+    assert meant(arguments, environ) == expected
 
 
-def test_an_older_torchrun_takes_the_default_port_on_one_node_too() -> None:
-    assert read_intent(["--nnodes=1"], {}, "2.6.0") == Intent(host="127.0.0.1", port=29500, hosts=True)
+def test_an_older_torchrun_takes_the_default_port_where_something_was_chosen() -> None:
+    there = Intent(host="127.0.0.1", port=29500, hosts=True, local_addr="127.0.0.1")
+    assert meant("--local-addr 127.0.0.1", version="2.6.0") == there
+
+
+def test_a_command_that_starts_its_ranks_itself_has_no_endpoint() -> None:
+    options = LaunchOptions(launcher="command", command=("accelerate", "launch", "t.py"))
+    assert read_intent(options, {}) == Intent(ranks="", backend="")
+    assert seen(Intent(ranks="", backend="")) == ()
 
 
 def test_endpoints() -> None:

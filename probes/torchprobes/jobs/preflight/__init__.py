@@ -6,9 +6,10 @@ Each rule comes from a failure that was measured: a host name that resolves to a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from ...model import Finding, Target
+from ..launch_plan import LaunchOptions
 from .intent import Intent
 from .intent import read as read_intent
 from .looks import Looks, look
@@ -20,21 +21,25 @@ DEADLINE_S = 2.0
 
 
 def preflight(
-    options: Sequence[str],
+    options: LaunchOptions,
     target: Target | None,
     environ: Mapping[str, str],
     gpus: int | None = None,
     deadline_s: float = DEADLINE_S,
 ) -> tuple[Finding, ...]:
-    """What a launch with torchrun's `options` would stumble over here, the gravest first; within `deadline_s`.
+    """What a launch would stumble over here, the gravest first; within `deadline_s`.
 
-    `environ` is what the ranks will have. `gpus` is how many GPUs a sample has shown; without it the driver's own
-    list counts. A look that gives no answer in time is a finding of its own, never silence.
+    `environ` is the one that the launch is made from. `gpus` is how many GPUs a sample has shown; without it the
+    driver's own list counts. A look that gives no answer in time is a finding of its own, never silence.
+
+    Raises:
+        OptionError: one line: what of torchrun's options cannot be.
     """
-    meant = read_intent(options, environ, (target.torch or "") if target else "")
+    env = {**environ, **options.env}
+    meant = read_intent(options, env, (target.torch or "") if target else "")
     looks = look(meant, deadline_s)
-    count = visible_gpus(environ, len(looks.gpus) if gpus is None and looks.gpus is not None else gpus)
-    return findings(Situation(intent=meant, looks=looks, target=target, environ=environ, gpus=count))
+    count = visible_gpus(env, len(looks.gpus) if gpus is None and looks.gpus is not None else gpus)
+    return findings(Situation(intent=meant, looks=looks, target=target, environ=env, gpus=count))
 
 
 def visible_gpus(environ: Mapping[str, str], there: int | None) -> int | None:

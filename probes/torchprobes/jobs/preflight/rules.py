@@ -344,7 +344,7 @@ def _step_ends(s: Situation) -> str | None:
 
 
 def _no_target(s: Situation) -> str | None:
-    if s.target is None:
+    if s.target is None or s.intent.ranks == "":
         return None
     if s.target.refusal:
         return line(s.target.refusal)
