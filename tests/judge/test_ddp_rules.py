@@ -26,7 +26,7 @@ def sound(change: Mapping[str, object] | None = None, *figures: Figure, probe: s
     ("probe", "reason"),
     [
         ("ddp.init", f"{MET} (proves at least 86%), p50 300 ms, slowest 800 ms"),
-        (NAME, f"{MET}, 1760 sums right, 1 KiB p50 29 µs, 285 GB/s at 128 MiB"),
+        (NAME, f"{MET}, 1760 sums right, 1 KiB p50 29 µs, 285 GB/s at 128 MiB (RING/SIMPLE, 285 GB/s expected)"),
         (
             "ddp.training",
             f"{MET}, 1760 sums right, {TRAINED}",
@@ -107,6 +107,38 @@ def test_what_has_no_limit_or_is_within_it_is_no_finding(change: Mapping[str, ob
     assert judged(sound(change, changed)).findings == ()
 
 
+def linked(link: str, between: str, ports: str = "") -> Readings:
+    """A run in which NCCL told one link more."""
+    told = {"ddp.link.0-1": "P2P/CUMEM x 24", "ddp.link.1-2": link, "ddp.fast_ports": ports}
+    evidence = {**dict.fromkeys(DDP, "as seen"), "ddp.link.0-1": "one machine", "ddp.link.1-2": between}
+    return readings(NAME, {**DDP, **told}, DDP_FIGURES, evidence=evidence)
+
+
+ETH0 = "NET/Socket over eth0 (192.0.2.2) x 2"
+
+
+@pytest.mark.parametrize(
+    ("link", "between", "ports", "card", "verdict"),
+    [
+        (ETH0, "one machine", "", "TD-DDP-013", D),
+        (ETH0, "one machine", "mlx5_0/1", "TD-DDP-013", D),
+        ("NET/IB over mlx5_0 (port 1/IB) x 4", "one machine", "mlx5_0/1", "TD-DDP-013", D),
+        (ETH0, "two machines", "mlx5_0/1", "TD-DDP-018", D),
+        (ETH0, "two machines", "", "TD-DDP-019", P),
+        ("NET/IB over mlx5_0 (port 1/IB) x 4", "two machines", "mlx5_0/1", None, P),
+        ("P2P/IPC x 4", "one machine", "mlx5_0/1", None, P),
+    ],
+)
+def test_a_link_that_takes_a_slow_network_is_named(
+    link: str, between: str, ports: str, card: str | None, verdict: Verdict
+) -> None:
+    judgement = judged(linked(link, between, ports))
+    assert (ids(judgement), judgement.verdict) == ([card] if card else [], verdict)
+    if card is not None:
+        assert f"rank 1 -> rank 2 by {link}" in judgement.findings[0].seen
+        assert "rank 0 -> rank 1" not in judgement.findings[0].seen
+
+
 def test_one_gpu_says_what_was_not_tested() -> None:
     judgement = judged(sound({"ddp.backend": "gloo", "ddp.nccl_one_rank": "right"}))
     assert (judgement.verdict, ids(judgement)) == (P, ["TD-DDP-010"])
@@ -161,6 +193,8 @@ def test_what_a_figure_should_reach_goes_with_the_result() -> None:
     assert (expected.name, expected.value, expected.limit) == ("busbw", 285e9, 0.75 * 285e9)
     assert expected.labels == {"size": "128 MiB", "ranks": "2", "backend": "nccl"}
     assert "(RING)" in expected.source
+    queued = judged(sound(None, figure("busbw_queued", 300e9, size="128 MiB", ranks="2", backend="nccl"))).expectations
+    assert [(e.name, e.value) for e in queued] == [("busbw", 285e9), ("busbw_queued", 285e9)]
     assert judged(sound({"ddp.gpu": "NVIDIA H9000"})).expectations == ()
     assert judged(sound({"ddp.gpu": "NVIDIA H9000"})).verdict is P
 

@@ -63,6 +63,11 @@ def test_two_ranks_meet_reduce_rightly_and_train_to_the_same_bits(tmp_path: Path
     sizes = {f.labels["size"]: f for f in said.figures if f.name == "allreduce_us"}
     assert set(sizes) == SIZES
     assert sizes[GRADIENTS].n == 190
+    for name in ("allreduce_queued_us", "allreduce_host_us"):
+        alone = {f.labels["size"]: f for f in said.figures if f.name == name}
+        assert set(alone) == SIZES - {GRADIENTS}
+        assert all(f.value > 0 and f.n >= 20 for f in alone.values())
+    assert {f.labels["size"] for f in said.figures if f.name == "busbw_queued"} == {"1 MiB", "16 MiB"}
     sums = [f.value for f in said.figures if f.name == "sums_checked"]
     warm_ups = {"16 MiB": 5}
     timed = sum(f.n + warm_ups.get(size, 20) for size, f in sizes.items() if size != GRADIENTS)
@@ -216,6 +221,58 @@ def test_what_nccl_says_of_itself_is_read(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert log.words() == "P2P/CUMEM x 2, SHM/direct x 1, NET/IB x 1"
     assert log.algorithms == {8: "RING/LL", 134217728: "NVLS/SIMPLE", 1048576: "RING/SIMPLE"}
     assert (log.version, log.cuda, log.driver, log.nvls) == ("2.27.3", "12.9", "12.8", 16)
+
+
+NETWORKS = """
+node1:77:77 [0] NCCL INFO NET/IB : Using [0]mlx5_0:1/IB [1]mlx5_1:1/RoCE [RO]; OOB eth0:10.0.0.1<0>
+node1:77:77 [0] NCCL INFO NET/Socket : Using [0]eth0:192.0.2.2<0> [1]eth1:fd00::2%eth1<0>
+node1:77:77 [0] NCCL INFO Using network IB
+node1:77:90 [0] NCCL INFO Channel 00/0 : 1[1] -> 2[0] [send] via NET/IB/1(0)/GDRDMA
+node1:77:90 [0] NCCL INFO Channel 01/0 : 1[1] -> 2[0] [send] via NET/IB/1(0)/GDRDMA
+node1:77:90 [0] NCCL INFO Channel 00/0 : 3[1] -> 0[0] [receive] via NET/Socket/1
+node1:77:90 [0] NCCL INFO Channel 01/0 : 3[1] -> 0[0] [receive] via NET/Socket/9
+node1:77:90 [0] NCCL INFO Channel 00/0 : 0[0] -> 1[1] via P2P/CUMEM/read
+"""
+
+
+def test_each_link_is_named_with_its_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    module: Any = load(monkeypatch, "nccl_log")
+    log = module.Log(NETWORKS)
+    assert log.network == "IB"
+    assert {pair: module.words(ways) for pair, ways in log.links.items()} == {
+        (1, 2): "NET/IB over mlx5_1 (port 1/RoCE) x 2",
+        (3, 0): "NET/Socket over eth1 (fd00::2%eth1) x 1, NET/Socket x 1",
+        (0, 1): "P2P/CUMEM x 1",
+    }
+
+
+def test_nccl_of_a_probe_has_a_ras_of_its_own_and_a_launched_one_the_usual(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    module: Any = load(monkeypatch, "nccl_log")
+    for name in ("NCCL_DEBUG", "NCCL_DEBUG_SUBSYS", "NCCL_DEBUG_FILE", module.RAS, "TORCHDOCTOR_NODE"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    module.prepare(str(tmp_path), module.QUIET)
+    host, _, port = os.environ[module.RAS].partition(":")
+    assert host == "127.0.0.1"
+    assert 1024 < int(port) != 28028
+    monkeypatch.setenv(module.RAS, "localhost:1")
+    module.prepare(str(tmp_path), module.QUIET)
+    assert os.environ[module.RAS] == "localhost:1"
+    monkeypatch.delenv(module.RAS)
+    monkeypatch.setenv("TORCHDOCTOR_NODE", "/run")
+    module.prepare(str(tmp_path), module.QUIET)
+    assert module.RAS not in os.environ
+
+
+def test_active_ports_of_a_fast_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ddp: Any = load(monkeypatch, "ddp", "collectives", "nccl_log", "train", "watch")
+    for device, state in {"mlx5_0": "4: ACTIVE", "mlx5_1": "1: DOWN"}.items():
+        (tmp_path / device / "ports/1").mkdir(parents=True)
+        (tmp_path / device / "ports/1/state").write_text(state + "\n")
+    assert ddp.active_ports(str(tmp_path)) == ["mlx5_0/1"]
+    assert ddp.active_ports(str(tmp_path / "nowhere")) == []
 
 
 def test_a_log_that_says_nothing_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,10 @@
-"""Timing all_reduce: one operation at a time behind a barrier, every sum checked, every rank's clock kept.
+"""Timing all_reduce: three numbers a size, never mixed. Every sum that is timed alone is checked.
 
-The time of a collective on one rank includes waiting for the ranks that come late, so the smallest over the ranks is
-what the wire took, the largest mean is what training sees, and their difference is the skew of arrival. Standard
-library and torch 2.1 or later; parses on Python 3.8.
+Latency: one operation at a time behind a barrier. The time of a collective on one rank includes waiting for the ranks
+that come late, so the smallest over the ranks is what the wire took, the largest mean is what training sees, and their
+difference is the skew of arrival. Throughput: many operations in a queue, one pair of marks around them all, as
+nccl-tests does it. Host cost: what the Python call takes that puts one into the queue. Standard library and torch 2.1
+or later; parses on Python 3.8.
 """
 
 import math
@@ -21,6 +23,12 @@ CPU_SIZES = (8, KIB, 64 * KIB, MIB, 16 * MIB)
 GPU_SIZES = (8, KIB, 64 * KIB, MIB, 16 * MIB, 128 * MIB, GIB)
 BUDGET_S = {"cpu": 1.5, "cuda": 6.0}
 """Of one size: a slow link gets fewer iterations, never fewer than FEWEST."""
+
+QUEUE_BUDGET_S = {"cpu": 0.3, "cuda": 2.0}
+QUEUED = 200
+IN_FLIGHT = {"cpu": 8, "cuda": QUEUED}
+"""gloo works off its queue with several threads, so each operation on the way has a tensor of its own; NCCL keeps the
+order on one stream, and one tensor is enough."""
 
 LARGE = 16 * MIB
 BANDWIDTH_FROM = MIB
@@ -61,7 +69,9 @@ class Bench:
         sizes = [s for s in (GPU_SIZES if self.where.type == "cuda" else CPU_SIZES) if s <= most]
         for size in sizes:
             kit.progress("all_reduce of %s on %d ranks" % (name_of(size), self.ranks))
-            self.tell(size, self.series(size))
+            series = self.series(size)
+            self.tell(size, series)
+            self.tell_queue(size, *self.queue(size, moments(series)[0] * 1e-6))
         return sizes
 
     def series(self, size):
@@ -79,6 +89,31 @@ class Bench:
             if step % EVENT_EVERY == 0:
                 kit.emit("coll", name="all_reduce %s" % name_of(size), value=series[-1], unit="us", n=step + 1)
         return series
+
+    def queue(self, size, once_s):
+        """Microseconds of one all_reduce among many that are queued, and of the Python calls that queue them.
+
+        `once_s` is what one takes alone. The first is the slowest rank's mean, the second this rank's series.
+        """
+        kind = self.where.type
+        count = max(FEWEST, min(QUEUED, int(QUEUE_BUDGET_S[kind] / max(self._largest(once_s), 1e-9))))
+        kept = min(count, IN_FLIGHT[kind]) if kind == "cpu" else 1
+        tensors = [self.torch.zeros(size // 4, dtype=self.torch.float32, device=self.where) for _ in range(kept)]
+        calls, works = [], []
+        self.dist.barrier()
+
+        def fill():
+            for step in range(count):
+                if step >= IN_FLIGHT[kind]:
+                    works[step - IN_FLIGHT[kind]].wait()
+                begin = time.perf_counter()
+                works.append(self.dist.all_reduce(tensors[step % kept], async_op=True))
+                calls.append((time.perf_counter() - begin) * 1e6)
+            for work in works[-IN_FLIGHT[kind] :]:
+                work.wait()
+
+        took = self.clock.time(fill)
+        return self._largest(took / count), calls
 
     def _largest(self, value):
         """The largest of the ranks' values: all must agree on how many iterations follow."""
@@ -112,6 +147,17 @@ class Bench:
         if self.rank == 0:
             self._tell_rows(size, rows)
 
+    def tell_queue(self, size, mean, calls):
+        """Throughput and host cost of one size; told by rank 0."""
+        if self.rank != 0:
+            return
+        labels = {"size": name_of(size), "ranks": self.ranks, "backend": self.backend, "clock": self.clock.name}
+        kit.figure("allreduce_queued_us", mean, "us", n=len(calls), **labels)
+        if size >= BANDWIDTH_FROM and self.ranks > 1:
+            kit.figure("busbw_queued", bus_bandwidth(size, mean, self.ranks), "B/s", n=len(calls), **labels)
+        labels["clock"] = "host"
+        kit.figure("allreduce_host_us", quantile(calls, 0.5), "us", n=len(calls), **labels)
+
     def _gather(self, series):
         """Every rank's series, as rows."""
         mine = self.torch.tensor(series, dtype=self.torch.float64, device=self.where)
@@ -134,7 +180,7 @@ class Bench:
         kit.figure("allreduce_seen_us", max(moments(row)[0] for row in rows), "us", n=count, **labels)
         kit.figure("arrival_skew_us", moments(skew)[0], "us", n=count, **labels)
         if size >= BANDWIDTH_FROM and self.ranks > 1:
-            speed = size / (mean * 1e-6) * 2.0 * (self.ranks - 1) / self.ranks
+            speed = bus_bandwidth(size, mean, self.ranks)
             kit.figure("busbw", speed, "B/s", n=count, spread=speed * spread / mean, **labels)
 
 
@@ -164,6 +210,11 @@ class _EventClock:
         self.after.record()
         self.after.synchronize()
         return self.before.elapsed_time(self.after) * 1e3
+
+
+def bus_bandwidth(size, took_us, ranks):
+    """Bytes a second that each link carries: size / time x 2(n-1)/n (nccl-tests, doc/PERFORMANCE.md)."""
+    return size / (took_us * 1e-6) * 2.0 * (ranks - 1) / ranks
 
 
 def moments(values):

@@ -8,6 +8,7 @@ parses on Python 3.8.
 
 import contextlib
 import datetime
+import glob
 import inspect
 import os
 import re
@@ -27,6 +28,8 @@ PARTS = {
 CYCLES = 20
 MOST_FAILURES = 3
 """Of communicators: what fails so often fails for a reason, and each failure may cost a timeout."""
+
+MOST_LINKS = 256
 
 GROUP_TIMEOUT_S, CYCLE_TIMEOUT_S = 150, 20
 LIMITS_S = {
@@ -226,15 +229,35 @@ class _Rank:
         kit.fact("ddp.communicators.%s" % self.label, log.complete >= log.started, words)
         if log.transports:
             kit.fact("ddp.transport.%s" % self.label, log.words(), "channels, NCCL's log")
+        for (sender, receiver), ways in sorted(log.links.items())[:MOST_LINKS]:
+            kit.fact("ddp.link.%d-%d" % (sender, receiver), nccl_log.words(ways), self._between(sender, receiver))
         if self.rank == 0:
             kit.fact("ddp.nccl", log.version, "NCCL's log")
+            kit.fact("ddp.network", log.network, "what NCCL takes between machines")
+            kit.fact("ddp.fast_ports", ", ".join(active_ports()), "/sys/class/infiniband, ports that are active")
             kit.fact("ddp.nccl_cuda", log.cuda, "the CUDA that this NCCL was built with")
             kit.fact("ddp.driver_cuda", log.driver, "cudaDriverVersion in NCCL's log")
             kit.fact("ddp.nvls_channels", log.nvls, "NVLink SHARP")
 
+    def _between(self, one, other):
+        """Whether two ranks share a machine: torchrun numbers them machine by machine, equally many on each."""
+        local = int(os.environ.get("LOCAL_WORLD_SIZE", self.ranks))
+        return "one machine" if one // local == other // local else "two machines"
+
 
 class _NotMade(Exception):
     """There is no communicator to go on with; the ranks that failed have said why."""
+
+
+def active_ports(folder="/sys/class/infiniband"):
+    """InfiniBand and RoCE ports that are active, as "mlx5_0/1"."""
+    found = []
+    for state in sorted(glob.glob(os.path.join(folder, "*", "ports", "*", "state")))[:MOST_LINKS]:
+        with contextlib.suppress(OSError), open(state) as file:
+            if "ACTIVE" in file.read(64):
+                device, _, port = os.path.relpath(state, folder).split(os.sep)[:3]
+                found.append("%s/%s" % (device, port))
+    return found
 
 
 def phases(part):

@@ -1,4 +1,4 @@
-"""What NCCL says of itself: communicators begun and made, transports between ranks, versions, and algorithms.
+"""What NCCL says of itself: communicators begun and made, the transport of each link, versions, and algorithms.
 
 NCCL writes into a file of its own for each process, so that nothing of it stands between events. The subsystem TUNING
 writes a line for every collective and is therefore never on while something is timed. Line formats: NCCL's
@@ -9,6 +9,7 @@ import collections
 import glob
 import os
 import re
+import socket
 
 MAX_BYTES = 16 << 20
 
@@ -17,7 +18,16 @@ WITH_ALGORITHMS = "INIT,TUNING"
 
 STARTED = re.compile(r"Init START")
 COMPLETE = re.compile(r"Init COMPLETE")
-TRANSPORT = re.compile(r"Channel \d+(?:/\d+)? : \d+\[\w+\] -> \d+\[\w+\](?: \[\w+\])? via ([A-Z0-9]+)(?:/(\w+))?")
+LINK = re.compile(
+    r"Channel \d+(?:/\d+)? : (\d+)\[\w+\] -> (\d+)\[\w+\](?: \[\w+\])? via ([A-Z0-9]+)(?:/([A-Za-z]\w*))?(?:/(\d+))?"
+)
+"""From, to, and the way: P2P/CUMEM, SHM/direct, NET/IB/0(1)/GDRDMA, of which 0 is the number of the card."""
+
+CARDS = re.compile(r"NET/(\w+) : Using (.*)")
+CARD = re.compile(r"\[(\d{1,4})\]([\w.@-]{1,32}):(\S{1,64})")
+"""[0]eth0:192.0.2.2<0> of sockets, [0]mlx5_0:1/IB of InfiniBand and RoCE."""
+
+NETWORK = re.compile(r"Using network (\w+)")
 ALGORITHM = re.compile(r"(\d+) Bytes -> Algo (\w+) proto (\w+)")
 VERSION = re.compile(r"NCCL version (\d+\.\d+\.\d+)(?:\+cuda(\d+\.\d+))?")
 DRIVER = re.compile(r"cudaDriverVersion (\d+)")
@@ -28,11 +38,22 @@ PROTOCOL_NAMES = ("LL", "LL128", "SIMPLE")
 """By number, as older versions print them (src/include/nccl_common.h)."""
 
 
+RAS = "NCCL_RAS_ADDR"
+
+
 def prepare(folder, subsystems):
-    """Have this process's NCCL write `subsystems` into `folder`; before its first use."""
+    """Have this process's NCCL write `subsystems` into `folder`; before its first use.
+
+    Its RAS listens on a port of its own: the usual one may be that of somebody's job, which would then share it
+    (NCCL's docs, NCCL_RAS_ADDR), and who asks RAS about that job would be told of us.
+    """
     os.environ["NCCL_DEBUG"] = "INFO"
     os.environ["NCCL_DEBUG_SUBSYS"] = subsystems
     os.environ["NCCL_DEBUG_FILE"] = os.path.join(folder, "nccl.%h.%p.log")
+    if RAS not in os.environ and "TORCHDOCTOR_NODE" not in os.environ:  # a job that is watched keeps the usual one
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            os.environ[RAS] = "127.0.0.1:%d" % free.getsockname()[1]
 
 
 def path(folder):
@@ -53,15 +74,24 @@ def read(folder):
 class Log:
     """One process's log.
 
-    `started` and `complete` count communicators, `transports` the channels by kind ("P2P/CUMEM"), `algorithms` is by
-    bytes of a collective ("RING/SIMPLE"), `nvls` the channels of NVLink SHARP. What it does not say is None or empty.
+    `started` and `complete` count communicators, `transports` the channels by kind ("P2P/CUMEM"), `links` the same by
+    pair of ranks, where a network's has its card ("NET/Socket over eth0 (192.0.2.2)"); `network` is the network that
+    NCCL would take between machines. `algorithms` is by bytes of a collective ("RING/SIMPLE"), `nvls` the channels of
+    NVLink SHARP. What it does not say is None or empty.
     """
 
     def __init__(self, text):
         self.started = len(STARTED.findall(text))
         self.complete = len(COMPLETE.findall(text))
-        kinds = ("/".join(part for part in found if part) for found in TRANSPORT.findall(text))
-        self.transports = collections.Counter(kinds)
+        cards, network = _cards(text), NETWORK.search(text)
+        self.network = network.group(1) if network else None
+        self.transports, self.links = collections.Counter(), {}
+        for sender, receiver, way, kind, card in LINK.findall(text):
+            name = "/".join(part for part in (way, kind) if part)
+            self.transports[name] += 1
+            over = cards.get((kind, int(card))) if card and len(card) < 5 else None
+            ways = self.links.setdefault((int(sender), int(receiver)), collections.Counter())
+            ways["%s over %s" % (name, over) if over else name] += 1
         self.algorithms = {
             int(size): _named(algorithm, protocol) for size, algorithm, protocol in ALGORITHM.findall(text)
         }
@@ -73,7 +103,22 @@ class Log:
 
     def words(self):
         """The transports in words, the most used first."""
-        return ", ".join("%s x %d" % kind for kind in self.transports.most_common())
+        return words(self.transports)
+
+
+def words(ways):
+    """Ways and how many channels take each, the most used first: "P2P/CUMEM x 24"."""
+    return ", ".join("%s x %d" % way for way in ways.most_common())
+
+
+def _cards(text):
+    """(network, number) -> its card: the interface with its address, or the device with its port."""
+    found = {}
+    for network, rest in CARDS.findall(text):
+        for number, name, where in CARD.findall(rest):
+            address = where.partition("<")[0]
+            found[(network, int(number))] = "%s (%s)" % (name, address if network == "Socket" else "port " + address)
+    return found
 
 
 def _driver(number):

@@ -139,4 +139,22 @@ CARDS: tuple[Card, ...] = (
         fix=Fix(command="python -m pip install --force-reinstall torch    # the build for this driver's CUDA"),
         source="https://docs.nvidia.com/deploy/cuda-compatibility/",
     ),
+    Card(
+        id="TD-DDP-018",
+        title="Machines talk through sockets beside a fast network",
+        why="NCCL took TCP between machines although InfiniBand or RoCE ports are active here: its plugin did not "
+        "load, the device files are not in the container, or a variable forbids them. It is slower by a factor of ten.",
+        fix=Fix(
+            command="unset NCCL_IB_DISABLE NCCL_NET; ls /dev/infiniband; ibv_devinfo    # docker: --device, memlock"
+        ),
+        source=_NCCL,
+    ),
+    Card(
+        id="TD-DDP-019",
+        title="Machines talk through sockets",
+        why="There is no active InfiniBand or RoCE port, so NCCL uses TCP over the interface named, which is the first "
+        "that it found unless NCCL_SOCKET_IFNAME says otherwise.",
+        fix=Fix(command="export NCCL_SOCKET_IFNAME=INTERFACE    # the fastest: ethtool INTERFACE"),
+        source="https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/env.html#nccl-socket-ifname",
+    ),
 )

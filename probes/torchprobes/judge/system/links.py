@@ -99,11 +99,15 @@ def rows(readings: Readings) -> tuple[tuple[Link, str], ...]:
     return tuple(found)
 
 
+FIGURES = ("busbw", "busbw_queued")
+"""One all_reduce at a time, and a queue of them, which no sound machine works off more slowly."""
+
+
 def expected(readings: Readings) -> tuple[Expectation, ...]:
     """What bus bandwidth should be on this machine, and from where on it is degraded."""
     return tuple(
         Expectation(
-            name="busbw",
+            name=name,
             value=row.gb_s * 1e9,
             unit="B/s",
             limit=ALARM_SHARE * row.gb_s * 1e9,
@@ -111,4 +115,6 @@ def expected(readings: Readings) -> tuple[Expectation, ...]:
             source=f"{row.source} ({row.algorithm})",
         )
         for row, size in rows(readings)
+        for name in FIGURES
+        if figure(readings, name, size=size, backend="nccl") is not None
     )

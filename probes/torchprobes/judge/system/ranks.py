@@ -110,9 +110,34 @@ def _through(kind: str, readings: Readings) -> list[str]:
     return [_rank(f.name) for f in told if any(part.startswith(kind) for part in _kind(f.value).split(", "))]
 
 
+def _slow_links(readings: Readings, between: str, kind: str) -> list[str]:
+    """The links between ranks of one machine, or of two, that take a kind of transport, each with its way."""
+    told = (f for f in facts(readings, "ddp.link.") if f.evidence == between)
+    return [f"{_pair(f.name)} by {f.value}" for f in told if kind in str(f.value)]
+
+
+def _pair(name: str) -> str:
+    return "rank " + name.removeprefix("ddp.link.").replace("-", " -> rank ")
+
+
 def _through_network(readings: Readings) -> str | None:
+    """Ranks of one machine that use NET; a log without links has its transports still, if there is one machine."""
+    links_told = facts(readings, "ddp.link.")
+    slow = _slow_links(readings, "one machine", "NET")
+    if slow or links_told:
+        return line(_listed(slow)) if slow else None
     ranks = _through("NET", readings)
     return f"{_listed(ranks)} on one machine: {_transports(readings)}" if ranks else None
+
+
+def _sockets_beside_fast_ports(readings: Readings) -> str | None:
+    ports, slow = text(readings, "ddp.fast_ports"), _slow_links(readings, "two machines", "NET/Socket")
+    return line(f"{_listed(slow)}; active here: {ports}") if ports and slow else None
+
+
+def _sockets(readings: Readings) -> str | None:
+    slow = _slow_links(readings, "two machines", "NET/Socket")
+    return line(_listed(slow)) if slow and _sockets_beside_fast_ports(readings) is None else None
 
 
 def _through_host(readings: Readings) -> str | None:
@@ -192,6 +217,8 @@ RULES: tuple[Rule, ...] = (
     Rule("TD-DDP-012", _ALL, None, Severity.INFO, _noisy),
     Rule("TD-DDP-013", _ALL, Verdict.DEGRADED, Severity.WARNING, _through_network, ("TD-DDP-009", "TD-DDP-014")),
     Rule("TD-DDP-014", _ALL, None, Severity.INFO, _through_host),
+    Rule("TD-DDP-018", _ALL, Verdict.DEGRADED, Severity.WARNING, _sockets_beside_fast_ports),
+    Rule("TD-DDP-019", _ALL, None, Severity.INFO, _sockets),
     Rule("TD-DDP-015", _ALL, None, Severity.INFO, _half_made),
     Rule(
         "TD-DDP-016",
@@ -237,8 +264,17 @@ def _reduced(readings: Readings) -> str | None:
         return None
     speeds = [f for f in readings.figures if f.name == "busbw"]
     best = max(speeds, key=lambda f: f.value, default=None)
-    bandwidth = "" if best is None else f", {quantity(best.value, 'B/s')} at {best.labels.get('size', '')}"
+    bandwidth = "" if best is None else f", {_bandwidth(readings, best)}"
     return f"{made}, {sums}, 1 KiB p50 {quantity(latency, 'us')}{bandwidth}"
+
+
+def _bandwidth(readings: Readings, best: Figure) -> str:
+    """The best bus bandwidth, by which algorithm, and what is expected of such a machine."""
+    size = best.labels.get("size", "")
+    row = next((row for row, of in links.rows(readings) if of == size), None)
+    notes = [links.algorithm(readings, size), f"{quantity(row.gb_s * 1e9, 'B/s')} expected" if row else ""]
+    said = ", ".join(filter(None, notes))
+    return f"{quantity(best.value, 'B/s')} at {size}" + (f" ({said})" if said else "")
 
 
 def _trained(readings: Readings) -> str | None:
