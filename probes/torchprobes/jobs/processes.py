@@ -11,13 +11,14 @@ import contextlib
 import errno
 import os
 import re
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..distributed import RankIdentity
-from ..rank_evidence import ProcessReading
+from ..rank_evidence import Exit, ProcessReading
 
 GONE: Final = "gone"
 
@@ -153,6 +154,40 @@ _FROZEN: Final = frozenset({b"frozen 1", b"FROZEN"})
 def look(ranks: Sequence[RankIdentity], proc: Path = Path("/proc")) -> tuple[ProcessReading, ...]:
     """One look at each rank, by somebody who looks only once."""
     return Processes(proc).look(ranks)
+
+
+def ended(rank: RankIdentity, reading: ProcessReading, proc: Path = Path("/proc")) -> Exit | None:
+    """How a process ended that only waits to be reaped, or is gone; None while it lives, or if nobody may look.
+
+    The kernel shows the exit code of a zombie to those who might trace it, and 0 to others: a 0 from somebody else's
+    process is no exit code.
+    """
+    if reading.state == GONE:
+        return Exit(t_ns=reading.t_ns, seen="gone")
+    if reading.state not in ("Z", "X", "x"):
+        return None
+    try:
+        with _folder(str(proc), rank.pid) as folder:
+            data = _text(folder, "stat")
+            owner = os.fstat(folder).st_uid
+        status = int(data.rpartition(b")")[2].split()[49]) if _parsed(data).start_ticks == rank.start_ticks else -1
+    except (OSError, IndexError, ValueError):
+        return Exit(t_ns=reading.t_ns, seen="gone")
+    if status < 0 or (status == 0 and os.geteuid() not in (0, owner)):
+        return Exit(t_ns=reading.t_ns, seen="gone")
+    return exit_of(status, reading.t_ns)
+
+
+def exit_of(status: int, t_ns: int) -> Exit:
+    """An exit from a wait status (wait(2))."""
+    number = status & 0x7F
+    if not number:
+        return Exit(t_ns=t_ns, code=status >> 8 & 0xFF)
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    return Exit(t_ns=t_ns, signal=name, core_dumped=bool(status & 0x80))
 
 
 # --- files of /proc --------------------------------------------------------------------------------------------------

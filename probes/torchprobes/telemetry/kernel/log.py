@@ -17,7 +17,7 @@ import stat
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -81,7 +81,7 @@ class KernelLog:
             denied = self._follow_kmsg()
             if complaint is None:
                 complaint = self._follow_journal()
-            self._source = _absent(denied, complaint)
+            self._source = absent(denied, complaint)
             self.settled.set()
             time.sleep(AGAIN_S)
 
@@ -154,6 +154,40 @@ class KernelLog:
             time.sleep(JOURNAL_S)
 
 
+def read_once(root: Path = Path("/")) -> tuple[KernelEvent, ...]:
+    """All that the kernel's log of this boot holds now, oldest first, for somebody who does not wait for more.
+
+    Raises:
+        OSError: /dev/kmsg cannot be read; `absent` says what helps.
+    """
+    handle = os.open(root / KMSG, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        if _is_stand_in(handle):
+            raise OSError(errno.ENODEV, "a stand-in of the container, not the kernel's log")
+        found = deque(_events_of(handle), maxlen=MOST_PENDING)
+    finally:
+        os.close(handle)
+    return tuple(found)
+
+
+def _events_of(handle: int) -> Iterator[KernelEvent]:
+    lines = Lines("kmsg")
+    while True:
+        try:
+            data = os.read(handle, _RECORD_BYTES)
+        except OSError as error:
+            if error.errno in (errno.EPIPE, errno.EINVAL):  # overwritten under us, or larger than any record
+                continue
+            if error.errno == errno.EAGAIN:
+                return
+            raise
+        if not data:
+            return
+        for record in data.split(b"\n"):
+            if (event := _parsed(lines, record, live=False)) is not None:
+                yield event
+
+
 def _parsed(lines: Lines, record: bytes, live: bool) -> KernelEvent | None:
     """The event of a record `priority,sequence,microseconds,flags;text`; lines with a space in front say more of it."""
     if record.startswith(b" "):
@@ -173,7 +207,8 @@ def _is_stand_in(handle: int) -> bool:
     return stat.S_ISCHR(found.st_mode) and found.st_rdev != _KMSG_DEVICE
 
 
-def _absent(denied: OSError, complaint: str) -> Absent:
+def absent(denied: OSError, complaint: str) -> Absent:
+    """Why neither the kernel's log nor the journal can be read, and what helps."""
     forbidden = denied.errno in (errno.EPERM, errno.EACCES)
     restricted = " (kernel.dmesg_restrict is 1)" if forbidden and _is_restricted() else ""
     what = f"needs CAP_SYSLOG{restricted}" if forbidden else f"/{KMSG}: {denied.strerror}"

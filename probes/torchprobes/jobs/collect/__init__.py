@@ -1,0 +1,6 @@
+"""Everything passive that this node can say of a job, collected within a deadline."""
+
+from .apart import collect_in_child
+from .collecting import collect
+
+__all__ = ["collect", "collect_in_child"]

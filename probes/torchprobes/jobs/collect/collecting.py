@@ -1,0 +1,276 @@
+"""Collects the evidence of one node: all sources at once, each for itself, and what there is at the deadline.
+
+First a look at the processes, because everything else takes time; last another one, because only a difference says
+who moves. Nothing here asks anything of a job that torchdoctor did not start.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from msgspec.structs import replace
+
+from ...distributed import JobIdentity, RankIdentity, SourceName, SourceState
+from ...rank_evidence import AgentEvidence, Exit, NodeEvidence, ProcessReading, RankEvidence, Ras
+from ...samples import KernelEvent, Sample
+from .. import ras
+from ..node import NodeFolder
+from ..processes import GONE, Processes, ended
+from ..ras.namespace import ask_in
+from ..told import Told, file_names, told
+from . import logs, machine
+from .pool import Pending, Pool
+from .ranks import Flights, Stacks, flights, stacks
+from .surroundings import Surroundings, surroundings
+
+GAP_S = 1.0
+"""So far apart lie the looks at the processes: a tick of CPU time is 10 ms, and a waiting process moves by less."""
+
+_REST_S = 0.1
+_MOST_THREADS = 48
+
+
+def collect(
+    job: JobIdentity,
+    node: NodeFolder | None,
+    deadline_s: float = 2.0,
+    looks: int = 2,
+    stop: threading.Event | None = None,
+    sample: Sample | None = None,
+) -> NodeEvidence:
+    """What this node can say of its ranks within `deadline_s` seconds; `stop` ends it early with what there is.
+
+    `node` is the folder of our own run (None: a job of somebody else). `sample` is a reading of the GPUs that the
+    caller has already; without one a fresh one is taken where there are GPUs.
+    """
+    return Collection(job, node, deadline_s, sample).run(looks, stop)
+
+
+class Collection:
+    """One collection, under way."""
+
+    def __init__(self, job: JobIdentity, node: NodeFolder | None, deadline_s: float, sample: Sample | None) -> None:
+        self._job, self._node, self._sample = job, node, sample
+        self._begun = time.monotonic()
+        self._deadline = self._begun + deadline_s
+        self._pool = Pool(min(_MOST_THREADS, 4 * len(job.ranks) + 6))
+        self._processes = Processes()
+        self._readings: list[tuple[ProcessReading, ...]] = []
+        self._looked: list[float] = []
+
+    def run(self, looks: int, stop: threading.Event | None) -> NodeEvidence:
+        """Do it."""
+        now_ns = time.time_ns()
+        self._look()
+        tasks = self._start()
+        gap = min(GAP_S, 0.6 * (self._deadline - self._begun)) / max(1, looks - 1)
+        for _ in range(looks - 1):
+            self._sleep(self._looked[-1] + gap, stop)
+            self._look()
+        self._pool.wait(self._deadline - _REST_S, stop)
+        return self._told(now_ns, tasks)
+
+    def _sleep(self, until: float, stop: threading.Event | None) -> None:
+        (stop or threading.Event()).wait(max(0.0, min(until, self._deadline - _REST_S) - time.monotonic()))
+
+    def _look(self) -> None:
+        self._readings.append(self._processes.look(self._job.ranks))
+        self._looked.append(time.monotonic())
+
+    # --- tasks -------------------------------------------------------------------------------------------------------
+
+    def _start(self) -> Tasks:
+        """Start all; those whose answers others wait for come first."""
+        job, until = self._job, self._deadline - _REST_S
+        tasks = Tasks()
+        for rank, reading in zip(job.ranks, self._readings[0], strict=True):
+            if reading.state != GONE:
+                tasks.around[rank.rank] = self._pool.start("environment", partial(surroundings, rank))
+        tasks.kernel = self._pool.start("kernel", lambda: machine.kernel(job))
+        tasks.ras = self._pool.start("ras", lambda: self._ask_ras(tasks, until))
+        if self._sample is None:
+            tasks.sample = self._pool.start("gpu", lambda: machine.sample(until))
+        tasks.agent = self._pool.start("agent", self._read_agent)
+        for rank, reading in zip(job.ranks, self._readings[0], strict=True):
+            self._start_rank(tasks, rank, reading, until)
+        return tasks
+
+    def _start_rank(self, tasks: Tasks, rank: RankIdentity, reading: ProcessReading, until: float) -> None:
+        known = told(self._node, rank)
+        tasks.told[rank.rank] = known
+        tasks.logs[rank.rank] = self._pool.start("log", lambda: logs.of_rank(rank))
+        tasks.stacks[rank.rank] = self._pool.start("stacks", lambda: stacks(rank, reading, known, until))
+        since = self._job.started_ns
+        tasks.flights[rank.rank] = self._pool.start(
+            "flight", lambda: flights(rank, known, tasks.surroundings(rank, until), self._node, since, until)
+        )
+
+    def _ask_ras(self, tasks: Tasks, until: float) -> tuple[Ras, ...]:
+        """RAS twice, as far apart as the looks: equal and unequal counts mean something only if they stand still."""
+        living = [rank for rank, reading in zip(self._job.ranks, self._readings[0], strict=True) if _lives(reading)]
+        if not living:
+            raise ras.NoRas("no rank lives here")
+        around = tasks.surroundings(living[0], until)
+        if around.environment.get("NCCL_RAS_ENABLE") == "0":
+            raise ras.NoRas("RAS is switched off (NCCL_RAS_ENABLE=0)")
+        address = around.environment.get("NCCL_RAS_ADDR", ras.DEFAULT_ADDRESS)
+        pids = {rank.inner_pid or rank.pid for rank in self._job.ranks}
+
+        def once() -> Ras:
+            left = until - time.monotonic()
+            if around.foreign_network:
+                return ask_in(living[0].pid, address, left, pids, around.addresses)
+            return ras.ask(address, left, pids, around.addresses)
+
+        first = once()
+        pause = min(GAP_S, (until - time.monotonic()) / 2)
+        time.sleep(max(0.0, pause))
+        try:
+            return first, once()
+        except ras.NoRas:
+            return (first,)
+
+    def _read_agent(self) -> logs.Log:
+        if self._node is not None:
+            return logs.of_files((str(self._node.agent_log),), None)
+        pid, paths = self._job.launcher_pid, []
+        for number in (2, 1) if pid else ():
+            path = os.readlink(f"/proc/{pid}/fd/{number}")
+            paths += [path] if path.startswith("/") and not path.startswith("/dev/") else []
+        return logs.of_files(tuple(dict.fromkeys(paths)), None)
+
+    # --- what came of them -------------------------------------------------------------------------------------------
+
+    def _told(self, now_ns: int, tasks: Tasks) -> NodeEvidence:
+        kernel = tasks.kernel.value(None)
+        ras_found = tasks.ras.value(())
+        taken = self._sample if tasks.sample is None else tasks.sample.value(None)
+        gpus = machine.gpus(self._job.ranks, taken, ras_found)
+        events = kernel.events if kernel else ()
+        shared = (kernel.state if kernel else _lost("kernel", tasks.kernel), _ras_state(tasks.ras))
+        seconds = time.monotonic() - self._begun
+        return NodeEvidence(
+            host=self._job.host or socket.gethostname(),
+            t_ns=now_ns,
+            m_ns=int(self._begun * 1e9),
+            boot_id=_boot_id(),
+            job=self._job,
+            ranks=tuple(
+                self._rank(at, rank, tasks, events, (*shared, *_state_of(gpus[rank.rank])), gpus)
+                for at, rank in enumerate(self._job.ranks)
+            ),
+            agent=self._agent(tasks),
+            ras=ras_found,
+            kernel=events,
+            seconds=round(seconds, 3),
+            looks_s=round(self._looked[-1] - self._looked[0], 3),
+            notes=self._job.notes,
+        )
+
+    def _rank(
+        self,
+        at: int,
+        rank: RankIdentity,
+        tasks: Tasks,
+        events: Sequence[KernelEvent],
+        shared: tuple[SourceState, ...],
+        gpus: Mapping[int, machine.Gpu],
+    ) -> RankEvidence:
+        readings = tuple(look[at] for look in self._readings)
+        stack = tasks.stacks[rank.rank].value(Stacks((), (_lost("py-spy", tasks.stacks[rank.rank]),)))
+        flight = tasks.flights[rank.rank].value(Flights((), (_lost("flight", tasks.flights[rank.rank]),)))
+        log = tasks.logs[rank.rank].value(logs.Log((), (), _lost("log", tasks.logs[rank.rank])))
+        gpu = gpus[rank.rank]
+        return RankEvidence(
+            identity=rank,
+            processes=readings,
+            exit=_with_oom(ended(rank, readings[-1]), rank, events),
+            stacks=stack.stacks,
+            flights=flight.flights,
+            signs=log.signs,
+            gpu=None if isinstance(gpu, SourceState) else gpu,
+            sources=(*self._process_states(rank, readings), *shared, log.state, *flight.states, *stack.states),
+            tail=log.tail,
+        )
+
+    def _process_states(self, rank: RankIdentity, readings: Sequence[ProcessReading]) -> tuple[SourceState, ...]:
+        hidden = readings[-1].state == ""
+        why = "/proc does not show it: hidepid, or another pid namespace" if hidden else ""
+        states = (SourceState(source="process", available=not hidden, why=why),)
+        if self._node is None:
+            return states
+        there = any((self._node.events / f"{name}.jsonl").is_file() for name in file_names(rank))
+        return (*states, SourceState(source="events", available=there, why="" if there else "it has written none"))
+
+    def _agent(self, tasks: Tasks) -> AgentEvidence | None:
+        pid, started = self._job.launcher_pid, self._job.launcher_start_ticks
+        if pid is None:
+            return None
+        reading = None
+        if started is not None:
+            reading = self._processes.look([RankIdentity(rank=-1, pid=pid, start_ticks=started)])[0]
+        log = tasks.agent.value(None)
+        alive = None if reading is None or reading.state == "" else _lives(reading)
+        return AgentEvidence(pid=pid, alive=alive, signs=log.signs if log else ())
+
+
+class Tasks:
+    """What was started, by rank number."""
+
+    kernel: Pending[machine.Kernel]
+    ras: Pending[tuple[Ras, ...]]
+    agent: Pending[logs.Log]
+    sample: Pending[Sample | None] | None = None
+
+    def __init__(self) -> None:
+        self.around: dict[int, Pending[Surroundings]] = {}
+        self.told: dict[int, Told] = {}
+        self.logs: dict[int, Pending[logs.Log]] = {}
+        self.stacks: dict[int, Pending[Stacks]] = {}
+        self.flights: dict[int, Pending[Flights]] = {}
+
+    def surroundings(self, rank: RankIdentity, deadline: float) -> Surroundings:
+        """Those of a rank, waited for; empty ones that say why if they do not come."""
+        pending = self.around.get(rank.rank)
+        if pending is None:
+            return Surroundings(why="the process has ended")
+        pending.wait(time.monotonic() + (deadline - time.monotonic()) / 2)
+        return pending.value(Surroundings(why="its environment cannot be read: the process holds its memory lock"))
+
+
+def _lives(reading: ProcessReading) -> bool:
+    return reading.state not in (GONE, "Z", "X", "x")
+
+
+def _lost(source: SourceName, pending: Pending[Any]) -> SourceState:
+    return SourceState(source=source, available=False, why=pending.why)
+
+
+def _ras_state(pending: Pending[tuple[Ras, ...]]) -> SourceState:
+    return SourceState(source="ras", available=not pending.why, why=pending.why)
+
+
+def _state_of(gpu: machine.Gpu) -> tuple[SourceState, ...]:
+    return (gpu if isinstance(gpu, SourceState) else SourceState(source="gpu", available=True),)
+
+
+def _with_oom(end: Exit | None, rank: RankIdentity, events: Sequence[KernelEvent]) -> Exit | None:
+    """The exit, marked if the kernel says that it killed this process for want of memory."""
+    if end is None:
+        return None
+    killed = any(event.kind == "oom" and event.pid == rank.pid for event in events)
+    return replace(end, oom=True) if killed else end
+
+
+def _boot_id() -> str:
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read(64).strip()
+    except OSError:
+        return ""

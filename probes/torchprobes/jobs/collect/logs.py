@@ -1,0 +1,82 @@
+"""The ends of logs: signs in them, and the last lines for a person. Bounded, and only of regular files."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Final, NamedTuple
+
+from ...distributed import RankIdentity, SourceState
+from ...masking import mask_text
+from ...rank_evidence import Sign
+from ..signs import Scanner
+
+TAIL_BYTES: Final = 256 << 10
+MOST_SIGNS: Final = 200
+TAIL_LINES: Final = 20
+_LONGEST: Final = 500
+
+
+class Log(NamedTuple):
+    """Signs of a log, its last lines, and whether it could be read."""
+
+    signs: tuple[Sign, ...]
+    tail: tuple[str, ...]
+    state: SourceState
+
+
+def of_rank(rank: RankIdentity) -> Log:
+    """The ends of a rank's stderr and stdout."""
+    paths = tuple(dict.fromkeys(path for path in (rank.stderr, rank.stdout) if path))
+    if not paths:
+        why = rank.log_why or "its output goes to no file that is known"
+        return Log((), (), SourceState(source="log", available=False, why=why))
+    return of_files(paths, rank.rank)
+
+
+def of_files(paths: tuple[str, ...], rank: int | None) -> Log:
+    """The ends of some files of one writer; the last lines are of the first that has any."""
+    signs: list[Sign] = []
+    tail: tuple[str, ...] = ()
+    reasons = []
+    for path in paths:
+        try:
+            data = read_tail(path)
+        except OSError as error:
+            reasons.append(f"{path}: {error.strerror or error}")
+            continue
+        signs += Scanner(rank).feed_lines(data)
+        tail = tail or _last_lines(data)
+    available = len(reasons) < len(paths)
+    return Log(
+        tuple(signs[-MOST_SIGNS:]),
+        tail,
+        SourceState(source="log", available=available, why="" if available else "; ".join(reasons)[:300]),
+    )
+
+
+def read_tail(path: str, most: int = TAIL_BYTES) -> bytes:
+    """The last whole lines of a regular file, at most so many bytes.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(0, "it is no regular file")
+        start = max(0, found.st_size - most)
+        data = os.pread(handle, most, start)
+    finally:
+        os.close(handle)
+    return data[data.find(b"\n") + 1 :] if start else data
+
+
+def _last_lines(data: bytes) -> tuple[str, ...]:
+    lines = [line for line in data[-TAIL_LINES * _LONGEST :].decode(errors="replace").splitlines() if line.strip()]
+    return tuple(mask_text(_plain(line)) for line in lines[-TAIL_LINES:])
+
+
+def _plain(line: str) -> str:
+    return "".join(c if c.isprintable() or c == "\t" else "?" for c in line[-_LONGEST:])

@@ -1,0 +1,169 @@
+"""What can be read of one rank: its stacks and its flight recorder, each with the states of its sources."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from ...distributed import RankIdentity, SourceName, SourceState
+from ...rank_evidence import Flight, ProcessReading, Stack
+from ..flight import BadDump, files, parse_json
+from ..flight.files import NoFlight
+from ..node import NodeFolder
+from ..stacks import handler
+from ..stacks.dumps import parse_dump
+from ..stacks.pyspy import NoStack, find, pyspy
+from ..told import Told
+from ..worker_server import NoAnswer, ask, handlers
+from .surroundings import Surroundings
+
+RANK_S: Final = 2.0
+"""So long a stack may take a rank."""
+
+_SERVER_S: Final = 1.0
+_HANDLERS: Final = ("fr_trace_json", "dump_nccl_trace_json")
+"""The recorder of back ends on the CPU, and that of NCCL: a build with NCCL has both."""
+
+_DEAD: Final = frozenset({"Z", "X", "x", "gone"})
+
+_parsing: Final = threading.Lock()
+"""A dump is a megabyte, and ten times that while it is read: one at a time."""
+
+
+class Stacks(NamedTuple):
+    """Stacks of a rank, best source first, and what became of the sources."""
+
+    stacks: tuple[Stack, ...]
+    states: tuple[SourceState, ...]
+
+
+class Flights(NamedTuple):
+    """Dumps of a rank's flight recorder, and what became of their source."""
+
+    flights: tuple[Flight, ...]
+    states: tuple[SourceState, ...]
+
+
+# --- stacks ----------------------------------------------------------------------------------------------------------
+
+
+def stacks(rank: RankIdentity, reading: ProcessReading, told: Told, deadline: float) -> Stacks:
+    """The stack of a rank by the least intrusive source that gives one.
+
+    py-spy asks nothing of the process. The worker server needs its interpreter lock, and faulthandler's signal can end
+    a blocking call early: each is used only if those before it gave nothing.
+    """
+    sources: tuple[tuple[SourceName, Callable[[], Stack]], ...] = (
+        ("py-spy", lambda: _by_pyspy(rank, reading, deadline)),
+        ("server", lambda: _by_server(rank, reading, told, deadline)),
+        ("faulthandler", lambda: _by_handler(rank, reading, told, deadline)),
+    )
+    states: list[SourceState] = []
+    for name, read in sources:
+        try:
+            stack = read()
+        except (NoStack, NoAnswer) as error:
+            states.append(SourceState(source=name, available=False, why=str(error), command=_COMMANDS.get(name, "")))
+            continue
+        return Stacks((stack,), (*states, SourceState(source=name, available=True)))
+    return Stacks((), tuple(states))
+
+
+_COMMANDS: Final[dict[str, str]] = {
+    "py-spy": "sudo torchdoctor diagnose PID",
+    "flight": "torchdoctor env --diagnosable",
+}
+
+
+def _by_pyspy(rank: RankIdentity, reading: ProcessReading, deadline: float) -> Stack:
+    if reading.state in _DEAD:
+        raise NoStack("the process has ended")
+    if reading.state == "D":
+        raise NoStack("it is in uninterruptible sleep: reading its memory could hang")
+    if not find():
+        raise NoStack("py-spy is not installed: pip install 'torchdoctor[stacks]'")
+    return pyspy(rank.pid, min(RANK_S, _left(deadline)))
+
+
+def _by_server(rank: RankIdentity, reading: ProcessReading, told: Told, deadline: float) -> Stack:
+    if not told.server:
+        raise NoAnswer("no worker server: the job was not started by torchdoctor, or without injection")
+    if reading.state in _DEAD or reading.state in ("T", "t", "D"):
+        raise NoAnswer("the process does not run")
+    text = ask(told.server, "dump_traceback", rank, min(_SERVER_S, _left(deadline)))
+    stack = parse_dump(text.decode(errors="replace"), "server", time.time_ns())
+    if stack is None:
+        raise NoAnswer("dump_traceback: an answer without a stack")
+    return stack
+
+
+def _by_handler(rank: RankIdentity, reading: ProcessReading, told: Told, deadline: float) -> Stack:
+    if told.stack_signal is None or told.stack_file is None:
+        raise NoStack("no signal for it: the job was not started by torchdoctor, or without injection")
+    return handler.dump(rank, reading, told.stack_signal, told.stack_file, min(RANK_S, _left(deadline)))
+
+
+# --- flight recorder -------------------------------------------------------------------------------------------------
+
+
+def flights(
+    rank: RankIdentity, told: Told, around: Surroundings, node: NodeFolder | None, since_ns: int, deadline: float
+) -> Flights:
+    """The flight recorder of a rank: its server's, else its pipe's, else what lies in its files."""
+    reasons = [around.why] if around.why else []
+    places = files.places(rank.rank, around.environment, around.root)
+    own = _in_folder(node, rank) if node is not None else ()
+    stem = around.environment.get("TORCH_NCCL_DEBUG_INFO_PIPE_FILE", "")
+    sources: tuple[Callable[[], tuple[Flight, ...]], ...] = (
+        lambda: _of_server(rank, told, deadline),
+        lambda: (_of_pipe(stem, places, rank, around.root, deadline),),
+        lambda: (files.newest((*places, *own), rank, since_ns),),
+    )
+    for read in sources:
+        try:
+            found = read()
+        except (NoAnswer, NoFlight, BadDump) as error:
+            reasons.append(str(error))
+            continue
+        return Flights(found, (SourceState(source="flight", available=True),))
+    why = "; ".join(dict.fromkeys(reasons))[:400]
+    return Flights((), (SourceState(source="flight", available=False, why=why, command=_COMMANDS["flight"]),))
+
+
+def _of_server(rank: RankIdentity, told: Told, deadline: float) -> tuple[Flight, ...]:
+    """The recorders that its server has; those that recorded nothing are left out if another one did."""
+    if not told.server:
+        raise NoAnswer("no worker server")
+    names = handlers(told.server, rank, min(_SERVER_S, _left(deadline)))
+    found = []
+    for name in (name for name in _HANDLERS if name in names):
+        data = ask(told.server, name, rank, min(_SERVER_S, _left(deadline)))
+        with _parsing:
+            found.append(parse_json(data, "server", time.time_ns()))
+    if not found:
+        raise NoAnswer("its torch has no flight recorder that a server could give")
+    return tuple(flight for flight in found if flight.entries) or tuple(found[:1])
+
+
+def _of_pipe(stem: str, places: tuple[str, ...], rank: RankIdentity, root: str, deadline: float) -> Flight:
+    if not stem:
+        raise NoFlight("no pipe was prepared")
+    return files.on_demand(stem, places, rank, root, deadline)
+
+
+def _in_folder(node: NodeFolder, rank: RankIdentity) -> tuple[str, ...]:
+    """The dumps of a rank in our own run: any file there whose name ends with its number."""
+    try:
+        names = os.listdir(node.flight)[:4096]
+    except OSError:
+        return ()
+    number = str(rank.rank)
+    own = [name for name in names if name.endswith(number) and not name[: -len(number)][-1:].isdigit()]
+    return tuple(str(node.flight / name) for name in own)
+
+
+def _left(deadline: float) -> float:
+    return max(0.05, deadline - time.monotonic())
