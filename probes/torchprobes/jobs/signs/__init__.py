@@ -2,10 +2,18 @@
 
 from .exits import exit_words, shell_signal, signal_name
 from .scanner import Scanner
-from .sites import call_site
+from .sites import site
 from .table import PATTERNS, SIGNS, Pattern, Role, Tells
 
 __all__ = [
-    "PATTERNS", "SIGNS", "Pattern", "Role", "Scanner", "Tells", "call_site", "exit_words", "shell_signal",
+    "PATTERNS",
+    "SIGNS",
+    "Pattern",
+    "Role",
+    "Scanner",
+    "Tells",
+    "exit_words",
+    "shell_signal",
     "signal_name",
-]  # fmt: skip
+    "site",
+]

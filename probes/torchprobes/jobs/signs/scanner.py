@@ -13,7 +13,7 @@ from datetime import tzinfo
 from typing import Final
 
 from ...rank_evidence import Frame, Sign
-from .sites import call_site
+from .sites import site as site_of
 from .stamps import stamp_ns
 from .table import EXCEPTION, HOOKS, Pattern, match
 
@@ -148,7 +148,7 @@ class Scanner:
                 self._close(block)
             return None
         place = Frame(function=frame[3] or "", file=frame[1], line=int(frame[2]))
-        site = call_site((place,))
+        site = site_of((place,))
         if not site:
             return None
         told = block.fatal
@@ -156,7 +156,7 @@ class Scanner:
         return _with(told, site=site)
 
     def _raised(self, block: _Block, writer: int | None, body: str, t_ns: int) -> Sign | None:
-        site, ignored = call_site(block.frames), block.ignored
+        site, ignored = site_of(block.frames), block.ignored
         block.frames, block.ignored = (), False
         if ignored:
             return None

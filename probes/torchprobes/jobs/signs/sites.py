@@ -1,34 +1,20 @@
-"""Which frames of a stack are somebody's own: a call site is where a person can look."""
+"""A call site in words: where in somebody's own code a person can look."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 from ...rank_evidence import Frame
-
-_TORCH: Final = re.compile(r"/(?:site|dist)-packages/(?:torch|triton|functorch|torchgen)/|^torch/")
-_STANDARD: Final = re.compile(r"/lib(?:64)?/python[\d.t]{1,8}/(?!site-packages/|dist-packages/)|^<|^$")
-_INSTALLED: Final = re.compile(r"/(?:site|dist)-packages/")
-_INJECTED: Final = re.compile(r"/torchprobes/payloads/")
+from ..stacks.groups import call_site
 
 _MOST_NAME: Final = 80
 
 
-def call_site(frames: Iterable[Frame]) -> str:
-    """The innermost frame of somebody's own code, else of a library on top of torch, as `train.py:41 (load)`.
-
-    `frames` go from the innermost outwards. "" if all of them are torch's and Python's own.
-    """
-    fallback = ""
-    for frame in frames:
-        if _TORCH.search(frame.file) or _STANDARD.search(frame.file) or _INJECTED.search(frame.file):
-            continue
-        if not _INSTALLED.search(frame.file):
-            return words(frame)
-        fallback = fallback or words(frame)
-    return fallback
+def site(frames: Sequence[Frame]) -> str:
+    """The call site of a stack (innermost frame first) as `train.py:41 (load)`, "" if it is wholly torch's."""
+    frame = call_site(frames)
+    return "" if frame is None else words(frame)
 
 
 def words(frame: Frame) -> str:
