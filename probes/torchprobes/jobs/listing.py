@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ..distributed import JobIdentity, JobView
 from ..model import Frozen
@@ -190,7 +190,7 @@ def _agents(run: RunDir) -> list[tuple[int | None, int | None]]:
     return found
 
 
-def _record(line: bytes) -> dict[str, int]:
+def _record(line: bytes) -> dict[str, Any]:
     try:
         record = json.loads(line)
     except ValueError:

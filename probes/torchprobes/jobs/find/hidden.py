@@ -86,7 +86,12 @@ def _unread(census: Census) -> str:
 
 def _namespace(census: Census) -> str:
     """Whether this is a container's own /proc: ranks outside it cannot be seen from here."""
-    link = reading.link(f"{census.proc}/self/ns/pid")
-    if not link or link == "pid:[4026531836]":  # PROC_PID_INIT_INO of the kernel: the machine's own namespace
+    if not inside_container(census.proc):
         return ""
     return "this is a pid namespace (a container): jobs outside it cannot be seen; run torchdoctor on the host"
+
+
+def inside_container(proc: str) -> bool:
+    """Whether our pid namespace is not the machine's own, whose inode the kernel fixes (PROC_PID_INIT_INO)."""
+    link = reading.link(f"{proc}/self/ns/pid")
+    return bool(link) and link != "pid:[4026531836]"
