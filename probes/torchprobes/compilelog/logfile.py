@@ -26,14 +26,16 @@ class Change(str, Enum):
     ROTATED = "replaced"
 
 
-def open_regular(path: str) -> int:
+def open_regular(path: str, links: bool = True) -> int:
     """A descriptor to read the regular file `path`; never waits for the other end of a FIFO.
+
+    Without `links` a path that ends in a symbolic link is refused.
 
     Raises:
         OSError: it cannot be opened, or is no regular file; `strerror` says which.
     """
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-    if not stat.S_ISREG(os.stat(path).st_mode):  # before open: opening a device can have effects
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | (0 if links else os.O_NOFOLLOW)
+    if not stat.S_ISREG(os.stat(path, follow_symlinks=links).st_mode):  # before open: opening a device can have effects
         raise OSError(0, "not a regular file")
     fd = os.open(path, flags)
     if stat.S_ISREG(os.fstat(fd).st_mode):
@@ -45,11 +47,12 @@ def open_regular(path: str) -> int:
 class LogFile:
     """The file `path`, followed: `look` says what changed, `pread` reads what is held."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, links: bool = True) -> None:
         self.path = path
         self.size = 0
         self.cause = ""
         """Why there is nothing to read, or why there will be nothing new: one line, "" if all is well."""
+        self._links = links
         self._fd = -1
         self._start = b""
         self._looked_s = -RECHECK_S
@@ -75,7 +78,7 @@ class LogFile:
 
     def _open(self) -> Change:
         try:
-            self._fd = open_regular(self.path)
+            self._fd = open_regular(self.path, self._links)
         except FileNotFoundError:
             self.cause = "not there yet"
             return Change.NONE

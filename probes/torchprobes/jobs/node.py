@@ -75,6 +75,11 @@ class NodeFolder:
         return self.path / "nccl"
 
     @property
+    def marks(self) -> Path:
+        """When the bytes of the ranks' logs came: `a<attempt>.r<rank>.out|err.marks`."""
+        return self.path / "marks"
+
+    @property
     def stop(self) -> Path:
         """A file that asks the supervisor to end the job; it works over a shared file system too."""
         return self.path / "stop"

@@ -1,0 +1,347 @@
+"""The watcher of one job on one node: hears ends at once, looks at everything else at a pace that costs little.
+
+One thread decides: it waits for the ends of ranks and launcher, for its lifeline and for words of the other threads
+(logs and events, close looks, who a process is), and between them does what is due. Nothing that can block happens in
+it. An end is judged at once from what is known; the close look that it causes refines that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ...distributed import JobIdentity, RankIdentity
+from ...rank_evidence import Exit, NodeEvidence, Sign
+from ...rundir import boot_id
+from ..collect import collect
+from ..node import NodeFolder
+from ..processes import Processes
+from ..signs import PATTERNS
+from . import marks
+from .agent import Agent, Supervision
+from .arrivals import Ranks
+from .collecting import Collector
+from .edges import Ends
+from .following import AGENT_LOG, Follower, LogTail
+from .gpus import Gpus
+from .keeping import Keeper
+from .order import Order
+from .roster import Roster, Watched
+from .showing import Showing
+from .triggers import Stillness
+
+SHARE: Final = 0.005
+"""The part of a core that each kind of look may cost."""
+
+SLOWEST_S: Final = 5.0
+ROUGH_NS: Final = 60_000_000_000
+"""Lines of the kernel's log so long before the job's start may still be its own: their stamps are rough."""
+
+TELLING: Final = frozenset({"own", "victim"})
+"""Roles of signs that a rank failed or suffers: it is looked at before its launcher ends its peers."""
+FLUSH_S: Final = 1.0
+LAST_LOOK_S: Final = 2.5
+
+
+@dataclass(slots=True)
+class Task:
+    """Something to do now and then; one that costs much is done less often."""
+
+    every_s: float
+    do: Callable[[], None]
+    due: float = 0.0
+
+    def run(self) -> None:
+        """Do it, and say when next."""
+        begin = time.monotonic()
+        self.do()
+        cost = time.monotonic() - begin
+        self.due = begin + min(max(SLOWEST_S, self.every_s), max(self.every_s, cost / SHARE))
+
+
+class Watcher:
+    """One job under watch; `run` returns when there is nothing more to watch, with the reason."""
+
+    def __init__(self, order: Order, lifeline: int) -> None:
+        self.order = order
+        self.node = NodeFolder(Path(order.node))
+        self.host = order.job.host or socket.gethostname()
+        self.launched = order.mode == "launched"
+        self.over = ""
+        """Why nothing more is to be watched, "" while there is."""
+        self._lifeline = lifeline
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._poll = select.epoll()
+        self.ends = Ends(self._poll)
+        self.keeper = Keeper(self.node)
+        self.follower = Follower(self.node.events if self.launched else None, self.wake)
+        self.roster = Roster()
+        self.agent = Agent(order.job.launcher_pid, order.job.launcher_start_ticks)
+        self.supervision = Supervision(self.node)
+        since = (order.job.started_ns or time.time_ns()) - ROUGH_NS
+        self.gpus = Gpus(max(0, since), order.gpu)
+        self.processes = Processes()
+        self.arrivals = Ranks(order, self.host, self.ends, self.roster)
+        self.collector = Collector(self._collect, self.wake)
+        self.stillness = Stillness(time.monotonic_ns())
+        self.showing = Showing(self)
+        self._asked_mark = self._mark("diagnose")
+        self._tasks = (
+            Task(0.1, self._listen),
+            Task(0.1, self._discover),
+            Task(0.5, self._look),
+            Task(0.25, self._trigger),
+            Task(0.2, self._hear_requests),
+            Task(0.2, self.showing.show_if_due),
+        )
+
+    # --- the loop -------------------------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Let the loop look at once; for any thread."""
+        with contextlib.suppress(OSError, ValueError):
+            os.eventfd_write(self._wake_fd, 1)
+
+    def run(self) -> str:
+        """Watch to the end."""
+        self._begin()
+        while not self.over:
+            wait = max(0.0, min(task.due for task in self._tasks) - time.monotonic())
+            for handle, _ in self._poll.poll(wait):
+                self._hear(handle)
+            now = time.monotonic()
+            for task in self._tasks:
+                if task.due <= now:
+                    task.run()
+            self._see_end()
+        self._finish()
+        return self.over
+
+    def _begin(self) -> None:
+        self.keeper.record(
+            "start", pid=os.getpid(), boot_id=boot_id(), mode=self.order.mode, job=self.order.job.key
+        )  # fmt: skip
+        self._poll.register(self._wake_fd, select.EPOLLIN)
+        with contextlib.suppress(OSError):  # a lifeline that is a file never closes
+            self._poll.register(self._lifeline, select.EPOLLIN)
+        if self.agent.key is not None:
+            self.ends.hold(*self.agent.key)
+            self.agent.exit = self.ends.exits.get(self.agent.key)
+        if self.launched:
+            self.follower.follow(AGENT_LOG, LogTail(str(self.node.agent_log), None, None, whole=True))
+        self.gpus.start()
+        for rank in self.order.job.ranks:
+            self._add(rank)
+        self.showing.show()
+
+    def _hear(self, handle: int) -> None:
+        if handle == self._wake_fd:
+            with contextlib.suppress(OSError):
+                os.eventfd_read(handle)
+            self._listen()
+            self.showing.take_looks()
+        elif handle == self._lifeline:
+            self._hear_lifeline()
+        elif (key := self.ends.heard(handle)) is not None:
+            self._ended(key)
+
+    def _hear_lifeline(self) -> None:
+        try:
+            data = os.read(self._lifeline, 4096)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.over = "its lifeline closed"
+
+    # --- ranks come and end -----------------------------------------------------------------------------------------
+
+    def _discover(self) -> None:
+        for rank in self.arrivals.look():
+            self._add(rank)
+        for key in self.ends.sweep():
+            self._ended(key)
+
+    def _add(self, rank: RankIdentity) -> None:
+        attempt = self.roster.attempt
+        watched = self.roster.add(rank)
+        if watched is None:
+            return
+        if self.roster.attempt != attempt:
+            self.agent.new_attempt()
+            self.showing.new_attempt(attempt)
+        self.keeper.record(
+            "rank", rank=rank.rank, attempt=rank.attempt, pid=rank.pid, start=rank.start_ticks,
+            local_rank=rank.local_rank, stdout=rank.stdout, stderr=rank.stderr, log_why=rank.log_why,
+        )  # fmt: skip
+        for stream, path in (("out", rank.stdout), ("err", rank.stderr)):
+            if path and not (stream == "err" and path == rank.stdout):
+                place = marks.path_of(self.node.marks, rank.attempt, rank.rank, stream)
+                tail = LogTail(path, rank.rank, place, whole=self.launched)
+                self.follower.follow((rank.pid, rank.start_ticks, stream), tail)
+        self.ends.hold(rank.pid, rank.start_ticks)
+        if (rank.pid, rank.start_ticks) in self.ends.exits:
+            self._ended((rank.pid, rank.start_ticks))
+        self.showing.dirty = True
+
+    def _ended(self, key: tuple[int, int]) -> None:
+        if key == self.agent.key:
+            self.agent.exit = self.ends.exits[key]
+            self.keeper.record("agent-exit", code=self.agent.exit.code, signal=self.agent.exit.signal)
+            self.showing.show()
+            return
+        watched = self.roster.of(*key)
+        if watched is None or watched.exit is not None:
+            return  # nobody knows yet who it was: asked for again when that is known
+        end = self.ends.exits[key]
+        if end.signal == "SIGKILL" and self.roster.oom.claim(watched.counter, time.monotonic()):
+            end = msgspec.structs.replace(end, oom=True)
+        watched.exit = self._completed(watched, end)
+        self._record_exit(watched)
+        self.showing.show()
+        self.look_closely(f"rank {watched.identity.rank} ended")
+
+    def _completed(self, watched: Watched, end: Exit) -> Exit:
+        """An end with what launcher and kernel said of it."""
+        pid = watched.identity.pid
+        if end.signal == "SIGKILL" and any(e.kind == "oom" and e.pid == pid for e in self.gpus.events):
+            end = msgspec.structs.replace(end, oom=True)
+        return self.agent.completed(end, pid)
+
+    def _record_exit(self, watched: Watched) -> None:
+        who, end = watched.identity, watched.exit
+        if end is not None:
+            self.keeper.record(
+                "exit", rank=who.rank, attempt=who.attempt, pid=who.pid, start=who.start_ticks, code=end.code,
+                signal=end.signal, core=end.core_dumped, seen=end.seen, oom=end.oom, asked=end.asked,
+            )  # fmt: skip
+
+    # --- what is heard and seen -----------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        """Logs and events since the last time; a sign of a failure is judged at once."""
+        look = self.follower.take()
+        fresh: list[Sign] = []
+        for key, heard in look.logs.items():
+            if key == AGENT_LOG:
+                self.agent.take(heard.signs)
+                fresh += heard.signs
+                continue
+            watched = self.roster.of(*key[:2])
+            if watched is not None:
+                watched.hear(key[2], heard)
+                fresh += heard.signs
+        for event in look.events:
+            self.arrivals.told(event)
+        if look.logs or look.events:
+            self.showing.dirty = True
+        if fresh:
+            self._signs(fresh)
+
+    def _signs(self, signs: list[Sign]) -> None:
+        for watched in self.roster.ranks:
+            if watched.exit is not None:
+                watched.exit = self._completed(watched, watched.exit)
+        telling = [sign for sign in signs if PATTERNS[sign.id].role in TELLING]
+        for sign in telling[:8]:
+            self.keeper.record("sign", id=sign.id, rank=sign.rank, text=sign.text)
+        if telling:
+            self.showing.show()
+            self.look_closely(f"a log says: {telling[0].text[:120]}")
+
+    def _look(self) -> None:
+        """The processes, the GPUs, the kernel's log."""
+        living = self.roster.living
+        now = time.monotonic()
+        for watched, reading in zip(living, self.processes.look([w.identity for w in living]), strict=True):
+            watched.readings.append(reading)
+        for counter in {watched.counter for watched in living if watched.counter}:
+            self.roster.oom.watch(counter, now)
+        if self.gpus.take():
+            for watched in self.roster.ranks:
+                if watched.exit is not None:
+                    watched.exit = self._completed(watched, watched.exit)
+            self.showing.show()
+        for watched in living:
+            who = watched.identity
+            watched.gpu = self.gpus.reading(who.pid, who.start_ticks, who.gpu_uuid) or watched.gpu
+        self.showing.dirty = True
+
+    # --- looking closely ------------------------------------------------------------------------------------------
+
+    def _trigger(self) -> None:
+        was = self.stillness.still
+        why = self.stillness.due([w.pulse() for w in self.roster.living], time.monotonic_ns())
+        if was and not self.stillness.still:
+            self.keeper.record("goes-on")
+            self.showing.forget_look()
+        if why:
+            self.look_closely(why)
+
+    def look_closely(self, why: str, deadline_s: float = 2.0) -> None:
+        """Collect evidence, in a thread."""
+        self.keeper.record("look", why=why)
+        self.collector.ask(self.identity(), why, deadline_s)
+
+    def _collect(self, job: JobIdentity, deadline_s: float) -> NodeEvidence:
+        """In the collector's thread. Only a job of our own run is asked anything."""
+        return collect(job, self.node if self.launched else None, deadline_s, sample=self.gpus.newest)
+
+    def identity(self) -> JobIdentity:
+        """The job as it is known now."""
+        return msgspec.structs.replace(
+            self.order.job,
+            host=self.host,
+            ranks=tuple(watched.identity for watched in self.roster.ranks),
+            world_size=self.arrivals.world_size,
+            notes=tuple(dict.fromkeys((*self.order.job.notes, *self.arrivals.notes))),
+        )
+
+    def _mark(self, name: str) -> int:
+        """When a file of the node's folder was touched last, 0 if it is not there."""
+        try:
+            return os.stat(self.node.path / name).st_mtime_ns
+        except OSError:
+            return 0
+
+    def _hear_requests(self) -> None:
+        mark = self._mark("diagnose")
+        if mark != self._asked_mark:
+            self._asked_mark = mark
+            self.look_closely("asked for")
+        if self.launched and self.supervision.look():
+            self.agent.stop_asked_ns = self.supervision.stop_asked_ns
+            self.showing.dirty = True
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    def _see_end(self) -> None:
+        """Whether there is nothing more to watch: the launcher ended, and every rank; or all ranks of one unknown."""
+        if self.over or self.agent.alive or self.arrivals.expecting:
+            return
+        if self.roster.over or (self.agent.alive is False and not self.roster.living):
+            self.over = "the job ended"
+
+    def _finish(self) -> None:
+        self.follower.flush(FLUSH_S)
+        self._listen()
+        if self.launched:
+            self.supervision.look()
+            self.agent.stop_asked_ns = self.supervision.stop_asked_ns
+        self.showing.last(self.over)
+        if self.collector.wait(LAST_LOOK_S):  # what it saw of the ranks while they lived
+            self.showing.last(self.over)
+        self.keeper.record("end", why=self.over)
+        self.gpus.stop()
+        self.follower.stop()
+        self.keeper.close()

@@ -1,0 +1,169 @@
+"""Finds the ranks of a job as they come: the children of their launcher, by what their environment says.
+
+An environment lies behind a lock of its process's memory, which a process that is stuck in the kernel may hold. So it
+is read by a thread that is left behind when one process holds it up, and the end of a process is listened to from the
+moment that its pid is known, whoever it turns out to be.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections import deque
+from typing import Final, NamedTuple
+
+from ...distributed import JobIdentity, RankIdentity
+from ...masking import mask_text
+from ..find import Finder as JobFinder
+from ..find import logs, programs, reading, told
+from ..find.scan import Census
+
+PATIENCE_S: Final = 0.5
+"""How long one process may hold up the others."""
+
+MOST_LEFT: Final = 8
+"""Readers that may be left behind; after so many nothing more is read."""
+
+SHIM: Final = "rank_shim.py"
+"""Our own shim becomes the rank: same process, same environment, same logs."""
+
+YOUNG_S: Final = 20.0
+"""So long a child of the launcher may still become a rank: a shell, a shim, an interpreter from a slow disk."""
+
+
+class Found(NamedTuple):
+    """What a process turned out to be: a rank, or none (yet). `world_size` is what it was told; `why` in words."""
+
+    pid: int
+    start_ticks: int
+    rank: RankIdentity | None
+    world_size: int | None = None
+    why: str = ""
+
+
+class Finder:
+    """Reads who processes are. `ask` and `take` return at once."""
+
+    def __init__(self, host: str, proc: str = "/proc") -> None:
+        self._host, self._proc = host, proc
+        self._queue: deque[tuple[int, int]] = deque()
+        self._found: deque[Found] = deque()
+        self._ready = threading.Semaphore(0)
+        self._at: tuple[int, int] | None = None
+        self._since = 0.0
+        self._generation = 0
+        self._begin()
+
+    def ask(self, pid: int, start_ticks: int) -> None:
+        """Ask who this process is."""
+        self._queue.append((pid, start_ticks))
+        self._ready.release()
+
+    def take(self) -> list[Found]:
+        """The answers since the last call; a process that holds up the reader is answered as unreadable."""
+        at = self._at
+        if at is not None and time.monotonic() - self._since > PATIENCE_S and self._generation < MOST_LEFT:
+            self._found.append(Found(*at, None, why="its memory is locked: stuck in the kernel"))
+            self._begin()
+        return [self._found.popleft() for _ in range(len(self._found))]
+
+    def _begin(self) -> None:
+        self._generation += 1
+        self._at = None
+        threading.Thread(target=self._run, args=(self._generation,), name="finder", daemon=True).start()
+
+    def _run(self, generation: int) -> None:
+        while True:
+            self._ready.acquire()
+            if generation != self._generation:  # left behind: its successor takes this one
+                self._ready.release()
+                return
+            try:
+                pid, start_ticks = self._queue.popleft()
+            except IndexError:
+                continue
+            self._at, self._since = (pid, start_ticks), time.monotonic()
+            found = identify(pid, start_ticks, self._host, self._proc)
+            if generation != self._generation:
+                return
+            self._at = None
+            self._found.append(found)
+
+
+def children(pid: int, proc: str = "/proc") -> list[tuple[int, int]]:
+    """The children of a process that live, each with its start time; never waits for one of them."""
+    seen = reading.stat(proc, pid)
+    if seen is None:
+        return []
+    pids = reading.children(proc, seen) or _by_parent(pid, proc)
+    found = [reading.stat(proc, child) for child in pids]
+    return [(child.pid, child.start) for child in found if child is not None and child.parent == pid]
+
+
+def _by_parent(pid: int, proc: str) -> list[int]:
+    """The same on a kernel without lists of children (CONFIG_PROC_CHILDREN)."""
+    if os.path.exists(f"{proc}/{pid}/task/{pid}/children"):
+        return []
+    found = [reading.stat(proc, one) for one in reading.pids(proc)]
+    return [one.pid for one in found if one is not None and one.parent == pid]
+
+
+def identify(pid: int, start_ticks: int, host: str, proc: str = "/proc") -> Found:
+    """Who a process is. May wait for its memory lock, and for the file system of its logs."""
+    seen = reading.stat(proc, pid)
+    if seen is None or seen.start != start_ticks:
+        return Found(pid, start_ticks, None, why="gone")
+    reading.memory(proc, seen)
+    if programs.is_wrapper(seen) and programs.program(seen.words) != SHIM:
+        return Found(pid, start_ticks, None, why="it only runs another program")
+    places = logs.places(Census(proc, {pid: seen}), seen)
+    said = told.told(seen)
+    number, local, attempt, how = -1, None, 0, "environ"
+    if said is not None and said.scheme == "torch":
+        number, local, attempt = said.rank, said.local, said.attempt
+    elif seen.denied and (layout := _LAYOUT.search(places["stdout"] or places["stderr"])):
+        number, local, attempt, how = int(layout[2]), int(layout[2]), int(layout[1]), "log-path"
+    if number < 0:
+        return Found(pid, start_ticks, None, why=seen.denied)
+    uid, inner = reading.status(proc, pid)
+    rank = RankIdentity(
+        rank=number, pid=pid, start_ticks=start_ticks, host=host, local_rank=local, attempt=attempt,
+        inner_pid=inner if inner != pid else None, uid=uid, command=mask_text(" ".join(seen.words))[:400], how=(how,),
+        **places,
+    )  # fmt: skip
+    return Found(pid, start_ticks, rank, said.world if said is not None else None)
+
+
+_LAYOUT: Final = re.compile(r"/attempt_(\d{1,5})/(\d{1,6})/std(?:out|err)\.log$")
+"""torchrun's layout of logs names attempt and local rank; on one node that is the rank."""
+
+
+class Rescan:
+    """Looks through all processes for the job's ranks, in a thread, when it is asked to."""
+
+    def __init__(self, key: str, launcher_pid: int | None) -> None:
+        self._key, self._launcher = key, launcher_pid
+        self._finder = JobFinder()
+        self._found: JobIdentity | None = None
+        self._asked = threading.Event()
+        threading.Thread(target=self._run, name="rescan", daemon=True).start()
+
+    def ask(self) -> None:
+        """Look again, soon."""
+        self._asked.set()
+
+    def take(self) -> JobIdentity | None:
+        """The job as it was found since the last call, None if it was not."""
+        found, self._found = self._found, None
+        return found
+
+    def _run(self) -> None:
+        while True:
+            self._asked.wait()
+            self._asked.clear()
+            jobs = self._finder.find().jobs
+            mine = [j for j in jobs if j.key == self._key or (self._launcher and j.launcher_pid == self._launcher)]
+            if mine:
+                self._found = mine[0]
