@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fake_jobs import FakeJobs
+
 from torchdoctor.interfaces import Engines
 from torchprobes.catalogue import PROBES, Probe
 from torchprobes.cells import Absent, CellState
 from torchprobes.child import Part
-from torchprobes.jobs.ranks import RankRow
 from torchprobes.model import (
     Evidence,
     Fact,
@@ -332,17 +333,6 @@ class FakeCheck:
         return self.ended.wait(timeout_s)
 
 
-def rank(number: int, state: str, **changes: Any) -> RankRow:
-    fields: dict[str, Any] = {"host": "gpu-node-07", "device": f"cuda:{number}", "last_event_age_s": 0.2}
-    return RankRow(rank=number, pid=4100 + number, state=state, **{**fields, **changes})
-
-
-RANKS = (
-    rank(0, "stepping", phase="train", steps=12, collective="all_reduce", collective_us=412.0),
-    rank(1, "reducing", collective="all_reduce", last_event_age_s=31.0),
-    rank(2, "failed", why="its process is gone, and it said no end", last_event_age_s=40.0),
-)
-
 MACHINE = Machine(
     host="gpu-node-07", boot_id="b", kernel="6.8.0", arch="x86_64", os="Ubuntu 24.04", cpu="Xeon Platinum 8480C",
     cores=96, memory_bytes=1007 * GIB, driver="580.159.04", cuda="13.0", gpus=({}, {}),
@@ -367,7 +357,7 @@ class World:
     report: Report | None = REPORT
     earlier: Sequence[tuple[str, Report]] = ()
     check: FakeCheck = field(default_factory=FakeCheck)
-    ranks: tuple[RankRow, ...] = RANKS
+    jobs: FakeJobs = field(default_factory=FakeJobs)
     asked: list[tuple[str, ...]] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
     sampler: FakeSampler | None = None
@@ -384,7 +374,7 @@ class World:
             finish=lambda *_: None, last_report=lambda _: ("/runs/1", self.report) if self.report else None,
             earlier=lambda _: self.earlier,
             export=lambda report, run: self._wrote(f"{run}/export.md"), copy=lambda _, text: self._wrote(text),
-            ranks=lambda *_: lambda: self.ranks, inspect=self._inspect, signal=self._signal,
+            jobs=lambda _: self.jobs.engines(), inspect=self._inspect, signal=self._signal,
         )  # fmt: skip
 
     def _choice(self) -> TargetChoice:

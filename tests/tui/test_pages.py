@@ -12,21 +12,18 @@ from fakes import (
     FINDINGS,
     GIB,
     HOSTILE,
-    RANKS,
     REPORT,
     TARGET,
     VIEWS,
     FakeHistory,
     FakePast,
     gpu,
-    rank,
     sample,
     view,
 )
 
 from torchdoctor.paint import Page
 from torchdoctor.panes.gpus_overview import overview
-from torchdoctor.panes.jobs import jobs_page
 from torchdoctor.panes.probes_views import earlier_page
 from torchdoctor.panes.report import report_page
 from torchdoctor.sources import Snapshot
@@ -68,18 +65,7 @@ def test_a_finding_of_several_probes_is_told_once() -> None:
     assert "(compile.max-autotune)" in text
 
 
-# --- jobs, report, top -------------------------------------------------------------------------------------------
-
-
-def test_ranks_are_rows_and_a_failed_one_says_why() -> None:
-    text = page_text(jobs_page(changed(FULL, ranks=RANKS, ranks_run="/runs/1"), 79))
-    assert [row.split()[0] for row in text.splitlines() if row[:8].strip().isdigit()] == ["0", "1", "2"]
-    assert "its process is gone, and it said no end" in " ".join(text.split())
-    assert "412 µs" in text
-
-
-def test_without_a_job_the_pane_says_how_to_get_one() -> None:
-    assert "ddp.allreduce starts one" in page_text(jobs_page(Snapshot(), 79))
+# --- report, top -------------------------------------------------------------------------------------------
 
 
 def test_a_report_says_verdict_counts_findings_results_and_where() -> None:
@@ -115,11 +101,9 @@ def test_no_page_lets_text_from_outside_act() -> None:
     one = msgspec.structs.replace(
         one, gpus=tuple(gpu(i, name=HOSTILE, bus_id=HOSTILE, state=HOSTILE, throttle_reasons=HOSTILE) for i in range(3))
     )
-    one_rank = rank(0, HOSTILE, why=HOSTILE, host=HOSTILE, device=HOSTILE, phase=HOSTILE, collective=HOSTILE)
     running = view("env.identity", "running", progress=HOSTILE)
     bad = changed(
         FULL, sample=one, findings=(evil,), verdict=HOSTILE, sampler=HOSTILE, probes={running.name: running},
-        ranks=(one_rank,),
         target=msgspec.structs.replace(TARGET, python=HOSTILE, origin=HOSTILE, torch=HOSTILE, refusal=HOSTILE),
     )  # fmt: skip
     result = msgspec.structs.replace(COMPILED, reason=HOSTILE, command=HOSTILE, log=HOSTILE, findings=(evil,))
@@ -135,7 +119,7 @@ def test_no_page_lets_text_from_outside_act() -> None:
     )
     pages = [
         page_text(overview(bad, 99, 30)), page_text(list_page(bad.probes, Look(height=999), 99, reasons=True)),
-        page_text(jobs_page(bad, 99)), page_text(report_page(report, HOSTILE, 99)),
+        page_text(report_page(report, HOSTILE, 99)),
         page_text(probe_page(PROBE["compile.default"], view("compile.default", result=result), HOSTILE, 99)),
         page_text(earlier_page(compared, "", 99)), page_text(earlier_page(compared, "/runs/0", 99)),
         "\n".join("".join(text for text, _ in row) for row in top_rows(bad)),

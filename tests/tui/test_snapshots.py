@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("fixed_catalogue")
 
 SIZES = [(80, 24), (120, 40)]
 GREY = Capabilities(ascii=False, ansi=True, no_colour=True, mouse=True, screen_hz=20)
-PANES = {"gpus": "1", "probes": "2", "jobs": "3", "report": "5"}
+PANES = {"gpus": "1", "probes": "2", "report": "5"}
 
 
 @pytest.fixture(autouse=True)
@@ -47,8 +47,6 @@ def shown(*keys: str, run: bool = False, select: str = "", detail: bool = False)
             app.pane.query_one("#probe-list", Lines).select(select)
         if detail:
             await pilot.press("z")
-        if app.here == "jobs":
-            await until(pilot, lambda: app.sources.snapshot().ranks)
         app.tick()
         await pilot.pause()
         app.tick()

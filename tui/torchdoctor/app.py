@@ -75,7 +75,7 @@ class TorchDoctor(App[None]):
         for number in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self.leave, 128 + number)
         self.set_keymap(dict(self.settings.keys))
-        await self.action_pane("logs" if self.settings.logs else "gpus")
+        await self.action_pane("logs" if self.settings.logs else "jobs" if self.settings.open_job else "gpus")
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:

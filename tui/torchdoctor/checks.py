@@ -1,11 +1,10 @@
-"""Checks of the console: run, reported and exported, and the ranks of a distributed one.
+"""Checks of the console: run, reported and exported.
 
 Everything here is called in threads: it reads and writes the state directory, and imports the runner and the judge.
 """
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +16,6 @@ from torchprobes import rundir
 from torchprobes.catalogue import Probe
 from torchprobes.environment import describe_machine
 from torchprobes.jobs import BUILDERS
-from torchprobes.jobs.ranks import RankRow, Ranks
 from torchprobes.model import Finding, Report, Target
 from torchprobes.reports import export, write
 from torchprobes.rundir import RunDir
@@ -65,9 +63,3 @@ def export_beside(report: Report, run: str) -> str:
     rundir.write_atomically(folder / "export.json", export.to_json(report))
     rundir.write_atomically(folder / "export.md", export.to_markdown(report).encode())
     return str(folder / "export.md")
-
-
-def ranks(folder: str, local: bool) -> Callable[[], Sequence[RankRow]]:
-    """A reader of the ranks of a probe's folder; `local` if their processes may still live here."""
-    table = Ranks(Path(folder) / "events", socket.gethostname() if local else "", local)
-    return lambda: table.poll().rows

@@ -20,7 +20,7 @@ from torchprobes.target import TargetChoice, find_targets
 from torchprobes.telemetry import Sampler
 
 from . import early
-from .interfaces import Engines, SamplerLike
+from .interfaces import Engines, JobEngines, SamplerLike
 from .settings import Settings
 
 TARGET_DEADLINE_S: Final = 10.0
@@ -59,7 +59,7 @@ def real() -> Engines:
         earlier=_earlier,
         export=lambda report, run: _checks().export_beside(report, run),
         copy=_copy,
-        ranks=lambda folder, local: _checks().ranks(folder, local),
+        jobs=_jobs,
         inspect=_inspect,
         signal=lambda *process: str(import_module(".signals", __package__).send(*process)),
     )
@@ -68,6 +68,22 @@ def real() -> Engines:
 def _checks() -> Any:
     """What runs and judges probes: half of the modules, imported when the first of it is asked for."""
     return import_module(".checks", __package__)
+
+
+def _jobs(settings: Settings) -> JobEngines:
+    """Questions go to a process of its own; the files of a run directory are read here."""
+    desk = import_module(".job_desk", __package__).Desk(str(_place(settings)))
+
+    def files() -> Any:
+        return import_module(".job_files", __package__)
+
+    return JobEngines(
+        desk=desk,
+        views=lambda run: files().views(run, desk),
+        ranks=lambda folder, local: files().ranks(folder, local),
+        diagnose=lambda run: str(files().diagnose(run)),
+        export=lambda view, run: str(files().export(view, run)),
+    )
 
 
 def _find_target(settings: Settings) -> TargetChoice:

@@ -14,7 +14,7 @@ from .settings import Settings
 
 if TYPE_CHECKING:
     from torchprobes.child import Part
-    from torchprobes.jobs.ranks import RankRow
+    from torchprobes.distributed import JobView
     from torchprobes.runner.snapshot import CheckView
     from torchprobes.target import TargetChoice
     from torchprobes.telemetry.health import Health
@@ -177,6 +177,31 @@ class CheckLike(Protocol):
         ...
 
 
+class DeskLike(Protocol):
+    """What answers questions about jobs, in a process of its own (`torchprobes.jobs.desk`)."""
+
+    def ask(self, question: str, arguments: Mapping[str, Any], deadline_s: float) -> Any:
+        """The answer; waits, in threads only."""
+        ...
+
+    def stop(self) -> None:
+        """Let it end."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobEngines:
+    """What the Jobs pane's source calls, in threads: the desk; and of a run directory its views, evidence and export.
+
+    `views` and `ranks` (of a probe's folder, and whether its processes may still live here) make readers.
+    """
+
+    desk: DeskLike
+    views: Callable[[str], Callable[[], JobView | None]]
+    ranks: Callable[[str, bool], Callable[[], JobView]]
+    diagnose: Callable[[str], str]
+    export: Callable[[JobView, str], str]
+
+
 @dataclass(frozen=True, slots=True)
 class Engines:
     """What `Sources` calls, in a thread of its own; only `inspect` returns at once and is called on the screen's."""
@@ -189,6 +214,6 @@ class Engines:
     earlier: Callable[[Settings], Sequence[tuple[str, Report]]]
     export: Callable[[Report, str], str]
     copy: Callable[[Settings, str], str]
-    ranks: Callable[[str, bool], Callable[[], Sequence[RankRow]]]
+    jobs: Callable[[Settings], JobEngines]
     inspect: Callable[[int, int | None], AnswerLike]
     signal: Callable[[int, int | None, int], str]

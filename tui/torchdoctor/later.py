@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from torchprobes.samples import ProcessSample
 
-    from .interfaces import Engines
+    from .interfaces import Engines, JobEngines
+    from .job_source import JobSource
     from .paint import Page
     from .widgets.lines import Lines
 
@@ -116,3 +117,20 @@ def probe_views() -> Any:
 def gpu_spans() -> int:
     """How many times a plot can go back over."""
     return len(_module("widgets.history_plot").SPANS)
+
+
+def job_source(engines: Callable[[], JobEngines], tell: Callable[[str], None], probe: Callable[[], Any]) -> JobSource:
+    """Where the Jobs pane's data comes from."""
+    made: JobSource = _module("job_source").JobSource(engines, tell, probe)
+    return made
+
+
+def job_views() -> Any:
+    """What the Jobs pane shows: functions that make the list, and the screen of an opened job."""
+    return _module("panes.jobs_views")
+
+
+def launch_form(*asked: Any) -> ModalScreen[str | None]:
+    """The form that launches a job; its answer is the run directory."""
+    made: ModalScreen[str | None] = _module("launch_form").LaunchForm(*asked)
+    return made

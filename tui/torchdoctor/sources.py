@@ -21,25 +21,22 @@ import msgspec
 from torchprobes.model import Finding, Report, Target, Verdict
 from torchprobes.samples import KernelEvent, ProcessSample, Sample
 
-from . import early
+from . import early, later
 from .live import Live
 
 if TYPE_CHECKING:
     from torchprobes.catalogue import Probe
-    from torchprobes.jobs.ranks import RankRow
     from torchprobes.runner.snapshot import CheckView, ProbeView
 
-    from .interfaces import AnswerLike, CheckLike, Engines, HistoryLike, PastLike, ReplayLike
+    from .interfaces import AnswerLike, CheckLike, Engines, HistoryLike, JobEngines, PastLike, ReplayLike
+    from .job_source import JobSource
     from .settings import Settings
 
 _log = logging.getLogger("torchdoctor.sources")
 _log.addHandler(logging.NullHandler())  # without the own log nothing is written, and never onto the screen
 
 JOB: Final = "ddp.allreduce"
-"""The probe whose ranks the Jobs pane shows."""
-
-JOBS_S: Final = 1.0
-"""How often rank files are read, by a thread, while somebody looks at them."""
+"""The probe whose ranks the Jobs pane shows as a job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +71,6 @@ class Snapshot:
     earlier: Sequence[tuple[str, Report]] | None = None
     earlier_note: str = ""
     replay: bool = False
-    ranks: tuple[RankRow, ...] = ()
-    ranks_run: str = ""
 
 
 class Sources:
@@ -94,10 +89,11 @@ class Sources:
         self._check: CheckLike | None = None
         self._noted = ""
         self._stopped = threading.Event()
-        self._watched = threading.Event()
+        self._loaded = threading.Event()
+        """Whether the machine half is there, or cannot come."""
         self._looked = threading.Event()
         """Whether the search for a target is over."""
-        self._jobs_thread: threading.Thread | None = None
+        self._jobs: JobSource | None = None
 
     # --- life --------------------------------------------------------------------------------------------------
 
@@ -112,16 +108,20 @@ class Sources:
             self._check.abandon()
         if self._live is not None:
             self._live.sampler.stop()
+        if self._jobs is not None:
+            self._jobs.stop()
 
     def _open(self) -> None:
         try:
             self._engines = engines = self._load()
+            self._loaded.set()
             sampler = engines.sampler(self.settings)
             sampler.start()
             self._live = Live(sampler, self.settings.slow)
         except Exception as error:  # noqa: BLE001 - a console without telemetry still runs probes, and says why
             _log.exception("the sampler")
             self._set(sampler=f"no telemetry: {error}")
+        self._loaded.set()
         _thread("target", self._find_target)
         _thread("report", self._read_report)
 
@@ -321,33 +321,20 @@ class Sources:
 
         _thread("write", done)
 
-    def watch_ranks(self, wanted: bool) -> None:
-        """Read the ranks' files once a second while somebody looks at them."""
-        if not wanted:
-            self._watched.clear()
-            return
-        self._watched.set()
-        if self._jobs_thread is None:
-            self._jobs_thread = _thread("ranks", self._read_ranks)
+    @property
+    def jobs(self) -> JobSource:
+        """Where jobs come from, made when it is first asked for."""
+        if self._jobs is None:
+            self._jobs = later.job_source(self._job_engines, lambda text: self.notices.append(text), self._job)
+        return self._jobs
 
-    def _read_ranks(self) -> None:
-        reader, read = None, ""
-        while not self._stopped.is_set():
-            self._watched.wait()
-            folder, local = self._job()
-            try:
-                if folder and (reader is None or folder != read):
-                    reader, read = self._need().ranks(folder, local), folder
-                ranks = tuple(reader()) if reader is not None else ()
-            except Exception:  # noqa: BLE001 - files of a dying job may be anything
-                _log.exception("rank files")
-                ranks = ()
-            if ranks != self._state.ranks:
-                self._set(ranks=ranks, ranks_run=read)
-            self._stopped.wait(JOBS_S)
+    def _job_engines(self) -> JobEngines:
+        """What answers questions about jobs; in a thread, as soon as it is there."""
+        self._loaded.wait()
+        return self._need().jobs(self.settings)
 
     def _job(self) -> tuple[str, bool]:
-        """The folder of the distributed probe that runs or ran last, and whether it is this session's."""
+        """The folder of the distributed probe that runs or ran last ("": none), and whether it is this session's."""
         check = self._check
         views = check.view().probes if check is not None else ()
         folder = next((view.folder for view in views if view.name == JOB), "")

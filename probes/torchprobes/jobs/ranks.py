@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from ..distributed import JobVerdict, JobView, RankView
 from ..model import Event, Figure, Frozen
 from ..runner.events import EventTail
 
@@ -193,3 +194,34 @@ def _gone(pid: int) -> bool:
     except OSError:
         return True
     return stat.rpartition(b")")[2].split()[:1] == [b"Z"]
+
+
+# --- as a job --------------------------------------------------------------------------------------------------------
+
+_WORDS = {"starting": "starting", "importing": "importing", "initialising": "initialising", "stepping": "stepping",
+          "reducing": "running", "ended": "ended", "failed": "exited"}  # fmt: skip
+"""State of a probe's rank -> state of a job's rank."""
+
+
+def as_view(table: RankTable, folder: str) -> JobView:
+    """The ranks of a probe as a job: what each said last. Whose fault a failure is, is the probe's to judge."""
+    rows = table.rows
+    failed = [row for row in rows if row.state == "failed"]
+    line = "; ".join(f"rank {row.rank}: {row.why}" for row in failed[:4] if row.why)
+    verdict = JobVerdict(ranks=tuple(row.rank for row in failed), cause="unknown", line=line)
+    over = bool(rows) and all(row.over for row in rows)
+    state = ("failed" if over else "failing") if failed else "ended" if over else "running" if rows else "starting"
+    return JobView(
+        job="probe", state=state, verdict=verdict if failed else JobVerdict(), ranks=tuple(map(_rank_view, rows)),
+        launcher="torchrun", command=Path(folder).name, run=folder, host=rows[0].host if rows else "", ours=True,
+        notes=(f"{table.broken_lines} lines of events were broken",) if table.broken_lines else (),
+    )  # fmt: skip
+
+
+def _rank_view(row: RankRow) -> RankView:
+    took = f" {row.collective_us:,.0f} µs" if row.collective_us is not None else ""
+    return RankView(
+        rank=row.rank, pid=row.pid, host=row.host, gpu=row.device, attempt=row.attempt, phase=row.phase, why=row.why,
+        state=_WORDS.get(row.state, row.state), steps=row.steps or None, memory_bytes=row.memory_bytes,
+        collective=row.collective + took, quiet_s=None if row.over else row.last_event_age_s,
+    )  # fmt: skip

@@ -1,0 +1,203 @@
+"""The job desk: what a console asks about jobs, answered in a process of its own. `desk.py PLACE`, run by path.
+
+A JSON line a question (`{"id", "ask", "with"}`), a JSON line an answer (`{"id", "done"}` or `{"id", "failed"}`), each
+question in a thread of its own, so that one that a file system holds delays no other. The console's process stays
+small and cannot be held up by what is asked here. When its pipe closes the desk ends at once; what watches a foreign
+job for it ends with it, while jobs that it launched belong to their supervisors and go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+if __package__ in (None, ""):  # run by path, isolated: nothing of the caller's environment is on sys.path
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import msgspec
+
+from torchprobes.rundir import RunDir
+
+MOST_LINE: Final = 1 << 20
+MOST_TAIL_BYTES: Final = 64 << 10
+STOP_WAIT_S: Final = 45.0
+PREFLIGHT_S: Final = 2.0
+
+With = Mapping[str, Any]
+
+
+class DeskError(Exception):
+    """Why a question has no answer: one line for the person."""
+
+
+def _jobs(name: str) -> Any:
+    """A module of the jobs package, imported when it is first asked for."""
+    return import_module(f"torchprobes.jobs.{name}")
+
+
+class Desk:
+    """Answers for one console; `place` is where its runs are kept."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self._attached: dict[str, Any] = {}
+        """Watchers of foreign jobs, by the path of their run directory."""
+
+    def answer(self, question: str, arguments: With) -> Any:
+        """The answer, as what JSON can hold.
+
+        Raises:
+            Exception: why there is none.
+        """
+        found = ANSWERS.get(question)
+        if found is None:
+            raise DeskError(f"the desk knows no question {question!r}")
+        return found(self, arguments)
+
+    def close(self) -> None:
+        """Let the watchers end."""
+        for attached in self._attached.values():
+            with contextlib.suppress(OSError):
+                attached.process.stdin.close()
+
+    # --- looking -----------------------------------------------------------------------------------------------
+
+    def list(self, _: With) -> Any:
+        """All jobs of this node; those with a run directory with the verdict of their newest view."""
+        watching = set(self._attached)
+        rows = [msgspec.to_builtins(row) for row in _jobs("listing").list_jobs(self.place)]
+        return [{**row, **_verdict(row)} for row in rows if row.get("run") not in watching]
+
+    def view(self, arguments: With) -> Any:
+        """The view of a run of several nodes, judged from the evidence of all."""
+        view = _jobs("nodes").merged_view(RunDir(Path(arguments["run"])))
+        return None if view is None else msgspec.to_builtins(view)
+
+    def attach(self, arguments: With) -> str:
+        """Watch a job that torchdoctor did not start; the run directory in which what is seen appears."""
+        attached = _jobs("watch").attach(self.place, _jobs("find").find_job(str(arguments["job"])))
+        path = str(attached.run.path)
+        self._attached[path] = attached
+        return path
+
+    def detach(self, arguments: With) -> None:
+        """End the watcher that writes into a run directory, if it is ours."""
+        attached = self._attached.pop(str(arguments["run"]), None)
+        if attached is not None:
+            attached.close()
+
+    def tail(self, arguments: With) -> list[str]:
+        """The last lines of a log; it may lie anywhere."""
+        return tail(Path(arguments["path"]), int(arguments["lines"]))
+
+    # --- launching ---------------------------------------------------------------------------------------------
+
+    def plan(self, arguments: With) -> Any:
+        """The command that a launch would run; nothing is started."""
+        return _jobs("launch_form").shown(arguments)
+
+    def preflight(self, arguments: With) -> Any:
+        """What stands against a launch."""
+        found = _jobs("launch_form").looked(arguments, PREFLIGHT_S)
+        return [msgspec.to_builtins(finding) for finding in found]
+
+    def launch(self, arguments: With) -> str:
+        """Launch a job; its run directory."""
+        return str(_jobs("launch_form").launched(self.place, arguments))
+
+    def stop(self, arguments: With) -> str:
+        """Stop a job of ours; what came of it, in words."""
+        return str(_jobs("control").stop(RunDir(Path(arguments["run"])), STOP_WAIT_S))
+
+
+def _verdict(row: With) -> dict[str, Any]:
+    """What is made of a job that has a run directory; nothing where there is no view yet."""
+    if not row.get("run"):
+        return {"ours": False}
+    views = _jobs("node").views(RunDir(Path(str(row["run"]))))
+    if not views:
+        return {"ours": True}
+    view = max(views, key=lambda view: (view.verdict.cause != "none", view.verdict.sure, -view.t_ns))
+    verdict = view.verdict
+    return {"ours": True, "cause": verdict.cause, "sure": verdict.sure, "line": verdict.line}
+
+
+def tail(path: Path, lines: int) -> list[str]:
+    """The last lines of a regular file, at most MOST_TAIL_BYTES of it.
+
+    Raises:
+        DeskError: if there are none to read.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        with os.fdopen(handle, "rb") as file:
+            size = os.fstat(handle).st_size
+            file.seek(max(0, size - MOST_TAIL_BYTES))
+            text = file.read(MOST_TAIL_BYTES).decode(errors="replace")
+    except OSError as error:
+        raise DeskError(f"{path}: {error.strerror}") from None
+    found = text.split("\n")
+    if size > MOST_TAIL_BYTES:
+        found = found[1:]
+    return [line for line in found if line.strip()][-lines:]
+
+
+ANSWERS: Final[dict[str, Callable[[Desk, With], Any]]] = {
+    "list": Desk.list,
+    "view": Desk.view,
+    "attach": Desk.attach,
+    "detach": Desk.detach,
+    "tail": Desk.tail,
+    "plan": Desk.plan,
+    "preflight": Desk.preflight,
+    "launch": Desk.launch,
+    "stop": Desk.stop,
+}
+"""Question -> what answers it."""
+
+
+class _Mouth:
+    """Says one line at a time, whichever thread has it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._out = os.dup(1)
+        os.dup2(2, 1)  # what a library prints is no answer
+
+    def say(self, message: Mapping[str, Any]) -> None:
+        data = json.dumps(message).encode() + b"\n"
+        with self._lock, contextlib.suppress(OSError):
+            while data:
+                data = data[os.write(self._out, data) :]
+
+
+def _serve(desk: Desk, mouth: _Mouth, request: With) -> None:
+    number = request.get("id")
+    try:
+        mouth.say({"id": number, "done": desk.answer(str(request.get("ask")), request.get("with") or {})})
+    except Exception as error:  # noqa: BLE001 - the console shows the line, whatever it was
+        mouth.say({"id": number, "failed": f"{error}".strip().split("\n")[0][:500] or type(error).__name__})
+
+
+def main() -> None:
+    """Answer until the console's pipe closes; waits for nobody then."""
+    desk, mouth = Desk(Path(sys.argv[1])), _Mouth()
+    with open(0, "rb", closefd=False) as questions:
+        while line := questions.readline(MOST_LINE):
+            with contextlib.suppress(ValueError, RecursionError):
+                request = json.loads(line)
+                if isinstance(request, dict):
+                    threading.Thread(target=_serve, args=(desk, mouth, request), daemon=True).start()
+    desk.close()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
