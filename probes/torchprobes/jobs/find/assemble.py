@@ -33,8 +33,7 @@ _NS_A_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 def jobs(census: Census) -> list[dict[str, Any]]:
     """All distributed jobs of this node, by key."""
-    claims = by_environment(census)
-    claims += by_order(census, claims)
+    claims = by_order(census, by_environment(census))
     groups = [part for group in _grouped(claims) for part in _split(*group)]
     return [_job(census, name, _newest(group)) for name, group in sorted(groups, key=lambda one: one[0])]
 
@@ -117,8 +116,9 @@ def _rank(census: Census, claim: Claim) -> dict[str, Any]:
 
 def _run(claim: Claim, rank: dict[str, Any]) -> str:
     """Our run directory, as its events or its logs name it."""
-    events = claim.told.environ.get("TORCHDOCTOR_EVENTS", "") if claim.told else ""
-    found = next((m for path in (events, rank["stdout"], rank["stderr"]) if (m := OF_A_RUN.match(path))), None)
+    environ = claim.told.environ if claim.told else {}
+    paths = (environ.get("TORCHDOCTOR_NODE", ""), environ.get("TORCHDOCTOR_EVENTS", ""), rank["stdout"], rank["stderr"])
+    found = next((match for path in paths if (match := OF_A_RUN.match(path))), None)
     return found[1] if found else ""
 
 

@@ -111,18 +111,19 @@ def _leader(census: Census, top: Seen, one: Told, words: dict[int, Told]) -> See
 
 
 def _unwrapped(census: Census, top: Seen, one: Told, words: dict[int, Told]) -> Seen | None:
-    """What a wrapper runs: the nearest descendant of its identity that is none; of several, a Python."""
-    level, looked = [top], 0
+    """What a wrapper runs: the nearest Python of its identity below it, else the nearest program that wraps nothing."""
+    level, looked, other = [top], 0, None
     while level and looked < MOST_FAMILY:
         below = [child for seen in level for child in census.children(seen) if not child.ended]
         looked += len(below)
         same = [child for child in below if _same(child, one, words)]
         real = [child for child in same if not programs.is_wrapper(child)]
-        real.sort(key=lambda child: not (programs.is_python(child) or programs.has_title(child)))
-        if real:
-            return real[0]
-        level = same
-    return None
+        python = [child for child in real if programs.is_python(child) or programs.has_title(child)]
+        if python:
+            return python[0]
+        other = other or next(iter(real), None)
+        level = [child for child in same if child not in real]
+    return other
 
 
 def _same(seen: Seen, one: Told, words: dict[int, Told]) -> bool:

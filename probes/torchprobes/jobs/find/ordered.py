@@ -28,7 +28,7 @@ SILENT: Final = frozenset({"owner", "overwritten", "stuck"})
 
 
 def by_order(census: Census, claims: list[Claim]) -> list[Claim]:
-    """The ranks that `claims`, those known by their environment, do not hold."""
+    """All ranks: `claims`, those known by their environment, and those that are not."""
     known = {claim.seen.pid: claim for claim in claims}
     found: list[Claim] = []
     for seen in census.processes.values():
@@ -41,7 +41,9 @@ def by_order(census: Census, claims: list[Claim]) -> list[Claim]:
     for seen in list(census.processes.values()):
         if not seen.kernel and not programs.launcher(seen):
             found += _of_python(census, seen, known)
-    return found + list(_first_of_lightning(census, claims, known))
+    starters = {claim.launcher.pid for claim in found if claim.kind == "spawn" and claim.launcher}
+    kept = [claim for claim in claims if claim.seen.pid not in starters]  # a place in a job that its children took
+    return kept + found + list(_first_of_lightning(census, kept, known))
 
 
 # --- children of a launcher --------------------------------------------------------------------------------------
@@ -53,14 +55,23 @@ def _of_launcher(census: Census, agent: Seen, kind: str, known: dict[int, Claim]
     silent = [child for child in children if child.pid not in mine and _may_be_rank(child, kind)]
     if not silent or (kind == "srun" and not programs.slurm_step(agent)):
         return []
-    taken = {claim.local for claim in mine.values()}
-    free = [place for place in range(len(children)) if place not in taken]
-    numbered = zip(silent, free, strict=False)
     sibling = next(iter(mine.values()), None)
-    found = [_child_claim(census, child, local, agent, kind) for child, local in numbered]
+    places = _places(children, silent, mine)
+    found = [_child_claim(census, child, local, agent, kind) for child, local in zip(silent, places, strict=False)]
+    newest = max(claim.attempt for claim in found)
     for claim in found:
+        claim.attempt = newest
         _place(claim, sibling, agent, len(children))
     return found
+
+
+def _places(children: list[Seen], silent: list[Seen], mine: dict[int, Claim]) -> list[int]:
+    """The local ranks of the silent children: their places among all, where those that can tell confirm the order."""
+    order = {child.pid: place for place, child in enumerate(children)}
+    if all(claim.local is None or claim.local == order[pid] for pid, claim in mine.items()):
+        return [order[child.pid] for child in silent]
+    taken = {claim.local for claim in mine.values()}
+    return [place for place in range(len(children)) if place not in taken]
 
 
 def _beside(child: Seen) -> bool:

@@ -32,7 +32,7 @@ NAMES: Final = (
     "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_MCA_ess_base_jobid",
     "OMPI_MCA_orte_ess_jobid", "PMIX_NAMESPACE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE", "PMI_JOBID", "MPI_LOCALRANKID",
     "HOROVOD_RANK", "HOROVOD_SIZE", "HOROVOD_LOCAL_RANK",
-    "CUDA_VISIBLE_DEVICES", "TORCHDOCTOR_EVENTS",
+    "TORCHDOCTOR_NODE", "TORCHDOCTOR_EVENTS",
 )  # fmt: skip
 """Variables that say who a process is in a job. No other leaves the scan."""
 
