@@ -114,7 +114,7 @@ def test_here_for_real_snapshot_tells_machine_sample_and_target(tmp_path: Path) 
     said = torchdoctor(tmp_path, "snapshot", "--json")
     document = json.loads(said.out)
     assert document.keys() == {
-        "schema", "torchdoctor", "taken", "machine", "sample", "target", "findings", "verdict", "line",
+        "schema", "torchdoctor", "taken", "machine", "sample", "target", "findings", "verdict", "line", "jobs",
     }  # fmt: skip
     assert document["machine"]["cores"] > 0
     assert document["target"]["chosen"]["torch"]

@@ -131,6 +131,11 @@ _USAGE_ERRORS: Final = (
     ("torchprobes.rundir", "RunError"),
     ("torchprobes.target", "TargetError"),
     ("torchprobes.environment.likeness", "LikeError"),
+    ("torchprobes.jobs.find", "JobError"),
+    ("torchprobes.jobs.launch_plan", "LaunchError"),
+    ("torchprobes.jobs.torchrun_options", "OptionError"),
+    ("torchprobes.jobs.nodes.asking", "ViaError"),
+    ("torchprobes.jobs.nodes.slurm", "SlurmError"),
 )
 """What a person can put right; the text of each is one line. A class whose module is not loaded was not raised."""
 

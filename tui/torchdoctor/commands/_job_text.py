@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import msgspec
+
 from torchprobes.distributed import JobView, RankView, SourceState
 from torchprobes.reports import exit_codes
 from torchprobes.reports.text import mask, plain
@@ -18,7 +20,7 @@ def verdict_line(view: JobView) -> str:
     """The verdict in one line; what is not sure begins so."""
     verdict = view.verdict
     line = verdict.line or (
-        "no fault found" if verdict.cause == "none" else f"{verdict.cause} on {_ranks_words(verdict.ranks)}"
+        "no fault found" if verdict.cause == "none" else f"{verdict.cause} on {ranks_words(verdict.ranks)}"
     )
     return plain(mask(line if verdict.sure or line.startswith("not sure") else f"not sure: {line}"))
 
@@ -28,6 +30,11 @@ def exit_code(view: JobView) -> int:
     if not view.verdict.sure:
         return exit_codes.INCOMPLETE
     return exit_codes.OK if view.verdict.cause == "none" else exit_codes.FAIL
+
+
+def document_of(view: JobView) -> bytes:
+    """The job document: known keys are never left out."""
+    return msgspec.json.format(msgspec.json.encode(view), indent=2) + b"\n"
 
 
 def job_lines(view: JobView, width: int) -> Iterator[str]:
@@ -47,8 +54,20 @@ def _head(view: JobView) -> str:
     """Who it is: key, state, how many of its ranks are seen, where, what it runs."""
     of = f" of {view.world_size}" if view.world_size is not None else ""
     where = ", ".join(view.nodes) or view.host
-    parts = (f"{view.job}  {view.state}", f"{len(view.ranks)}{of} ranks", where, view.user, mask(view.command))
+    parts = (f"{view.job}  {view.state}", f"{len(view.ranks)}{of} ranks", where, view.user, short(view.command))
     return "  ".join(part for part in parts if part)
+
+
+def short(command: str) -> str:
+    """A command line without the path of its interpreter and that one's switches, secrets masked."""
+    words = command.split(" ")
+    first = words[0].rpartition("/")[2]
+    rest = words[1:] if first.startswith(("python", "pypy")) else [first, *words[1:]]
+    while rest and rest[0] in ("-u", "-B", "-I", "-S", "-m"):
+        rest = rest[1:]
+    if rest:
+        rest[0] = rest[0].rpartition("/")[2]
+    return plain(mask(" ".join(rest or [first])))
 
 
 # --- ranks ---------------------------------------------------------------------------------------------------------
@@ -90,7 +109,7 @@ def source_lines(ranks: Sequence[RankView], width: int) -> Iterator[str]:
             groups.setdefault(row.sources, []).append(row.rank)
     for states, numbers in groups.items():
         readable = [state.source for state in states if state.available]
-        yield from hanging(f"sources of {_ranks_words(numbers)}: ", " ".join(readable) or "none", width, indent=4)
+        yield from hanging(f"sources of {ranks_words(numbers)}: ", " ".join(readable) or "none", width, indent=4)
         for state in (state for state in states if not state.available):
             yield from hanging(f"  no {plain(state.source)}: ", plain(mask(state.why or "unread")), width, indent=6)
             if state.command:
@@ -112,12 +131,12 @@ def _evidence_lines(view: JobView, width: int) -> Iterator[str]:
 def _stack_lines(view: JobView, width: int) -> Iterator[str]:
     for group in view.stacks:
         yield ""
-        yield plain(f"stack of {_ranks_words(group.ranks)}: {mask(group.what)}", width)
+        yield plain(f"stack of {ranks_words(group.ranks)}: {mask(group.what)}", width)
         for text in group.text[:40]:
             yield plain("    " + mask(text), width)
 
 
-def _ranks_words(ranks: Iterable[int]) -> str:
+def ranks_words(ranks: Iterable[int]) -> str:
     """`rank 2`, `ranks 0-3, 7`."""
     numbers = sorted(set(ranks))
     if not numbers:

@@ -1,8 +1,8 @@
-"""`diagnose --at TIME`: what the flight recorder saw at a time when nobody was there."""
+"""`diagnose`: a job now, or, with `--at TIME`, what the flight recorder saw when nobody was there."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from torchprobes.telemetry.recording.file import RecordingError
 from ._flight import find_folder
 from ._look import verdict_of
 from ._options import settings_of, settings_options
-from ._output import say, say_document
+from ._output import say, say_bytes, say_document
 from ._readings import event_line, gpu_lines, past_of, process_lines
 from ._table import finding_lines
 from ._when import TIME_HELP, local, moment_ns, span, span_words
@@ -27,27 +27,59 @@ from .runs import terminal_width
 
 
 @click.command("diagnose")
-@click.argument("what", required=False, metavar="")
-@click.option("--at", metavar="TIME", help=f"When: {TIME_HELP}")
+@click.argument("what", required=False, metavar="[RUN|PID|KEY|JOBID]")
+@click.option("--via", metavar="PREFIX", help="Ask every node: 'ssh {node}', 'kubectl exec -i {node} --' …")
+@click.option("--nodes", metavar="A,B…", help="Which nodes; of a Slurm job, Slurm says it.")
+@click.option("--program", metavar="CMD", help="What torchdoctor is called on the nodes.")
+@click.option("--deadline", type=click.FloatRange(1, 120), default=10.0, show_default=True, help="Seconds a node.")
+@click.option("--at", metavar="TIME", help=f"What was there then, from the flight recorder. {TIME_HELP}")
 @click.option("--ring", metavar="DIR|FILE", help="A recording; else this node's flight recorder.")
 @click.option("--window", callback=span, default="10m", show_default=True, metavar="SPAN", help="Events within it.")
 @click.option("--json/--text", "as_json", default=False, help="As JSON, or as text (the default).")
 @settings_options("out", "read_only")
 @click.pass_context
-def diagnose_(
-    ctx: click.Context, what: str | None, at: str | None, ring: str | None, window: float, as_json: bool
-) -> int:
-    r"""What was there at a time: GPUs, findings, XIDs, who was on which GPU, what got worse before.
+def diagnose_(ctx: click.Context, /, what: str | None, at: str | None, as_json: bool, **given: Any) -> int:
+    r"""Why a job is stuck or which rank failed first, from evidence collected now; or what was there --at a time.
+
+    It looks at the job twice within two seconds and sends it nothing. Of a job on several nodes every node is asked;
+    one that gives no answer is told as such.
 
     \b
-    torchdoctor diagnose --at 03:10
+    torchdoctor diagnose torchrun:abc
+    torchdoctor diagnose 4242
+    torchdoctor diagnose 1234567 --via "srun --overlap --jobid={job} -N1 -n1 -w {node}"
+    torchdoctor diagnose torchrun:abc --via "ssh {node}" --nodes n1,n2
     torchdoctor diagnose --at -15m --window 30m --ring /var/lib/torchdoctor/flight
+
+    Exit codes of a job: 0 no fault, 1 a cause was found, 4 not sure.
     """
-    if what is not None:
-        raise click.UsageError("a run or a pid cannot be diagnosed yet: `diagnose --at TIME` reads the flight recorder")
-    if at is None:
-        raise click.UsageError(f"say when with --at: {TIME_HELP}")
-    at_ns = moment_ns(at)
+    if at is not None:
+        if what is not None and given["via"]:
+            raise click.UsageError("--at reads this node's flight recorder: it goes with no --via")
+        return _then(ctx, what, at, given, as_json=as_json)
+    if what is None:
+        raise click.UsageError(f"say which job (`torchdoctor jobs` lists them), or when with --at: {TIME_HELP}")
+    return _now(ctx, what, given, as_json=as_json)
+
+
+def _now(ctx: click.Context, what: str, given: Mapping[str, Any], *, as_json: bool) -> int:
+    """A job, from evidence of this moment."""
+    from ._job_diagnose import Far, diagnose
+    from ._job_text import document_of, exit_code, job_lines
+
+    nodes = tuple(filter(None, (given["nodes"] or "").split(",")))
+    far = Far(given["via"] or "", nodes, given["program"] or "", given["deadline"])
+    view = diagnose(settings_of(ctx), what, far)
+    if as_json:
+        say_bytes(document_of(view))
+    else:
+        say("\n".join(job_lines(view, terminal_width())) + "\n")
+    return exit_code(view)
+
+
+def _then(ctx: click.Context, /, what: str | None, at: str, given: Mapping[str, Any], *, as_json: bool) -> int:
+    """What the flight recorder saw; of a run of ours, also what its nodes collected last before."""
+    at_ns, ring, window = moment_ns(at), given["ring"], given["window"]
     try:
         settings = settings_of(ctx)
         path = Path(ring).absolute() if ring is not None else find_folder(settings, at_ns)

@@ -76,14 +76,22 @@ def _last_check(settings: Settings) -> str:
 
 @click.command("snapshot")
 @json_flag("All of it")
+@click.option("--job", metavar="KEY|JOBID", default="", help="Of the jobs only this one.")
+@click.option("--only-jobs", is_flag=True, help="Nothing but the jobs; implies --json.")
+@click.option("--no-jobs", is_flag=True, help="Without the jobs.")
+@click.option("--ping", is_flag=True, hidden=True)
 @settings_options("python", "target", "read_only")
 @click.pass_context
-def snapshot_(ctx: click.Context, as_json: bool) -> int:
-    """All passive evidence of this node: machine, sample, findings, interpreters. Nothing is run on it."""
+def snapshot_(ctx: click.Context, as_json: bool, job: str, only_jobs: bool, no_jobs: bool, ping: bool) -> int:
+    """All passive evidence of this node: machine, sample, findings, interpreters, jobs. Nothing is run on it."""
+    if only_jobs:
+        from ._job_snapshot import say_jobs
+
+        return say_jobs(settings_of(ctx), job, ping=ping)
     settings = settings_of(ctx)
     looked, machine, choice = look(settings.thresholds), describe_machine(MACHINE_DEADLINE_S), _choice(settings)
     if as_json:
-        say_document(snapshot_document(looked, machine, choice))
+        say_document({**snapshot_document(looked, machine, choice), "jobs": _jobs(looked, job, skip=no_jobs)})
         return exit_code(looked)
     for name, value in msgspec.to_builtins(machine).items():
         if name != "gpus":
@@ -93,6 +101,15 @@ def snapshot_(ctx: click.Context, as_json: bool) -> int:
         say(plain(row, terminal_width()) + "\n")
     say_gpus(looked)
     return exit_code(looked)
+
+
+def _jobs(looked: Look, what: str, *, skip: bool) -> Any:
+    """The evidence of the jobs of this node, None where it was not wanted."""
+    if skip:
+        return None
+    from ._job_evidence import evidence_of_all, jobs_here
+
+    return msgspec.to_builtins(evidence_of_all(jobs_here(what), looked.sample))
 
 
 def snapshot_document(looked: Look, machine: Machine, choice: TargetChoice) -> dict[str, Any]:

@@ -4,8 +4,11 @@ Nothing here starts anything on a node by itself: a person's own prefix (`srun -
 does, and what it runs there is passive.
 """
 
-from .asking import Via
+from .asking import Via, ViaError
 from .fan_out import AT_ONCE, DEADLINE_S, ask_nodes
-from .merged import judged_view, merged_view
+from .merged import judged_view, merged_view, newest_evidence, same_clock
 
-__all__ = ["AT_ONCE", "DEADLINE_S", "Via", "ask_nodes", "judged_view", "merged_view"]
+__all__ = [
+    "AT_ONCE", "DEADLINE_S", "Via", "ViaError", "ask_nodes", "judged_view", "merged_view", "newest_evidence",
+    "same_clock",
+]  # fmt: skip

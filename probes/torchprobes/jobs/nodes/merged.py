@@ -14,8 +14,10 @@ import msgspec
 
 from ...distributed import OVER, JobView, RankView
 from ...rank_evidence import NodeEvidence
-from ...rundir import RunDir, RunError, boot_id, decode
+from ...rundir import RunDir, RunError, decode
 from ..node import NodeFolder, nodes
+from ..verdict import judge
+from ..view import Setting, view_of
 
 MOST_BYTES = 32 << 20
 STALE_S = 30.0
@@ -36,27 +38,41 @@ def merged_view(run: RunDir) -> JobView | None:
 
 def judged_view(seen: Sequence[NodeEvidence]) -> JobView:
     """The evidence of all nodes judged together."""
-    from ..verdict import judge
-    from ..view import view_of
+    return view_of(tuple(seen), judge(tuple(seen)), Setting(run=_run(seen), ours=bool(_run(seen)), notes=_stale(seen)))
 
-    return view_of(tuple(seen), judge(tuple(seen)))
+
+def _run(seen: Sequence[NodeEvidence]) -> str:
+    return next((one.job.run for one in seen if one.job is not None and one.job.run), "")
+
+
+def _stale(seen: Sequence[NodeEvidence]) -> tuple[str, ...]:
+    """What lies so far apart that the older one may no longer be true."""
+    stamps = {one.host: one.t_ns + one.clock_offset_ns for one in seen if one.state == "ok"}
+    newest = max(stamps.values(), default=0)
+    ages = {host: (newest - stamp) / 1e9 for host, stamp in stamps.items()}
+    return tuple(
+        f"the evidence of {host} is {age:.0f} s older than the newest" for host, age in ages.items() if age > STALE_S
+    )
 
 
 def same_clock(seen: Sequence[NodeEvidence]) -> list[NodeEvidence]:
-    """Nodes of one boot have one clock (containers, network namespaces): their offset is 0, and exactly so."""
-    here = boot_id()
+    """Evidence that nobody measured clocks for: nodes of one boot share a clock, exactly; of another it is unknown.
+
+    The first node's clock is the one that all are held against.
+    """
+    reference = seen[0].boot_id if seen else ""
     return [
-        msgspec.structs.replace(one, clock_offset_ns=0, clock_error_ns=0)
-        if one.clock_error_ns is None and here and one.boot_id == here
-        else one
-        for one in seen
+        msgspec.structs.replace(
+            one, clock_offset_ns=0, clock_error_ns=0 if place == 0 or (reference and one.boot_id == reference) else None
+        )
+        for place, one in enumerate(seen)
     ]
 
 
 def newest_evidence(folder: NodeFolder) -> NodeEvidence | None:
     """What was collected last on a node; None if nothing was, or it cannot be read."""
     try:
-        names = sorted(folder.evidence.glob("*.json"), reverse=True)[:3]
+        names = sorted(folder.evidence.glob("*.json"), key=lambda path: (len(path.name), path.name), reverse=True)[:3]
     except OSError:
         return None
     for path in names:

@@ -54,6 +54,16 @@ def expand(nodelist: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_ask("scontrol", "show", "hostnames", nodelist).split()))
 
 
+def address_of(node: str) -> str:
+    """The address by which Slurm reaches a node: names of nodes need not be names of hosts; the name without one."""
+    try:
+        told = _ask("scontrol", "--oneliner", "show", "node", node)
+    except SlurmError:
+        return node
+    found = re.search(r"\bNodeAddr=([A-Za-z0-9.:_-]{1,253})", told)
+    return found[1] if found else node
+
+
 def _ask(*command: str) -> str:
     try:
         done = subprocess.run(
