@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 QUESTIONS: dict[str, str] = {
     "writable": "places",
+    "readable": "places",
     "read-settings": "places",
     "disk": "places",
     "machine": "identity",

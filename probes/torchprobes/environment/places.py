@@ -189,4 +189,21 @@ def _statvfs(path: str) -> dict[str, int]:
     return {"total_bytes": info.f_blocks * info.f_frsize, "free_bytes": info.f_bavail * info.f_frsize}
 
 
-ANSWERS: dict[str, Callable[..., Any]] = {"writable": writable, "read-settings": read_settings, "disk": disk}
+def readable(path: str) -> str:
+    """Why a regular file cannot be read, "" if it can."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as error:
+        return os.strerror(error.errno or 0).lower()
+    try:
+        return "" if stat.S_ISREG(os.fstat(handle).st_mode) else "it is not a file"
+    finally:
+        os.close(handle)
+
+
+ANSWERS: dict[str, Callable[..., Any]] = {
+    "writable": writable,
+    "readable": readable,
+    "read-settings": read_settings,
+    "disk": disk,
+}

@@ -130,8 +130,8 @@ def _user() -> str:
 
 
 def _write_request(plan: LaunchPlan) -> None:
-    for name in ("artifacts", "compile_dir"):
-        Path(plan.request[name]).mkdir(parents=True, exist_ok=True, mode=0o700)
+    for path in (plan.request["artifacts"], plan.request["compile_dir"], plan.env["TORCHDOCTOR_EVENTS"]):
+        Path(path).mkdir(parents=True, exist_ok=True, mode=0o700)
     Path(plan.env["TORCHDOCTOR_REQUEST"]).write_text(json.dumps(plan.request))
 
 

@@ -178,6 +178,9 @@ class _Build:
         ours = [*self._rendezvous(), "--rdzv-id", run_id, f"--log-dir={self.node.logs}"]
         defaults = {"redirects": "3", "monitor-interval": "0.1"}
         ours += [f"--{name}={value}" for name, value in defaults.items() if not given.has(name)]
+        if self.options.preset and not given.has("nproc-per-node"):
+            ours.append("--nproc-per-node=2")
+            self.notes.append("two ranks: --nproc-per-node chooses more")
         if not given.has("signals-to-handle"):
             ours += signals(self.version)
         return (self.target.python, "-m", "torch.distributed.run", *words, *ours)
@@ -249,7 +252,10 @@ class _Build:
             if options.launcher == "command":  # no shim will put it there
                 env["PYTHONPATH"] = os.pathsep.join([str(INJECT), *filter(None, [self.environ.get("PYTHONPATH")])])
         if options.preset:
-            env |= {"TORCHDOCTOR_REQUEST": f"{node.path}/probe/request.json", "TORCHDOCTOR_EVENTS": str(node.events)}
+            env |= {
+                "TORCHDOCTOR_REQUEST": f"{node.path}/probe/request.json",
+                "TORCHDOCTOR_EVENTS": f"{node.path}/probe/events",
+            }
         debug = options.compile_debug
         switches = {
             "TORCH_COMPILE_DEBUG": "1" if debug else "",
