@@ -1,8 +1,8 @@
 """The worker server that torch offers in a rank, over a Unix socket: stacks and flight recorder without a signal.
 
-Standing in torch since 2.5; in 2.6 it answers a POST only if that says how long its body is [both measured]. Its
-handlers: `ping`, `dump_traceback` (needs the interpreter lock), `fr_trace_json` (2.13), `dump_nccl_trace_json` (builds
-with NCCL, 2.6). The socket must be that of the rank: its file's owner and the process at the other end are compared.
+In torch since 2.5; that of 2.6 answers a POST only if it says how long its body is. Its handlers: `ping`,
+`dump_traceback` (needs the interpreter lock), `fr_trace_json` (2.8), `dump_nccl_trace_json` (builds with NCCL). The
+socket must be that of the rank: its file's owner and the process at the other end are compared.
 """
 
 from __future__ import annotations

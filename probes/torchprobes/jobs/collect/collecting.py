@@ -23,6 +23,7 @@ from .. import ras
 from ..node import NodeFolder
 from ..processes import GONE, Processes, ended
 from ..ras.namespace import ask_in
+from ..sources import all_sources
 from ..told import Told, file_names, told
 from . import logs, machine
 from .pool import Pending, Pool
@@ -31,6 +32,9 @@ from .surroundings import Surroundings, surroundings
 
 GAP_S = 1.0
 """So far apart lie the looks at the processes: a tick of CPU time is 10 ms, and a waiting process moves by less."""
+
+TABLE_S = 1.2
+"""How long the general table of sources may take."""
 
 _REST_S = 0.1
 _MOST_THREADS = 48
@@ -97,6 +101,9 @@ class Collection:
         if self._sample is None:
             tasks.sample = self._pool.start("gpu", lambda: machine.sample(until))
         tasks.agent = self._pool.start("agent", self._read_agent)
+        tasks.table = self._pool.start(
+            "sources", lambda: all_sources(job.ranks, min(TABLE_S, until - time.monotonic()))
+        )
         for rank, reading in zip(job.ranks, self._readings[0], strict=True):
             self._start_rank(tasks, rank, reading, until)
         return tasks
@@ -195,7 +202,10 @@ class Collection:
             flights=flight.flights,
             signs=log.signs,
             gpu=None if isinstance(gpu, SourceState) else gpu,
-            sources=(*self._process_states(rank, readings), *shared, log.state, *flight.states, *stack.states),
+            sources=_joined(
+                (*self._process_states(rank, readings), *shared, log.state, *flight.states, *stack.states),
+                tasks.table.value(())[at : at + 1],
+            ),
             tail=log.tail,
         )
 
@@ -226,6 +236,7 @@ class Tasks:
     kernel: Pending[machine.Kernel]
     ras: Pending[tuple[Ras, ...]]
     agent: Pending[logs.Log]
+    table: Pending[tuple[tuple[SourceState, ...], ...]]
     sample: Pending[Sample | None] | None = None
 
     def __init__(self) -> None:
@@ -250,6 +261,18 @@ def _lives(reading: ProcessReading) -> bool:
 
 def _lost(source: SourceName, pending: Pending[Any]) -> SourceState:
     return SourceState(source=source, available=False, why=pending.why)
+
+
+def _joined(seen: Sequence[SourceState], table: Sequence[Sequence[SourceState]]) -> tuple[SourceState, ...]:
+    """The general table of a rank's sources, where what was really tried stands in place of what was expected."""
+    tried = {state.source: state for state in seen}
+    general = {state.source: state for row in table for state in row}
+    for name, state in tried.items():
+        expected = general.get(name)
+        if not state.available and not state.command and expected is not None:
+            state = replace(state, command=expected.command)
+        general[name] = state
+    return tuple(general.values())
 
 
 def _ras_state(pending: Pending[tuple[Ras, ...]]) -> SourceState:

@@ -66,16 +66,10 @@ def stacks(rank: RankIdentity, reading: ProcessReading, told: Told, deadline: fl
         try:
             stack = read()
         except (NoStack, NoAnswer) as error:
-            states.append(SourceState(source=name, available=False, why=str(error), command=_COMMANDS.get(name, "")))
+            states.append(SourceState(source=name, available=False, why=str(error)))
             continue
         return Stacks((stack,), (*states, SourceState(source=name, available=True)))
     return Stacks((), tuple(states))
-
-
-_COMMANDS: Final[dict[str, str]] = {
-    "py-spy": "sudo torchdoctor diagnose PID",
-    "flight": "torchdoctor env --diagnosable",
-}
 
 
 def _by_pyspy(rank: RankIdentity, reading: ProcessReading, deadline: float) -> Stack:
@@ -130,7 +124,7 @@ def flights(
             continue
         return Flights(found, (SourceState(source="flight", available=True),))
     why = "; ".join(dict.fromkeys(reasons))[:400]
-    return Flights((), (SourceState(source="flight", available=False, why=why, command=_COMMANDS["flight"]),))
+    return Flights((), (SourceState(source="flight", available=False, why=why),))
 
 
 def _of_server(rank: RankIdentity, told: Told, deadline: float) -> tuple[Flight, ...]:

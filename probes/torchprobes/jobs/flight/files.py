@@ -38,8 +38,8 @@ def places(rank: int, environment: Mapping[str, str], root: str = "") -> tuple[s
     if not prefixes:
         home = environment.get("HOME", "")
         cache = environment.get("XDG_CACHE_HOME") or (f"{home}/.cache" if home else "")
-        prefixes = [f"{cache}/torch/comm_lib_trace_rank_"] if cache else []
-        prefixes += ["/tmp/nccl_trace_rank_"]  # noqa: S108 - torch's own default before 2.7
+        prefixes = [f"{cache}/torch/{name}_trace_rank_" for name in ("comm_lib", "nccl") if cache]
+        prefixes += ["/tmp/nccl_trace_rank_"]  # noqa: S108 - torch's own default, up to 2.6
     return tuple(f"{root}{prefix}{rank}" for prefix in dict.fromkeys(prefixes))
 
 
