@@ -19,6 +19,7 @@ FIRST_STEPS: Final = 10
 WINDOW: Final = 200
 """Steps over which memory is told as mean and spread."""
 
+MOST_SECONDS: Final = 1e9
 RATE_STEPS: Final = 20
 """Intervals over which the time of a step is told."""
 
@@ -87,24 +88,23 @@ class Tracker:
 
     def set_phase(self, event: Event, _when: int) -> bool:
         """A phase, or the beginning of one."""
-        phase = event.name or event.text or _PHASES.get(event.ev, "")
+        phase = _PHASES.get(event.ev, event.name)
         moved = bool(phase) and phase != self.phase
         self.phase = phase or self.phase
         return moved
 
     def set_step(self, event: Event, when: int) -> bool:
-        """A step, or several since the last event."""
-        steps = _integer(event.value)
-        steps = event.n if steps is None else steps
-        before, self.steps = self.steps, steps
-        self.phase = "stepping"
-        if before is not None and steps > before and self._step_ns:
-            seconds = max(0, when - self._step_ns) / 1e9 / (steps - before)
+        """Steps since the last event: how many there are now, the mean time of the new ones, the longest of them."""
+        before, self.steps = self.steps, event.n
+        seconds = _seconds(event.value)
+        if seconds is None and before is not None and event.n > before and self._step_ns:
+            seconds = max(0, when - self._step_ns) / 1e9 / (event.n - before)
+        if seconds is not None:
             self._intervals.append(seconds)
-            if steps > FIRST_STEPS:
-                self._longest = max(seconds, self._longest or 0.0)
+            longest = _seconds(event.labels.get("longest_s")) or seconds
+            self._longest = max(longest, self._longest or 0.0) if event.n > FIRST_STEPS else None
         self._step_ns = when
-        return steps != before
+        return event.n != before
 
     def set_collective(self, event: Event, _when: int) -> bool:
         """How many collectives it has enqueued and completed."""
@@ -125,18 +125,27 @@ class Tracker:
         return False
 
 
-_PHASES: Final = {"start": "starting", "init": "initialising", "end": "ending"}
+_PHASES: Final = {"start": "starting", "end": "ending"}
 
 _FOLDS: Final[dict[str, Callable[[Tracker, Event, int], bool]]] = {
     "start": Tracker.set_phase,
-    "init": Tracker.set_phase,
-    "progress": Tracker.set_phase,
     "hb": Tracker.set_phase,
     "end": Tracker.set_phase,
     "step": Tracker.set_step,
     "coll": Tracker.set_collective,
     "mem": Tracker.set_memory,
 }
+
+
+def _seconds(value: object) -> float | None:
+    """A time that an event tells as a number or as a text; nothing that is none, or that no step takes."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        seconds = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return seconds if 0 <= seconds < MOST_SECONDS else None
 
 
 def _integer(value: object) -> int | None:
