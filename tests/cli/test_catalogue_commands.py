@@ -49,7 +49,7 @@ def test_version_is_said_by_the_program_and_in_the_middle_of_a_line(tmp_path: Pa
     ("arguments", "words"),
     [
         (["lst"], "did you mean 'list'"),
-        (["launch", "x"], "there is no command 'launch'"),
+        (["frobnicate", "x"], "there is no command 'frobnicate'"),
         (["check", "--frobnicate"], "--frobnicate"),
         (["check", "--tier", "endless"], "'quick', 'standard', 'full'"),
         (["check", "--device", "cpu; rm"], "is no device"),

@@ -18,6 +18,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "attach": ("attach", "Watch a job read-only, ours or not."),
     "diagnose": ("diagnose", "Why a job is stuck or failed; --at, what was there then."),
     "stop": ("stop", "End a job that torchdoctor launched; nothing is left of it."),
+    "env": ("env", "The exports that make any job diagnosable later."),
     "logs": ("logs", "Open the console on logs or a torch_compile_debug tree."),
     "runs": ("runs", "The runs that are kept: list, prune, delete."),
     "report": ("runs", "A stored run as a report: text, JSON or Markdown."),

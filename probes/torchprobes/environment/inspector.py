@@ -27,6 +27,7 @@ QUESTIONS: dict[str, str] = {
     "identify": "interpreters",
     "find-torch": "interpreters",
     "which": "interpreters",
+    "nccl-version": "interpreters",
     "process": "process",
     "allocations": "allocations",
     "like": "like",

@@ -174,6 +174,22 @@ def _start_up_files(sites: Iterable[str]) -> list[str]:
     return found
 
 
+NCCL = re.compile(r"nvidia_nccl_cu\d+-(\d[\w.+]{0,40})\.dist-info")
+
+
+def nccl_version(path: str) -> str:
+    """The version of the NCCL wheel beside an interpreter's torch, from the names of files; "" where none lies there.
+
+    Raises:
+        OSError: if it is no interpreter that could be started.
+    """
+    real = follow(path)[-1]
+    prefix, settings = _environment(path, real)
+    version = settings.get("version_info") or settings.get("version") or _version_of(real, prefix)
+    names = (name for site in _sites(prefix, settings, "", version) for name in _names(site))
+    return next((match[1] for match in map(NCCL.fullmatch, names) if match), "")
+
+
 def _torch_folder(sites: Iterable[str]) -> str | None:
     folders = (os.path.join(site, "torch") for site in sites)
     return next((folder for folder in folders if os.path.exists(os.path.join(folder, "version.py"))), None)
@@ -258,4 +274,5 @@ ANSWERS: dict[str, Callable[..., Any]] = {
     "identify": identify,
     "find-torch": find_torch,
     "which": which,
+    "nccl-version": nccl_version,
 }

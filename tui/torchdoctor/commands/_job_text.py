@@ -38,9 +38,11 @@ def document_of(view: JobView) -> bytes:
 
 
 def job_lines(view: JobView, width: int) -> Iterator[str]:
-    """The whole of it: verdict, sources, ranks, evidence, stacks, nodes, notes."""
+    """The whole of it: verdict, sources, ranks, evidence, stacks, notes. Of a job that ended well the first two do."""
     yield from hanging("", verdict_line(view), width)
     yield plain(_head(view), width)
+    if view.state == "ended" and view.verdict.cause == "none" and view.verdict.sure:
+        return
     yield ""
     yield from source_lines(view.ranks, width)
     yield from rank_lines(view.ranks, width)
@@ -61,6 +63,10 @@ def _head(view: JobView) -> str:
 def short(command: str) -> str:
     """A command line without the path of its interpreter and that one's switches, secrets masked."""
     words = command.split(" ")
+    for place, word in enumerate(words):
+        if word.endswith("/rank_shim.py"):  # ours: its first argument is the run id, the second the rank's program
+            words = words[place + 2 :] or words
+            break
     first = words[0].rpartition("/")[2]
     rest = words[1:] if first.startswith(("python", "pypy")) else [first, *words[1:]]
     while rest and rest[0] in ("-u", "-B", "-I", "-S", "-m"):
@@ -95,7 +101,8 @@ def _what(row: RankView) -> str:
     late = f"{row.lag_s * 1e3:.3g} ms late" if row.lag_s is not None and row.lag_s >= 1e-3 else ""
     memory = f"{row.rss_bytes / 2**30:.1f} GiB" if row.rss_bytes is not None else ""
     collective = " ".join(filter(None, (row.collective, waits)))
-    return "  ".join(filter(None, (row.exit, steps, rate, collective, late, memory, row.why)))
+    why = row.why if row.why != row.exit else ""
+    return "  ".join(filter(None, (row.exit, steps, rate, collective, late, memory, why)))
 
 
 # --- sources -------------------------------------------------------------------------------------------------------
