@@ -10,11 +10,13 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from ...model import Evidence
+from ...quantity import quantity
 from ...rank_evidence import Sign
 from ..signs import PATTERNS, exit_words
 from .candidate import Candidate, ranks_words, told
 from .case import Case
 from .endings import Ending, endings
+from .oom import oom_bytes, oom_event
 
 _GENERIC: Final = frozenset({"raised", "exited", "aborted"})
 
@@ -129,7 +131,7 @@ def _what(end: Ending, case: Case) -> str:
     """What it did, as the second half of a line."""
     word = end.word
     if end.cause == "oom":
-        return _oom_words(end)
+        return _oom_words(end, case)
     if end.cause == "port-taken" and word is not None:
         port = word.details.get("port", "")
         return f"found the port{' ' + port if port else ''} of the rendezvous taken: {short(word)}"
@@ -139,11 +141,17 @@ def _what(end: Ending, case: Case) -> str:
     return words + exit_words(end.end) + _killed_by(end, case)
 
 
-def _oom_words(end: Ending) -> str:
-    word = end.word
-    if word is not None and word.id == "cuda-oom" and not end.end.oom:
+def _oom_words(end: Ending, case: Case) -> str:
+    """Out of memory: the GPU's, the node's or the cgroup's; with the size if anything tells it."""
+    word, event = end.word, oom_event(case, end.seen)
+    if word is not None and word.id == "cuda-oom" and not end.end.oom and event is None:
         return f"ran out of GPU memory: {short(word)}"
-    return "was killed by the kernel: out of memory"
+    looks = [look.peak_rss_bytes or look.rss_bytes for look in end.seen.evidence.processes]
+    held = oom_bytes(event) or max((size for size in looks if size), default=None)
+    at = f" at {quantity(held, 'B')}" if held else ""
+    if word is not None and word.id == "loader-worker":
+        return f"lost a worker of its DataLoader: OOM-killed{at}"
+    return f"was OOM-killed{at}"
 
 
 def _killed_by(end: Ending, case: Case) -> str:

@@ -8,6 +8,7 @@ from typing import Final, Literal
 from ...rank_evidence import Exit, Sign
 from ..signs import PATTERNS, shell_signal
 from .case import AGENT_ERROR_NS, GONE_ERROR_NS, SAME_HOST_NS, Case, Seen
+from .oom import oom_event
 
 Part = Literal["clean", "own", "victim", "asked", "unclear"]
 """`unclear`: ended badly, and what is known fits a victim as well as a culprit."""
@@ -59,11 +60,14 @@ def endings(case: Case) -> tuple[Ending, ...]:
 
 def _ending(case: Case, seen: Seen, end: Exit) -> Ending:
     word = last_word(seen, end)
+    oom = end.oom or oom_event(case, seen) is not None
     part, weak = _part(case, seen, end, word)
+    if oom and part != "clean":
+        part, weak = "own", False
     t_ns = seen.wall(end.t_ns)
     if part == "own" and word is not None and word.t_ns:
         t_ns = min(t_ns, seen.wall(word.t_ns)) if t_ns else seen.wall(word.t_ns)
-    return Ending(seen, end, part, _cause(end, word), t_ns, _error_ns(end), word, weak)
+    return Ending(seen, end, part, _cause(end, word, oom), t_ns, _error_ns(end), word, weak)
 
 
 def _error_ns(end: Exit) -> int:
@@ -100,8 +104,6 @@ def _part(case: Case, seen: Seen, end: Exit, word: Sign | None) -> tuple[Part, b
     own = role == "own"
     if end.code == 0:
         return "clean", False
-    if end.oom:
-        return "own", False
     if _asked(case, seen, end):
         return ("own", True) if own and _before_closing(case, seen, word) else ("asked", False)
     if word is not None and word.id in ("interrupted", "signalled"):
@@ -142,10 +144,10 @@ def _before_closing(case: Case, seen: Seen, word: Sign | None) -> bool:
     return word is not None and (not word.t_ns or not closing or seen.wall(word.t_ns) < closing)
 
 
-def _cause(end: Exit, word: Sign | None) -> str:
+def _cause(end: Exit, word: Sign | None, oom: bool) -> str:
     by = end.signal or shell_signal(end.code)
     own = word is not None and _role(word) == "own"
-    if end.oom:
+    if oom:
         return "oom"
     if own and word is not None and word.id in _BY_TEXT and by not in ("SIGKILL", "SIGBUS"):
         return _BY_TEXT[word.id] if word.id != "fatal" else _fatal(by)

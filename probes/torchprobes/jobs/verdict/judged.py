@@ -10,9 +10,18 @@ import msgspec
 from ...distributed import JobVerdict, StackGroup
 from ...model import Evidence, Frozen
 from ...rank_evidence import NodeEvidence
+from ..stacks.groups import grouped
 from .candidate import Candidate
 from .case import Case, lay_out
 from .crashes import crashes, returned_early
+from .hardware import hardware, kernel_evidence
+from .health import health
+from .held import held
+from .lags import stragglers
+from .launchers import agents, cancelled, lost_nodes, network, ports, slurm_out_of_memory
+from .leaving import left_waiting
+from .mismatch import mismatches
+from .missing import by_counts, by_elimination, by_names, by_record, by_stacks, by_use
 from .resolve import pick
 from .states import states
 
@@ -30,12 +39,41 @@ class Judged(Frozen, frozen=True, kw_only=True):
     states: dict[int, tuple[str, str]] = msgspec.field(default_factory=dict)
 
 
-RULES: Final[tuple[Rule, ...]] = (crashes, returned_early)
+RULES: Final[tuple[Rule, ...]] = (
+    hardware,
+    crashes,
+    ports,
+    slurm_out_of_memory,
+    mismatches,
+    held,
+    agents,
+    by_record,
+    by_names,
+    returned_early,
+    left_waiting,
+    by_counts,
+    network,
+    lost_nodes,
+    by_stacks,
+    by_use,
+    by_elimination,
+    cancelled,
+    stragglers,
+    health,
+)
+"""Each looks at one kind of evidence and knows nothing of the others; what they weigh stands in `candidate.WEIGHTS`."""
 
 
 def judge(nodes: Sequence[NodeEvidence]) -> Judged:
-    """Name the guilty ranks of a job, or say what is known instead. Never raises, never empty."""
+    """Name the guilty ranks of a job, or say what is known instead. Pure; never empty."""
     case = lay_out(nodes)
     candidates = [candidate for rule in RULES for candidate in rule(case)]
     verdict, evidence = pick(case, candidates)
-    return Judged(verdict=verdict, evidence=evidence[:MOST_EVIDENCE], states=states(case, verdict))
+    extra = tuple(piece for piece in kernel_evidence(case) if piece not in evidence)
+    stacks = {rank: seen.evidence.stacks[-1] for rank, seen in case.ranks.items() if seen.evidence.stacks}
+    return Judged(
+        verdict=verdict,
+        evidence=(*evidence, *extra)[:MOST_EVIDENCE],
+        stacks=grouped(stacks),
+        states=states(case, verdict),
+    )

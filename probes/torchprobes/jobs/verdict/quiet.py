@@ -1,0 +1,222 @@
+"""Whether anything of a job moves, how long nothing has, and what that is worth.
+
+A slow rank looks like a hung one for as long as it is slow. So nothing is sure that rests on silence alone, unless two
+looks agree, the rank that all wait for uses neither CPU nor disk, and the silence is far longer than any step was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from ...rank_evidence import Flight, NodeEvidence, Stack
+from ..signs import PATTERNS
+from .case import GONE, Case, Seen
+from .postures import frames_of, pending_collective
+
+AGREE_S: Final = 2.0
+"""Two looks that are nearer to each other do not count as two."""
+
+NEAR_S: Final = 0.4
+"""Two looks at what does not move by itself (a stopped process, a recorded operation) may be this near."""
+
+LEAST_SILENCE_S: Final = 60.0
+STEPS: Final = 20
+"""A silence says something by itself from a minute on, from 20 of the longest steps on, from half the timeout on."""
+
+FEW_STEPS: Final = 3
+LEAST_QUIET_S: Final = 2.0
+"""Before this much, and before three of the longest steps, nobody is even said to wait for another."""
+
+_BUSY_CPU: Final = 0.02
+_BUSY_BYTES: Final = 64 << 10
+_HOT: Final = 0.3
+_FULL_PERCENT: Final = 99.0
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """How still a job is. `seconds` is how long at least nothing has moved, None if nothing tells.
+
+    `moves` says that something did between the looks. `agree` says that two looks, `looks_s` apart, found the same.
+    `timeout_s` is the process group's, `timed_out` that ranks ran into it: a silence that torch itself measured.
+    """
+
+    seconds: float | None
+    moves: bool
+    agree: bool
+    looks_s: float
+    longest_step_s: float | None = None
+    timeout_s: float | None = None
+    timed_out: bool = False
+
+    @property
+    def limit_s(self) -> float:
+        """From which silence on it is more than slowness."""
+        steps = STEPS * self.longest_step_s if self.longest_step_s else 0.0
+        return max(LEAST_SILENCE_S, steps, (self.timeout_s or 0.0) / 2)
+
+    @property
+    def long(self) -> bool:
+        """Whether the silence is longer than any slowness that is known here."""
+        return self.timed_out or (self.seconds is not None and self.seconds >= self.limit_s)
+
+    @property
+    def notable(self) -> bool:
+        """Whether it is worth saying that somebody waits."""
+        if self.moves:
+            return False
+        if self.timed_out:
+            return True
+        least = max(LEAST_QUIET_S, FEW_STEPS * (self.longest_step_s or 0.0))
+        return self.agree if self.seconds is None else self.seconds >= least
+
+    @property
+    def words(self) -> str:
+        """`no progress for 14 s`, or what two looks say."""
+        if self.timed_out:
+            return "peers waited in vain for as long as the process group's timeout" + (
+                f" of {self.timeout_s:.0f} s" if self.timeout_s else ""
+            )
+        if self.seconds is not None:
+            return f"no progress for {self.seconds:.0f} s"
+        return f"no progress between two looks {self.looks_s:.1f} s apart"
+
+
+def quiet(case: Case) -> Quiet:
+    """How still the living ranks of a job are; where all are over, how still they were."""
+    alive = [seen for seen in case.ranks.values() if seen.alive] or list(case.ranks.values())
+    looks = max((node.looks_s for node in case.answering), default=0.0)
+    pairs = [verdict for seen in alive if (verdict := same_place(seen)) is not None]
+    ages = [age for seen in alive if (age := since_moved(seen)) is not None]
+    pending = [age for seen in alive if (age := _pending_s(seen)) is not None]
+    steps = [p.longest_step_s or p.step_s for s in case.ranks.values() if (p := s.evidence.progress) is not None]
+    timed_out = _timed_out(case)
+    agree = bool(pairs) and all(pairs)
+    seconds = min(ages) if ages else min(pending) if pending else looks if agree and looks else None
+    moved = any(same is False for same in (advanced(seen) for seen in alive))
+    step = max((s for s in steps if s), default=None)
+    moves = moved or (bool(ages) and min(ages) < max(LEAST_QUIET_S, FEW_STEPS * (step or 0.0)) and not timed_out)
+    return Quiet(
+        seconds=seconds,
+        moves=moves,
+        agree=agree,
+        looks_s=looks,
+        longest_step_s=step,
+        timeout_s=_timeout_s(case),
+        timed_out=timed_out,
+    )
+
+
+def since_moved(seen: Seen) -> float | None:
+    """Seconds since a watched rank told of anything new, None if nobody watched it."""
+    progress, node = seen.evidence.progress, seen.node
+    if progress is None or not progress.moved_ns or not node.m_ns:
+        return None
+    return max(0.0, (node.m_ns - progress.moved_ns) / 1e9)
+
+
+def _pending_s(seen: Seen) -> float | None:
+    """Seconds that its oldest open operation has been open."""
+    if not seen.evidence.flights:
+        return None
+    flight = seen.evidence.flights[-1]
+    entry = pending_collective(flight)
+    if entry is None or not entry.created_ns:
+        return None
+    return max(0.0, (flight.t_ns - entry.created_ns) / 1e9)
+
+
+def advanced(seen: Seen) -> bool | None:
+    """False if its recorder came on between the looks, True if it stood, None if there are not two."""
+    flights = seen.evidence.flights
+    if len(flights) < 2 or flights[-1].t_ns <= flights[0].t_ns:
+        return None
+    return _counts(flights[0]) == _counts(flights[-1])
+
+
+def same_place(seen: Seen) -> bool | None:
+    """Whether two looks found a rank at one place, by its recorder and its stack; None if nothing was seen twice."""
+    told = [same for same in (advanced(seen), _same_stack(seen.evidence.stacks)) if same is not None]
+    return all(told) if told else None
+
+
+def _counts(flight: Flight) -> tuple[tuple[str, int | None, int | None, int | None], ...]:
+    last = flight.entries[-1].seq if flight.entries else None
+    return (*((g.group, g.enqueued, g.completed, None) for g in flight.groups), ("", None, None, last))
+
+
+def _same_stack(stacks: tuple[Stack, ...]) -> bool | None:
+    if len(stacks) < 2:
+        return None
+    return frames_of(stacks[0]) == frames_of(stacks[-1])
+
+
+def idle(seen: Seen) -> bool | None:
+    """Whether it and what descends from it used neither CPU nor disk nor a hot GPU between the looks; None: unread."""
+    looks = [look for look in seen.evidence.processes if look.state not in GONE]
+    if len(looks) < 2 or looks[-1].t_ns <= looks[0].t_ns:
+        return None
+    first, last = looks[0], looks[-1]
+    took = (last.t_ns - first.t_ns) / 1e9
+    cpu, moved = _grown(first.tree_cpu_s, last.tree_cpu_s), _grown(first.tree_bytes, last.tree_bytes)
+    if cpu is None:
+        cpu = _grown(first.cpu_s, last.cpu_s)
+    busy = (cpu is not None and cpu > _BUSY_CPU * took) or (moved is not None and moved > _BUSY_BYTES)
+    if busy or computing(seen):
+        return False
+    return True if cpu is not None and moved is not None else None
+
+
+def _grown(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else max(0.0, after - before)
+
+
+def computing(seen: Seen) -> bool:
+    """Whether its GPU is busy and hot: a GPU that waits in a collective is busy and cold (130 of 700 W, measured)."""
+    gpu = seen.evidence.gpu
+    if gpu is None or gpu.utilization_percent is None or gpu.power_w is None or not gpu.power_limit_w:
+        return False
+    return gpu.utilization_percent > 0 and gpu.power_w > _HOT * gpu.power_limit_w
+
+
+def spinning(seen: Seen) -> bool:
+    """Whether its GPU is fully busy and cold: it waits inside a collective."""
+    gpu = seen.evidence.gpu
+    if gpu is None or gpu.utilization_percent is None or gpu.power_w is None or not gpu.power_limit_w:
+        return False
+    return gpu.utilization_percent >= _FULL_PERCENT and gpu.power_w < _HOT * gpu.power_limit_w
+
+
+def _timed_out(case: Case) -> bool:
+    """Whether ranks say that they waited as long as they may, and nobody went away instead."""
+    waited = [s for s in _victims(case) if PATTERNS[s].tells in ("waited", "waited-init")]
+    closed = [s for s in _victims(case) if PATTERNS[s].tells == "closed"]
+    return bool(waited) and len(waited) >= len(closed)
+
+
+def _victims(case: Case) -> Iterable[str]:
+    return [sign.id for seen in case.ranks.values() for sign in seen.signs if sign.victim and sign.id in PATTERNS]
+
+
+def _timeout_s(case: Case) -> float | None:
+    told = [
+        entry.timeout_ms / 1e3
+        for seen in case.ranks.values()
+        for flight in seen.evidence.flights[-1:]
+        for entry in flight.entries[-1:]
+        if entry.timeout_ms
+    ]
+    told += [
+        int(sign.details["ms"]) / 1e3
+        for seen in case.ranks.values()
+        for sign in seen.signs
+        if sign.details.get("ms", "").isdigit()
+    ]
+    return max(told, default=None)
+
+
+def near(node: NodeEvidence) -> bool:
+    """Whether its looks are far enough apart for what does not move by itself."""
+    return node.looks_s >= NEAR_S

@@ -1,0 +1,133 @@
+"""From "all wait for rank 2" to a cause: what does rank 2 do, and is that a hang or only slow?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from ...model import Evidence
+from ...quantity import quantity
+from .candidate import Candidate, ranks_words, told
+from .case import Case, Seen
+from .postures import Posture, posture
+from .quiet import AGREE_S, Quiet, computing, idle
+
+CAUSES: Final = {
+    "stopped": "stopped",
+    "blocked": "blocked-io",
+    "compiling": "compiling",
+    "loading": "dataloader-stuck",
+}
+"""What a rank that others wait for is accused of, by what it does; anything else is the hang of where they wait."""
+
+_DOES: Final = {
+    "stopped": "stopped",
+    "blocked": "in uninterruptible sleep",
+    "compiling": "compiling",
+    "loading": "waiting for its DataLoader's workers",
+    "saving": "at a checkpoint",
+    "initialising": "at init",
+    "importing": "importing",
+    "waiting": "in another collective",
+}
+
+_FEW_BYTES_PER_S: Final = 1 << 16
+
+
+def accuse(
+    case: Case,
+    still: Quiet,
+    suspects: Sequence[int],
+    waiters: Sequence[int],
+    where: str,
+    cause: str,
+    strength: str,
+    evidence: Sequence[Evidence] = (),
+    proof: bool = False,
+) -> Candidate:
+    """The candidate that all `waiters` wait, in `where`, for `suspects`.
+
+    `cause` is what it is if nothing tells more of what the suspects do. It is sure if two looks agree, nothing of the
+    suspects moved, and either `proof` or a silence beyond all slowness stands behind it.
+    """
+    seen = [case.ranks[rank] for rank in suspects if rank in case.ranks]
+    postures = [posture(one, last=True) for one in seen]
+    told_by = {CAUSES[p.does] for p in postures if p.does in CAUSES}
+    named = told_by.pop() if len(told_by) == 1 and len(postures) == len(suspects) else cause
+    doubt = _doubt(still, seen, proof)
+    site = next((p.site for p in postures if p.site), "")
+    return Candidate(
+        cause=named,
+        ranks=tuple(suspects),
+        strength=strength,
+        line=_line(case, still, suspects, waiters, where, _activity(seen, postures)),
+        site=site,
+        sure=not doubt,
+        doubt=doubt,
+        evidence=(*evidence, *_looks(seen, postures)),
+    )
+
+
+def _line(case: Case, still: Quiet, suspects: Sequence[int], waiters: Sequence[int], where: str, activity: str) -> str:
+    hosts = {case.ranks[rank].host for rank in suspects if rank in case.ranks}
+    on = f" on {hosts.pop()}" if len(hosts) == 1 else ""
+    who = f"{ranks_words(waiters)} in {where} " if waiters and where else f"{ranks_words(waiters)} " if waiters else ""
+    wait = "waits" if len(waiters) == 1 else "wait" if waiters else "waiting"
+    inside = f" ({activity})" if activity else ""
+    return f"{still.words}, {who}{wait} for {ranks_words(suspects)}{on}{inside}"
+
+
+def _activity(seen: Sequence[Seen], postures: Sequence[Posture]) -> str:
+    """What the suspects do, in a few words; of several the first."""
+    if not seen:
+        return "no process of it was found"
+    first, does = seen[0], postures[0]
+    words = [_DOES.get(does.does, ""), _use(first), f"in {does.site}" if does.site else ""]
+    if does.why:
+        words.insert(1, does.why)
+    return ", ".join(word for word in words if word)
+
+
+def _use(seen: Seen) -> str:
+    """What it uses between the looks: disk, CPU, GPU, or nothing."""
+    looks = seen.evidence.processes
+    if len(looks) < 2 or not seen.alive:
+        return ""
+    first, last = looks[0], looks[-1]
+    took = max(1e-3, (last.t_ns - first.t_ns) / 1e9)
+    if first.tree_bytes is not None and last.tree_bytes is not None:
+        rate = (last.tree_bytes - first.tree_bytes) / took
+        if rate > _FEW_BYTES_PER_S:
+            return f"reading or writing {quantity(rate, 'B/s')}"
+    if computing(seen):
+        return "its GPU computes"
+    still = idle(seen)
+    return "" if still is None else "using no CPU" if still else "using CPU"
+
+
+def _doubt(still: Quiet, seen: Sequence[Seen], proof: bool) -> str:
+    """Why it may yet go on by itself, "" if it will not."""
+    busy = [one.rank for one in seen if idle(one) is False]
+    if busy:
+        return f"{ranks_words(busy)} may only be slow"
+    if not still.agree or still.looks_s < AGREE_S:
+        return "no two looks agree yet"
+    if any(idle(one) is None for one in seen) and not proof:
+        return "whether it uses CPU or disk could not be read"
+    if proof or still.long:
+        return ""
+    return f"it may only be slow: a silence says something by itself from {still.limit_s:.0f} s on"
+
+
+def _looks(seen: Sequence[Seen], postures: Sequence[Posture]) -> Iterator[Evidence]:
+    for one, does in list(zip(seen, postures, strict=True))[:8]:
+        if does.by in ("py-spy", "faulthandler", "server"):
+            yield told("stack", f"rank {one.rank} stands in {does.site or 'torch'} ({does.by})")
+        looks = one.evidence.processes
+        if len(looks) > 1:
+            first, last = looks[0], looks[-1]
+            cpu = "unread" if first.tree_cpu_s is None or last.tree_cpu_s is None else (
+                f"{last.tree_cpu_s - first.tree_cpu_s:.2f} s")  # fmt: skip
+            took = (last.t_ns - first.t_ns) / 1e9
+            at = f" in {last.wchan}" if last.wchan not in ("", "0") else ""
+            yield told("process", f"rank {one.rank}: state {last.state or 'unread'}{at}, CPU {cpu} in {took:.1f} s")
