@@ -139,7 +139,7 @@ def started(
     """A job whose ranks write into `folder`; all that it started is ended afterwards."""
     folder.mkdir(exist_ok=True)
     folder.chmod(0o777)
-    process = subprocess.Popen(
+    process: Any = subprocess.Popen(
         argv, env={**os.environ, "TOLD": str(folder), **(environ or {})}, stdin=subprocess.DEVNULL, **popen
     )
     try:

@@ -92,7 +92,7 @@ def test_two_jobs_of_one_run_id_are_told_apart(proc: FakeProc) -> None:
     agents = [proc.add(AGENT), proc.add(AGENT)]
     ranks = [[proc.add(TRAIN, torchrun_environ(rank), parent=agent) for rank in (0, 1)] for agent in agents]
     jobs = found(proc)
-    assert [job.key for job in jobs] == [f"torchrun:job1@{agent}" for agent in agents]
+    assert [job.key for job in jobs] == ["torchrun:job1", f"torchrun:job1@{agents[1]}"], "the elder keeps the name"
     assert [sorted(pids(job).values()) for job in jobs] == ranks
 
 
@@ -204,6 +204,18 @@ def test_torchrun_in_a_step_is_torchruns_job_in_that_allocation(proc: FakeProc) 
         proc.add(TRAIN, {**STEP, "SLURM_PROCID": 1, **torchrun_environ(rank)}, parent=agent)
     job = one(proc)
     assert (job.key, job.launcher, job.slurm_job, len(job.ranks)) == ("torchrun:job1", "torchrun", "6", 2)
+
+
+def test_a_program_in_a_step_that_starts_ranks_is_none(proc: FakeProc) -> None:
+    daemon = proc.add(("slurmstepd: [6.0]",))
+    for node in (0, 1):
+        step = {**STEP, "SLURM_PROCID": node}
+        ours = proc.add(f"{PYTHON} -I /x/torchprobes/jobs/supervisor.py --foreground", step, parent=daemon)
+        proc.add(f"{PYTHON} -I -B /x/torchprobes/jobs/watch/watcher.py", step, parent=ours)
+        mine = proc.add(f"{PYTHON} start_everything.py", step, parent=daemon)
+        proc.add(TRAIN, {**step, **torchrun_environ(node, 2)}, parent=mine)
+    job = one(proc)
+    assert (job.key, [rank.command for rank in job.ranks]) == ("torchrun:job1", [TRAIN, TRAIN])
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,10 @@ def find_job(key_or_pid: str, proc: Path = Path("/proc"), deadline_s: float = 5.
 
 
 def _by_key(job: JobIdentity, text: str) -> bool:
-    return job.key == text or bool(job.run and Path(job.run).name == text)
+    """By its key, also the one that it had while an elder job of the same name lived; by its run."""
+    name, _, pid = text.rpartition("@")
+    once = job.key == name and pid == str(job.launcher_pid)
+    return job.key == text or once or bool(job.run and Path(job.run).name == text)
 
 
 def _by_pid(job: JobIdentity, text: str) -> bool:

@@ -33,28 +33,37 @@ _NS_A_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 def jobs(census: Census) -> list[dict[str, Any]]:
     """All distributed jobs of this node, by key."""
-    claims = by_order(census, by_environment(census))
-    groups = [part for group in _grouped(claims) for part in _split(*group)]
-    return [_job(census, name, _newest(group)) for name, group in sorted(groups, key=lambda one: one[0])]
-
-
-def _grouped(claims: list[Claim]) -> list[Group]:
     groups: dict[tuple[str, int], list[Claim]] = {}
-    for claim in claims:
-        groups.setdefault((claim.key, claim.seen.uid), []).append(claim)
-    keys = [key for key, _ in groups]
-    return [(f"{key}@{group[0].seen.pid}" if keys.count(key) > 1 else key, group) for (key, _), group in groups.items()]
+    for claim in by_order(census, by_environment(census)):
+        groups.setdefault((claim.key, reading.owner(census.proc, claim.seen.pid)), []).append(claim)
+    parts = [(key, part) for (key, _), group in groups.items() for part in _split(group)]
+    return [_job(census, name, _newest(group)) for name, group in sorted(_named(parts), key=lambda one: one[0])]
 
 
-def _split(name: str, group: list[Claim]) -> list[Group]:
-    """The jobs of one name: several where a rank of one attempt is claimed twice."""
+def _split(group: list[Claim]) -> list[list[Claim]]:
+    """The jobs of one name and user: several where a rank of one attempt is claimed twice."""
     places = [(claim.attempt, claim.rank) for claim in group]
     if len(set(places)) == len(places):
-        return [(name, group)]
+        return [group]
     parts: dict[int, list[Claim]] = {}
     for claim in group:
-        parts.setdefault(claim.launcher.pid if claim.launcher else claim.seen.parent, []).append(claim)
-    return [(f"{name}@{pid}" if len(parts) > 1 else name, part) for pid, part in parts.items()]
+        parts.setdefault(_starter(claim), []).append(claim)
+    return list(parts.values())
+
+
+def _starter(claim: Claim) -> int:
+    return claim.launcher.pid if claim.launcher else claim.seen.parent
+
+
+def _named(parts: list[Group]) -> list[Group]:
+    """Each with a name of its own: the eldest of a name keeps it, others have the pid of who started them behind it."""
+    taken: set[str] = set()
+    named: list[Group] = []
+    for key, part in sorted(parts, key=lambda one: min(claim.seen.start for claim in one[1])):
+        pid = _starter(part[0]) if _starter(part[0]) > 1 else part[0].seen.pid
+        named.append((f"{key}@{pid}" if key in taken else key, part))
+        taken.add(key)
+    return named
 
 
 def _newest(group: list[Claim]) -> list[Claim]:
@@ -97,7 +106,6 @@ def _job(census: Census, name: str, group: list[Claim]) -> dict[str, Any]:
 def _rank(census: Census, claim: Claim) -> dict[str, Any]:
     seen = claim.seen
     uid, inner = reading.status(census.proc, seen.pid)
-    uid = uid if uid is not None else seen.uid if seen.uid >= 0 else None
     return {
         "rank": claim.rank,
         "pid": seen.pid,

@@ -58,7 +58,7 @@ class Claim:
 
 
 def by_environment(census: Census) -> list[Claim]:
-    """The ranks whose environment can be read and names them."""
+    """The ranks whose environment can be read and names them; a task of srun that started ranks is none itself."""
     words = {pid: one for pid, seen in census.processes.items() if (one := _word(seen)) is not None}
     claims: dict[int, Claim] = {}
     for pid, one in words.items():
@@ -66,11 +66,18 @@ def by_environment(census: Census) -> list[Claim]:
         leader = None if top is None else _leader(census, top, one, words)
         if leader is not None and leader.pid not in claims:
             claims[leader.pid] = _claim(census, leader, one)
-    return list(claims.values())
+    inner = [claim for claim in claims.values() if claim.scheme == "torch"]
+    above = {seen.pid for claim in inner for seen in census.ancestors(claim.seen)}
+    return [claim for pid, claim in claims.items() if claim.scheme == "torch" or pid not in above]
+
+
+def starts_ranks(seen: Seen) -> bool:
+    """Whether it is a launcher, or a process of ours: what they inherit makes them no rank."""
+    return bool(programs.launcher(seen)) or programs.is_ours(seen)
 
 
 def _word(seen: Seen) -> Told | None:
-    if not seen.environ or seen.ended or programs.launcher(seen) or programs.is_helper(seen):
+    if not seen.environ or seen.ended or starts_ranks(seen) or programs.is_helper(seen):
         return None
     return told(seen)
 

@@ -62,7 +62,7 @@ def _others(census: Census) -> str:
     root = os.geteuid() == 0
     if not closed or (root and not python):
         return ""
-    users = sorted({user(seen.uid) for seen in closed if seen.uid >= 0})
+    users = sorted({user(uid) for seen in closed if (uid := reading.owner(census.proc, seen.pid)) >= 0})
     whose = ", ".join(users[:MOST_NAMED]) or "other users"
     plural = "process" if len(closed) == 1 else "processes"
     cure = "not even root may here: CAP_SYS_PTRACE is missing, or a security module refuses" if root else AS_ROOT

@@ -39,7 +39,7 @@ def by_order(census: Census, claims: list[Claim]) -> list[Claim]:
             found += _of_launcher(census, seen, kind, known)
     known.update((claim.seen.pid, claim) for claim in found)
     for seen in list(census.processes.values()):
-        if not seen.kernel and not programs.launcher(seen):
+        if (programs.is_python(seen) or programs.has_title(seen)) and not programs.launcher(seen):
             found += _of_python(census, seen, known)
     starters = {claim.launcher.pid for claim in found if claim.kind == "spawn" and claim.launcher}
     kept = [claim for claim in claims if claim.seen.pid not in starters]  # a place in a job that its children took

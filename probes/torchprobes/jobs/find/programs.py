@@ -55,8 +55,18 @@ HELPERS: Final = (
     "from multiprocessing.resource_tracker import", "from multiprocessing.semaphore_tracker import",
     "from multiprocessing.forkserver import", "_inductor/compile_worker", "torch._inductor.compile_worker",
     "from torch._inductor", "multiprocessing.resource_sharer",
+    "-m torchdoctor", "from torchdoctor.__main__", "/bin/torchdoctor ", "/torchprobes/jobs/", "/torchprobes/telemetry/",
+    "/torchprobes/environment/",
 )  # fmt: skip
-"""Words in the command line of what Python and torch start beside a rank: never a rank."""
+"""Words in the command line of what Python, torch and torchdoctor start beside a rank: never a rank.
+
+In a step of Slurm all of them have its SLURM_PROCID: the agent of a node, its watcher, a snapshot over srun.
+"""
+
+
+OURS: Final = "/torchprobes/"
+PAYLOADS: Final = "/torchprobes/payloads/"
+"""Our own files by their path; those that ranks run lie apart."""
 
 
 def base(path: str) -> str:
@@ -94,15 +104,19 @@ def program(words: tuple[str, ...]) -> str:
 
 def launcher(seen: Seen) -> str:
     """What kind of launcher it is, "" if it is none."""
+    if seen.kind is None:
+        seen.kind = _launcher(seen)
+    return seen.kind
+
+
+def _launcher(seen: Seen) -> str:
     words = seen.words
     if not words:
         return "srun" if seen.name == "slurmstepd" else ""
     name = program(words)
     if name == "accelerate" and "launch" not in words:
         return ""
-    if name in LAUNCHER_NAMES:
-        return LAUNCHER_NAMES[name]
-    return LAUNCHER_MODULES.get(name, "")
+    return LAUNCHER_NAMES.get(name) or LAUNCHER_MODULES.get(name, "")
 
 
 def is_wrapper(seen: Seen) -> bool:
@@ -119,6 +133,13 @@ def is_helper(seen: Seen) -> bool:
     """Whether it is a process that Python or torch keeps for itself."""
     line = " ".join(seen.words[:8])
     return any(words in line for words in HELPERS)
+
+
+def is_ours(seen: Seen) -> bool:
+    """Whether it is a process of torchdoctor's that is no rank: a console, a supervisor, a watcher."""
+    if program(seen.words) == "torchdoctor" or program(seen.words).startswith("torchdoctor."):
+        return True
+    return any(OURS in word and PAYLOADS not in word for word in seen.words[:8])
 
 
 def is_spawned(seen: Seen) -> bool:

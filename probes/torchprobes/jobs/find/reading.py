@@ -36,6 +36,9 @@ NAMES: Final = (
 )  # fmt: skip
 """Variables that say who a process is in a job. No other leaves the scan."""
 
+_MARKS: Final = (b"RANK=", b"MASTER_ADDR=", b"SLURM_PROCID=")
+"""What every environment that gives a place in a job holds: looking for them is a tenth of taking one apart."""
+
 _WANTED = re.compile(rb"(?:^|\0)(" + "|".join(NAMES).encode() + rb")=([^\0]{0,1024})")
 
 
@@ -43,20 +46,20 @@ class Seen:
     """One process. `command` and `environ` are None while unread; `denied` says in one word why they stay so.
 
     `denied` is "" · "owner" (another user's) · "stuck" (its memory lock) · "overwritten" (it set a title over its
-    environment: setproctitle does) · "gone".
+    environment: setproctitle does) · "gone". `kind` is what `programs` made of its command line, None before.
     """
 
     __slots__ = (
-        "command", "denied", "environ", "kernel", "name", "parent", "pid", "session", "start", "state", "threads",
-        "uid",
+        "command", "denied", "environ", "kernel", "kind", "name", "parent", "pid", "session", "start", "state",
+        "threads",
     )  # fmt: skip
 
     def __init__(self, pid: int, parent: int, start: int, name: str = "", state: str = "S") -> None:
         self.pid, self.parent, self.start, self.name, self.state = pid, parent, start, name, state
         self.session = 0
         self.threads = 1
-        self.uid = -1
         self.kernel = False
+        self.kind: str | None = None
         self.command: tuple[str, ...] | None = None
         self.environ: dict[str, str] | None = None
         self.denied = ""
@@ -93,6 +96,15 @@ def read_file(path: str, most: int) -> bytes:
         os.close(handle)
 
 
+def read_at_once(path: str, most: int) -> bytes:
+    """The same of a file that the kernel hands out whole: one that ends before `most` has been read to its end."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(handle, most)
+    finally:
+        os.close(handle)
+
+
 def pids(proc: str) -> list[int]:
     """All pids that /proc shows, ascending."""
     try:
@@ -104,7 +116,7 @@ def pids(proc: str) -> list[int]:
 def stat(proc: str, pid: int) -> Seen | None:
     """The process as the scheduler has it; None if it is gone, or hidden."""
     try:
-        head, _, tail = read_file(f"{proc}/{pid}/stat", 4096).rpartition(b")")
+        head, _, tail = read_at_once(f"{proc}/{pid}/stat", 4096).rpartition(b")")
         fields = tail.split()
         seen = Seen(pid, int(fields[1]), int(fields[19]), printable(head.partition(b"(")[2]), fields[0].decode())
         seen.session, seen.threads = int(fields[3]), int(fields[17])
@@ -118,14 +130,15 @@ def memory(proc: str, seen: Seen) -> None:
     """Its command line and environment. May block for ever."""
     folder = f"{proc}/{seen.pid}"
     try:
-        raw = read_file(f"{folder}/cmdline", COMMAND_BYTES)
+        raw = read_at_once(f"{folder}/cmdline", COMMAND_BYTES)
         seen.command = tuple(printable(word) for word in raw.rstrip(b"\0").split(b"\0")) if raw else ()
-        data = read_file(f"{folder}/environ", ENVIRONMENT_BYTES)
+        data = read_at_once(f"{folder}/environ", ENVIRONMENT_BYTES)
     except OSError as error:
         seen.denied = "owner" if error.errno in (errno.EACCES, errno.EPERM) else "gone"
         return
-    seen.environ = {name.decode(): printable(value) for name, value in _WANTED.findall(data)}
-    if not data.strip(b"\0 ").partition(b"=")[1]:
+    wanted = _WANTED.findall(data) if any(mark in data for mark in _MARKS) else ()
+    seen.environ = {name.decode(): printable(value) for name, value in wanted}
+    if b"=" not in data:
         seen.denied = "overwritten"
 
 
@@ -172,7 +185,7 @@ def thread_names(proc: str, pid: int) -> list[str]:
 
 
 def _name(path: str) -> str:
-    return read_file(path, 64).decode(errors="replace").strip()
+    return read_at_once(path, 64).decode(errors="replace").strip()
 
 
 def link(path: str) -> str:

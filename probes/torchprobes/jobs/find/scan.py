@@ -45,10 +45,10 @@ class Census:
     def children(self, seen: Seen) -> list[Seen]:
         """Its children in the order of their birth, ended ones too."""
         found = self._children.get(seen.pid, [])
-        if len(found) > 1:
-            order = {pid: place for place, pid in enumerate(reading.children(self.proc, seen))}
-            found = sorted(found, key=lambda one: (one.start, order.get(one.pid, one.pid), one.pid))
-        return found
+        if len({one.start for one in found}) == len(found):
+            return sorted(found, key=lambda one: one.start)
+        order = {pid: place for place, pid in enumerate(reading.children(self.proc, seen))}
+        return sorted(found, key=lambda one: (one.start, order.get(one.pid, one.pid), one.pid))
 
     def parent(self, seen: Seen) -> Seen | None:
         """Its parent, None if that is not seen."""
@@ -92,7 +92,7 @@ class Scanner:
         known = self._known.get(_key(seen))
         if known is None or _age_s(seen) < YOUNG_S:
             return False
-        seen.command, seen.environ, seen.denied, seen.uid = known.command, known.environ, known.denied, known.uid
+        seen.command, seen.environ, seen.denied, seen.kind = known.command, known.environ, known.denied, known.kind
         return True
 
     def _read(self, todo: list[Seen], until: float) -> None:
@@ -122,7 +122,6 @@ class _Reader(threading.Thread):
                 self._at = self._queue.popleft()
             except IndexError:
                 break
-            self._at.uid = reading.owner(self._proc, self._at.pid)
             reading.memory(self._proc, self._at)
         self._at = None
         self._ended.set()
