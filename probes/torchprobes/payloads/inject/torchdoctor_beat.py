@@ -74,9 +74,8 @@ class Steps:
 class Beat:
     """All looks, and what they told last."""
 
-    def __init__(self, events, environ, load):
-        self.events, self.load = events, load
-        self.local = environ.get("LOCAL_RANK", "")
+    def __init__(self, events, serve):
+        self.events, self.serve = events, serve
         self.steps = Steps()
         self.server = None
         self._begin = time.monotonic()
@@ -88,8 +87,9 @@ class Beat:
 
     def beat(self):
         """Look once, tell what changed; the seconds until the next."""
-        torch = self._torch or self._find_torch()
+        torch = self._torch
         try:
+            torch = torch or self._find_torch()
             self._tell_phase(torch)
             if torch is not None:
                 self._look(torch)
@@ -121,7 +121,7 @@ class Beat:
         self._torch = torch
         self.events.write("init", labels={"torch": str(getattr(torch, "__version__", ""))})
         self._hook()
-        self.server = self.load("torchdoctor_server").start(self.events)
+        self.server = self.serve(self.events)
         return torch
 
     def _hook(self):
@@ -183,7 +183,7 @@ class Beat:
         if self._flight is None:
             self._flight = _recorders(torch)
             if not self._flight:
-                self.events.fact("flight", "this torch has no flight recorder that can be asked (it came with 2.4)")
+                self.events.fact("flight", "this torch has no flight recorder that can be asked (2.4 has none, 2.6 has)")
         groups = {}
         for dump in self._flight:
             groups.update(_status(dump))

@@ -66,7 +66,7 @@ def begin(environ, load):
         events.fact("faulthandler", why)
     else:
         events.write("init", labels={"stack_signal": str(number)})
-    beat = load("torchdoctor_beat").Beat(events, environ, load)
+    beat = load("torchdoctor_beat").Beat(events, load("torchdoctor_server").start)
     stop = threading.Event()
     thread = threading.Thread(target=run, args=(beat, stop, events), name="torchdoctor", daemon=True)
     thread.start()

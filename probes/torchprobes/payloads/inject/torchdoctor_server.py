@@ -1,6 +1,6 @@
 """torch's own worker server in a rank, on a unix socket that only this user reaches: stacks and flight recorder.
 
-It is C++ threads of torch's that wait; nothing is asked of the rank until somebody connects. It came with torch 2.5.
+It is C++ threads of torch's that wait; nothing is asked of the rank until somebody connects. 2.1 has none, 2.4 has.
 Standard library only; parses on Python 3.8.
 """
 
@@ -35,7 +35,7 @@ def start(events):
     """Start it and tell its socket; None, with a fact that says why, where it cannot be had."""
     make = getattr(sys.modules.get("torch._C._distributed_c10d"), "_WorkerServer", None)
     if make is None:
-        events.fact("server", "this torch has no worker server (it came with 2.5)")
+        events.fact("server", "this torch has no worker server (2.1 has none, 2.4 has)")
         return None
     why = no_room()
     if why:
@@ -81,15 +81,19 @@ def tasks_left():
     places = ["/sys/fs/cgroup%s" % row[2] for row in rows if row[1] == ""]
     places += ["/sys/fs/cgroup/pids%s" % row[2] for row in rows if "pids" in row[1].split(",")]
     for place in places + ["/sys/fs/cgroup"]:
-        try:
-            with (
-                open(place + "/pids.max", encoding="ascii") as most,
-                open(place + "/pids.current", encoding="ascii") as now,
-            ):
-                return int(most.read()) - int(now.read())
-        except (OSError, ValueError):
-            continue
+        most, now = number(place + "/pids.max"), number(place + "/pids.current")
+        if most is not None and now is not None:
+            return most - now
     return None
+
+
+def number(path):
+    """The number in a file of the kernel's, None if there is none ("max")."""
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return None
 
 
 def folder():
