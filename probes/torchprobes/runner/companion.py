@@ -33,6 +33,7 @@ class Companion:
         self.starts = 0
         self.job: dict[str, Any] | None = None
         """Who it is to watch (distributed.JobIdentity); it is started once that is known."""
+        self.done = False
         self._next = 0.0
 
     @property
@@ -46,14 +47,18 @@ class Companion:
         return self.process.listen if self.process else ()
 
     def look(self) -> None:
-        """Start it if it is not there; after a death it is given a longer pause each time."""
-        if self.job is None:
+        """Start it if it is not there; after a death it is given a longer pause each time.
+
+        One that ends with 0 has seen the end of the job, and is not started again.
+        """
+        if self.job is None or self.done:
             return
         if self.process is not None:
             ended = self.process.wait()
             if ended is None:
                 return
             self._close()
+            self.done = ended.code == 0
             pause = min(LONGEST_PAUSE_S, 0.1 * 4 ** min(self.starts, 8))
             self._next = time.monotonic() + pause
             self.records.write("watcher-exit", code=ended.code, signal=ended.signal, restart_s=pause)

@@ -9,14 +9,18 @@ from __future__ import annotations
 import gc
 import os
 import resource
+import select
 import signal
 import sys
+import threading
 from pathlib import Path
 
 if __package__ in (None, ""):  # run by path, isolated: nothing of the caller's environment is on sys.path
     gc.disable()  # until we run: what the imports make stays
     sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
+from torchprobes.jobs.control import end_leftovers
+from torchprobes.jobs.node import NodeFolder
 from torchprobes.jobs.watch.engine import Watcher
 from torchprobes.jobs.watch.order import MOST_BYTES, Order, read
 
@@ -43,6 +47,27 @@ def prepare() -> None:
     gc.enable()
 
 
+CLEARING_S = 10.0
+"""How long it waits at its own end for that of its lifeline."""
+
+
+def clear_after(order: Order) -> threading.Thread:
+    """A thread that waits for the lifeline's end and then ends what a killed supervisor left; nothing after a told end.
+
+    The warden does it too, and better; this is for when both were killed.
+    """
+
+    def wait() -> None:
+        hangs = select.poll()
+        hangs.register(0, 0)  # POLLHUP alone, which comes unasked
+        hangs.poll()
+        end_leftovers(NodeFolder(Path(order.node)))
+
+    thread = threading.Thread(target=wait, name="leftovers", daemon=True)
+    thread.start()
+    return thread
+
+
 def main() -> int:
     """Watch one job to its end, or to the end of whoever wants to know."""
     prepare()
@@ -52,7 +77,10 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     os.set_blocking(0, False)
+    clearing = clear_after(order) if order.mode == "launched" else None
     Watcher(order, 0).run()
+    if clearing is not None:
+        clearing.join(CLEARING_S)
     return 0
 
 
