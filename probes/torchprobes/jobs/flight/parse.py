@@ -4,7 +4,9 @@ Of a full ring of 2000 operations only the newest are kept (`NEWEST`): a JSON du
 them, so that memory stays small. A dump is hostile: every list is cut, every number checked, nothing is walked whole.
 
 What back ends leave out: gloo says `scheduled` for ever, has no times of start and end, and knows the ranks of no group
-(torch 2.13: `pg_config` has one key, "", for whatever group was made last), so that those are not believed.
+(torch 2.13: `pg_config` has one key, "", for whatever group was made last), so that those are not believed. Its
+`pg_status` counts sends and receives among the collectives, which differ from rank to rank by nature, and NCCL's may
+hold the number of either: how far a rank has come is counted from the operations wherever there are any.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from itertools import islice
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from ...rank_evidence import Collective, Flight, Frame, GroupStatus
 from .pickles import NotData, load
@@ -108,7 +111,7 @@ def _flight(
         how=how,
         version=_text(version),
         backend=backend,
-        groups=_groups(config, status, entries),
+        groups=_groups(config, status, entries, told),
         entries=told,
     )
 
@@ -164,24 +167,43 @@ def _sizes(value: object) -> tuple[tuple[int, ...], ...]:
 # --- groups ----------------------------------------------------------------------------------------------------------
 
 
-def _groups(config: Mapping[Any, Any], status: Mapping[Any, Any], entries: Sequence[Any]) -> tuple[GroupStatus, ...]:
-    """One status a group that the recorder knows, from its status, its configuration and its operations."""
+def _groups(
+    config: Mapping[Any, Any], status: Mapping[Any, Any], entries: Sequence[Any], told: Sequence[Collective]
+) -> tuple[GroupStatus, ...]:
+    """One status a group that the recorder knows, from its operations, its status and its configuration."""
     described = dict(_group_of(_mapping(entry)) for entry in entries)
     keys = _status_keys(entries)
     named = {key: name for name, key in keys.items()}
     statuses = [named.get(key, key) for key in _names(status)]
     names = dict.fromkeys([*islice(described, _MOST_GROUPS), *statuses, *_names(config)])
     return tuple(
-        GroupStatus(
-            group=name,
-            description=described.get(name) or _text(_mapping(config.get(name)).get("desc")),
-            ranks=_ranks(_mapping(config.get(name)).get("ranks")),
-            enqueued=_progress(status, keys.get(name, name), "last_enqueued_collective"),
-            started=_progress(status, keys.get(name, name), "last_started_collective"),
-            completed=_progress(status, keys.get(name, name), "last_completed_collective"),
+        _with_progress(
+            GroupStatus(
+                group=name,
+                description=described.get(name) or _text(_mapping(config.get(name)).get("desc")),
+                ranks=_ranks(_mapping(config.get(name)).get("ranks")),
+                enqueued=_progress(status, keys.get(name, name), "last_enqueued_collective"),
+                started=_progress(status, keys.get(name, name), "last_started_collective"),
+                completed=_progress(status, keys.get(name, name), "last_completed_collective"),
+            ),
+            [one for one in told if one.group == name and not one.p2p],
         )
         for name in names
         if name
+    )
+
+
+def _with_progress(group: GroupStatus, own: Sequence[Collective]) -> GroupStatus:
+    """The group with its numbers counted from its collectives, if the ring holds any."""
+    if not own:
+        return group
+    first, last = min(one.seq for one in own), max(one.seq for one in own)
+    before = first - 1 or -1
+    return replace(
+        group,
+        enqueued=last,
+        started=max((one.seq for one in own if one.started_ns), default=min(group.started or -1, before)),
+        completed=max((one.seq for one in own if one.retired or one.state == "completed"), default=before),
     )
 
 
