@@ -26,6 +26,11 @@ def recorded(name: str) -> bytes:
     return (RECORDED / name).read_bytes()
 
 
+def length(data: bytes) -> str:
+    """The name of a test with such data."""
+    return str(len(data))
+
+
 def group(flight: Flight, name: str) -> GroupStatus:
     return next(one for one in flight.groups if one.group == name)
 
@@ -206,7 +211,7 @@ EVIL_OPCODES = [
 ]
 
 
-@pytest.mark.parametrize("data", EVIL_OPCODES)
+@pytest.mark.parametrize("data", EVIL_OPCODES, ids=range(len(EVIL_OPCODES)))
 def test_a_pickle_that_names_anything_is_refused(data: bytes) -> None:
     with pytest.raises(NotData):
         load(data)
@@ -215,7 +220,9 @@ def test_a_pickle_that_names_anything_is_refused(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{", b"[]", b"{}}", b"\x80\x02", b"hello", b"(" * 100_000, b"\xff" * 1000, pickle.dumps(5)]
+    "data",
+    [b"", b"{", b"[]", b"{}}", b"\x80\x02", b"hello", b"(" * 100_000, b"\xff" * 1000, pickle.dumps(5)],
+    ids=length,
 )
 def test_a_damaged_dump_is_refused(data: bytes) -> None:
     with pytest.raises(BadDump):
@@ -237,7 +244,7 @@ HOSTILE: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("entry", HOSTILE)
+@pytest.mark.parametrize("entry", HOSTILE, ids=range(len(HOSTILE)))
 def test_fields_of_the_wrong_kind_are_left_out(entry: dict[str, Any]) -> None:
     flight = parse_pickle(pickle.dumps(nccl_dump(entry, pg_status=[], pg_config={1: 2, "0": "x"})), "file", 0)
     assert len(flight.entries) == 1

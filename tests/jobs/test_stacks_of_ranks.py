@@ -32,6 +32,11 @@ def recorded(name: str) -> bytes:
     return (RECORDED / name).read_bytes()
 
 
+def length(data: bytes | str) -> str:
+    """The name of a test with such data."""
+    return str(len(data))
+
+
 def functions(stack: Stack) -> list[str]:
     thread = main_thread(stack)
     assert thread is not None
@@ -122,12 +127,14 @@ def test_of_several_dumps_in_one_text_the_last_counts() -> None:
     assert stack.threads[0].frames[0].line == 2
 
 
-@pytest.mark.parametrize("text", ["", "hello", "\x00" * 100_000, '  File "a.py", line 1 in f\n' * 1000, "Thread 0x1"])
+@pytest.mark.parametrize(
+    "text", ["", "hello", "\x00" * 100_000, '  File "a.py", line 1 in f\n' * 1000, "Thread 0x1"], ids=length
+)
 def test_what_is_no_dump_is_none(text: str) -> None:
     assert parse_dump(text, "faulthandler", 0) is None
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"[1]", b'[{"frames": 1}]', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"[1]", b'[{"frames": 1}]', b"\xff", b"[" * 100_000], ids=length)
 def test_what_is_no_answer_of_pyspy_is_refused(data: bytes) -> None:
     with pytest.raises(NoStack):
         parse_pyspy(data, 0)
