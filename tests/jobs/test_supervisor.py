@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -166,4 +165,3 @@ def test_a_record_of_another_boot_is_nobody_alive(tmp_path: Path) -> None:
         assert control.end_leftovers(NodeFolder(path)) == 0
         assert control.end_leftovers(job.node) == 0  # its supervisor lives
         assert job.all_living() == before
-        time.sleep(0)

@@ -110,9 +110,8 @@ def plan(
         raise LaunchError(f"there is no preset {options.preset!r}: {', '.join(PRESETS)}")
     if not options.command and not options.preset:
         raise LaunchError("no script: it goes after `--`, such as `torchdoctor launch --nproc-per-node 2 -- train.py`")
-    built = _Build(target, options, node_folder(run, host), {**base, **options.env}, cwd)
     try:
-        return built.plan()
+        return _Build(target, options, node_folder(run, host), {**base, **options.env}, cwd).plan()
     except torchrun_options.OptionError as error:
         raise LaunchError(str(error)) from None
 
