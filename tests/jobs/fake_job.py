@@ -14,7 +14,6 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,6 +56,7 @@ while True:
     elif pace:
         steps += 1
         tell("step", n=steps)
+        if steps == 1: tell("hb", name="stepping")
 """
 
 
@@ -188,5 +188,4 @@ def events_of(folder: Path) -> list[dict[str, object]]:
 
 
 if __name__ == "__main__":
-    time.sleep(0)
     sys.exit(main())

@@ -36,6 +36,8 @@ class EventTail:
             return found
         for entry in sorted(files, key=lambda e: e.name):
             tail = self._files.setdefault(entry.name, _Tail(entry.path))
+            if entry.stat(follow_symlinks=False).st_size <= tail.offset:
+                continue
             for line in tail.read():
                 event = _decode(line)
                 if event is None:

@@ -103,10 +103,11 @@ def _recorded(case: Case) -> tuple[dict[int, Lag], float | None]:
     shared = [by for _, by in sorted(times.items()) if len(by) == len(case.ranks)][-200:]
     if len(shared) < LEAST_COLLECTIVES:
         return {}, None
-    return _lags(shared), _interval_s(shared)
+    return behind_first(shared), _interval_s(shared)
 
 
-def _lags(shared: Sequence[Mapping[int, int]]) -> dict[int, Lag]:
+def behind_first(shared: Sequence[Mapping[int, int]]) -> dict[int, Lag]:
+    """How late each rank comes, from the times (ns) by rank of operations that all of them called."""
     behind: dict[int, list[float]] = defaultdict(list)
     last: Counter[int] = Counter()
     for by in shared:

@@ -20,6 +20,8 @@ RESCAN_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 """After a look at all processes was made without a reason, the time to the next one; the last repeats."""
 
 AGAIN_S: Final = 0.1
+KNOWN_S: Final = 10.0
+"""So long a pid is taken for the process that it was: it may end, and be given to another child."""
 
 
 class Ranks:
@@ -30,13 +32,15 @@ class Ranks:
         self.notes: tuple[str, ...] = ()
         self._launcher = order.job.launcher_pid
         self._ends, self._roster = ends, roster
-        self._finder = Finder(host)
-        self._rescan = Rescan(order.job.key, order.job.launcher_pid)
+        self._host = host
+        self._finder = Finder(host, "" if order.mode == "launched" else order.job.key)
+        self._rescan = Rescan(order.job, order.mode == "launched")
         self._rescans = 0 if not order.job.ranks else len(RESCAN_S) - 1
         self._next_rescan = time.monotonic() + RESCAN_S[self._rescans]
         self._young: dict[tuple[int, int], tuple[float, float]] = {}
         self._asked: set[tuple[int, int]] = set()
-        self._settled: set[tuple[int, int]] = set()
+        self._known: dict[int, float] = {}
+        """Pids among the launcher's children that need no look, and until when they do not."""
         self._by_event: dict[int, Event] = {}
         self._trackers: dict[tuple[int, int, int], Tracker] = {}
         self._held_up: set[int] = set()
@@ -54,10 +58,11 @@ class Ranks:
     def look(self) -> list[RankIdentity]:
         """Ranks that are new, or that may be."""
         now = time.monotonic()
+        for pid in [pid for pid, until in self._known.items() if until < now]:
+            del self._known[pid]
         if self._launcher is not None:
-            for key in children(self._launcher):
-                if key not in self._settled and self._roster.of(*key) is None:
-                    self._ask_again(key, now)
+            for key in children(self._launcher, self._known):
+                self._ask_again(key, now)
         found = [rank for one in self._finder.take() if (rank := self._answer(one)) is not None]
         return found + self._rescanned(now)
 
@@ -69,7 +74,7 @@ class Ranks:
         if not last:
             self._ends.hold(*key)
         if now - born > YOUNG_S:
-            self._settled.add(key)
+            self._known[key[0]] = now + KNOWN_S
             del self._young[key]
         elif key not in self._asked and now - last >= max(AGAIN_S, (now - born) / 10):
             self._young[key] = (born, now)
@@ -86,8 +91,9 @@ class Ranks:
             if found.why.startswith("its memory") and found.pid not in self._held_up:
                 self._held_up.add(found.pid)
                 self.notes = (*self.notes[-7:], f"pid {found.pid} cannot be read: {found.why}")
-            return _of_event(event, found) if event is not None and found.why != "gone" else None
+            return _of_event(event, found, self._host) if event is not None and found.why != "gone" else None
         self._young.pop(key, None)
+        self._known[found.pid] = time.monotonic() + KNOWN_S
         return found.rank
 
     # --- by all processes -----------------------------------------------------------------------------------------
@@ -133,10 +139,11 @@ class Ranks:
                 self._finder.ask(event.pid, ticks)
 
 
-def _of_event(event: Event, found: Found) -> RankIdentity | None:
+def _of_event(event: Event, found: Found, host: str) -> RankIdentity | None:
     """A rank by its own word, where its environment does not say it."""
     if event.rank is None:
         return None
     return RankIdentity(
-        rank=event.rank, pid=found.pid, start_ticks=found.start_ticks, attempt=event.attempt or 0, how=("command",)
+        rank=event.rank, pid=found.pid, start_ticks=found.start_ticks, attempt=event.attempt or 0, host=host,
+        how=("command",),
     )  # fmt: skip

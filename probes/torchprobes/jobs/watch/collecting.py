@@ -42,20 +42,22 @@ class Collector:
         self._left = 0
 
     @property
-    def busy(self) -> bool:
-        """Whether a look is under way."""
-        return self._running > 0
+    def waits(self) -> bool:
+        """Whether a look is under way, and another one waits for it."""
+        return self._pending is not None
 
-    def ask(self, job: JobIdentity, why: str, deadline_s: float = DEADLINE_S) -> None:
-        """Look closely now; while another look is under way, after it."""
+    def ask(self, job: JobIdentity, why: str, deadline_s: float = DEADLINE_S) -> bool:
+        """Look closely now; while another look is under way, after it. False if one waits for that already."""
         with self._lock:
             if self._running and time.monotonic() - self._begun > PATIENCE_S and self._left < MOST_LEFT:
                 self._left, self._running = self._left + 1, 0
                 self._done.append(Looked(why, None, "a look at the job did not come back in time"))
             if self._running:
-                self._pending = (job, why, deadline_s)
-                return
+                waits = self._pending is not None
+                self._pending = self._pending or (job, why, deadline_s)
+                return not waits
             self._start(job, why, deadline_s)
+            return True
 
     def wait(self, limit_s: float) -> bool:
         """Wait for the look that is under way, not for those after it; whether there is something to take."""

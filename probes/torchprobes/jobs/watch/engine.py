@@ -12,8 +12,6 @@ import os
 import select
 import socket
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +20,7 @@ import msgspec
 from ...distributed import JobIdentity, RankIdentity
 from ...rank_evidence import Exit, NodeEvidence, Sign
 from ...rundir import boot_id
+from .. import control
 from ..collect import collect
 from ..node import NodeFolder
 from ..processes import Processes
@@ -34,38 +33,23 @@ from .edges import Ends
 from .following import AGENT_LOG, Follower, LogTail
 from .gpus import Gpus
 from .keeping import Keeper
+from .lags import Lags
 from .order import Order
+from .pace import Task
+from .past import Past
 from .roster import Roster, Watched
-from .showing import Showing
+from .showing import ENDED, LIFELINE, ORPHANED, Showing
 from .triggers import Stillness
 
-SHARE: Final = 0.005
-"""The part of a core that each kind of look may cost."""
-
-SLOWEST_S: Final = 5.0
 ROUGH_NS: Final = 60_000_000_000
 """Lines of the kernel's log so long before the job's start may still be its own: their stamps are rough."""
 
 TELLING: Final = frozenset({"own", "victim"})
 """Roles of signs that a rank failed or suffers: it is looked at before its launcher ends its peers."""
+LAST_ENDS_S: Final = 0.5
 FLUSH_S: Final = 1.0
-LAST_LOOK_S: Final = 2.5
-
-
-@dataclass(slots=True)
-class Task:
-    """Something to do now and then; one that costs much is done less often."""
-
-    every_s: float
-    do: Callable[[], None]
-    due: float = 0.0
-
-    def run(self) -> None:
-        """Do it, and say when next."""
-        begin = time.monotonic()
-        self.do()
-        cost = time.monotonic() - begin
-        self.due = begin + min(max(SLOWEST_S, self.every_s), max(self.every_s, cost / SHARE))
+LAST_LOOK_S: Final = 1.5
+"""All of the end together stays within the time that a supervisor gives its watcher."""
 
 
 class Watcher:
@@ -92,6 +76,7 @@ class Watcher:
         self.processes = Processes()
         self.arrivals = Ranks(order, self.host, self.ends, self.roster)
         self.collector = Collector(self._collect, self.wake)
+        self.lags = Lags(self.node)
         self.stillness = Stillness(time.monotonic_ns())
         self.showing = Showing(self)
         self._asked_mark = self._mark("diagnose")
@@ -99,10 +84,12 @@ class Watcher:
             Task(0.1, self._listen),
             Task(0.1, self._discover),
             Task(0.5, self._look),
-            Task(0.25, self._trigger),
+            Task(0.5, self._trigger),
             Task(0.2, self._hear_requests),
-            Task(0.2, self.showing.show_if_due),
         )
+        self._why_look = ""
+        self._before: set[tuple[int, int]] = set()
+        self._looked_for: set[tuple[int | None, str]] = set()
 
     # --- the loop -------------------------------------------------------------------------------------------------
 
@@ -115,21 +102,23 @@ class Watcher:
         """Watch to the end."""
         self._begin()
         while not self.over:
-            wait = max(0.0, min(task.due for task in self._tasks) - time.monotonic())
-            for handle, _ in self._poll.poll(wait):
+            due = min(self.showing.due, *(task.due for task in self._tasks))
+            for handle, _ in self._poll.poll(max(0.0, due - time.monotonic())):
                 self._hear(handle)
             now = time.monotonic()
             for task in self._tasks:
                 if task.due <= now:
                     task.run()
+            if self.showing.due <= now:
+                self.showing.show()
+            self._look_closely()
             self._see_end()
         self._finish()
         return self.over
 
     def _begin(self) -> None:
-        self.keeper.record(
-            "start", pid=os.getpid(), boot_id=boot_id(), mode=self.order.mode, job=self.order.job.key
-        )  # fmt: skip
+        past = Past(self.node) if self.launched else None
+        self.keeper.record("start", pid=os.getpid(), boot_id=boot_id(), mode=self.order.mode, job=self.order.job.key)
         self._poll.register(self._wake_fd, select.EPOLLIN)
         with contextlib.suppress(OSError):  # a lifeline that is a file never closes
             self._poll.register(self._lifeline, select.EPOLLIN)
@@ -139,9 +128,18 @@ class Watcher:
         if self.launched:
             self.follower.follow(AGENT_LOG, LogTail(str(self.node.agent_log), None, None, whole=True))
         self.gpus.start()
+        if past is not None and past.watchers:
+            self._go_on(past)
         for rank in self.order.job.ranks:
             self._add(rank)
         self.showing.show()
+
+    def _go_on(self, past: Past) -> None:
+        """Begin with what a watcher before us had seen."""
+        self.showing.note("past", f"watched anew: {past.watchers} watchers before this one were killed")
+        self._before = {(rank.pid, rank.start_ticks) for rank in past.ranks}
+        for rank in past.ranks:
+            self._add(rank, past.exits.get((rank.pid, rank.start_ticks)))
 
     def _hear(self, handle: int) -> None:
         if handle == self._wake_fd:
@@ -162,7 +160,7 @@ class Watcher:
         except OSError:
             data = b""
         if not data:
-            self.over = "its lifeline closed"
+            self.over = LIFELINE
 
     # --- ranks come and end -----------------------------------------------------------------------------------------
 
@@ -172,33 +170,35 @@ class Watcher:
         for key in self.ends.sweep():
             self._ended(key)
 
-    def _add(self, rank: RankIdentity) -> None:
-        attempt = self.roster.attempt
+    def _add(self, rank: RankIdentity, end: Exit | None = None) -> None:
+        attempt, generation = self.roster.attempt, self.roster.generation
         watched = self.roster.add(rank)
         if watched is None:
             return
-        if self.roster.attempt != attempt:
+        if self.roster.generation != generation:
             self.agent.new_attempt()
             self.showing.new_attempt(attempt)
-        self.keeper.record(
-            "rank", rank=rank.rank, attempt=rank.attempt, pid=rank.pid, start=rank.start_ticks,
-            local_rank=rank.local_rank, stdout=rank.stdout, stderr=rank.stderr, log_why=rank.log_why,
-        )  # fmt: skip
+            self._looked_for.clear()
+        if (rank.pid, rank.start_ticks) not in self._before:
+            self.keeper.record("rank", **msgspec.to_builtins(rank))
         for stream, path in (("out", rank.stdout), ("err", rank.stderr)):
             if path and not (stream == "err" and path == rank.stdout):
                 place = marks.path_of(self.node.marks, rank.attempt, rank.rank, stream)
                 tail = LogTail(path, rank.rank, place, whole=self.launched)
                 self.follower.follow((rank.pid, rank.start_ticks, stream), tail)
+        self.showing.dirty = True
+        if end is not None:
+            watched.exit = end
+            return
         self.ends.hold(rank.pid, rank.start_ticks)
         if (rank.pid, rank.start_ticks) in self.ends.exits:
             self._ended((rank.pid, rank.start_ticks))
-        self.showing.dirty = True
 
     def _ended(self, key: tuple[int, int]) -> None:
         if key == self.agent.key:
             self.agent.exit = self.ends.exits[key]
             self.keeper.record("agent-exit", code=self.agent.exit.code, signal=self.agent.exit.signal)
-            self.showing.show()
+            self.showing.soon()
             return
         watched = self.roster.of(*key)
         if watched is None or watched.exit is not None:
@@ -208,7 +208,8 @@ class Watcher:
             end = msgspec.structs.replace(end, oom=True)
         watched.exit = self._completed(watched, end)
         self._record_exit(watched)
-        self.showing.show()
+        self.arrivals.again()
+        self.showing.soon()
         self.look_closely(f"rank {watched.identity.rank} ended")
 
     def _completed(self, watched: Watched, end: Exit) -> Exit:
@@ -219,12 +220,9 @@ class Watcher:
         return self.agent.completed(end, pid)
 
     def _record_exit(self, watched: Watched) -> None:
-        who, end = watched.identity, watched.exit
-        if end is not None:
-            self.keeper.record(
-                "exit", rank=who.rank, attempt=who.attempt, pid=who.pid, start=who.start_ticks, code=end.code,
-                signal=end.signal, core=end.core_dumped, seen=end.seen, oom=end.oom, asked=end.asked,
-            )  # fmt: skip
+        who = watched.identity
+        end = msgspec.to_builtins(watched.exit)
+        self.keeper.record("exit", rank=who.rank, pid=who.pid, start_ticks=who.start_ticks, exit=end)
 
     # --- what is heard and seen -----------------------------------------------------------------------------------
 
@@ -253,11 +251,14 @@ class Watcher:
             if watched.exit is not None:
                 watched.exit = self._completed(watched, watched.exit)
         telling = [sign for sign in signs if PATTERNS[sign.id].role in TELLING]
-        for sign in telling[:8]:
-            self.keeper.record("sign", id=sign.id, rank=sign.rank, text=sign.text)
         if telling:
-            self.showing.show()
-            self.look_closely(f"a log says: {telling[0].text[:120]}")
+            self.showing.soon()
+        for sign in telling:
+            kind = (sign.rank, sign.id)
+            if kind not in self._looked_for:  # the first of its kind; a log may repeat it for ever
+                self._looked_for.add(kind)
+                self.keeper.record("sign", id=sign.id, rank=sign.rank, text=sign.text)
+                self.look_closely(f"a log says: {sign.text[:120]}")
 
     def _look(self) -> None:
         """The processes, the GPUs, the kernel's log."""
@@ -271,7 +272,7 @@ class Watcher:
             for watched in self.roster.ranks:
                 if watched.exit is not None:
                     watched.exit = self._completed(watched, watched.exit)
-            self.showing.show()
+            self.showing.soon()
         for watched in living:
             who = watched.identity
             watched.gpu = self.gpus.reading(who.pid, who.start_ticks, who.gpu_uuid) or watched.gpu
@@ -285,13 +286,20 @@ class Watcher:
         if was and not self.stillness.still:
             self.keeper.record("goes-on")
             self.showing.forget_look()
+        self.showing.age()
+        if self.launched and self.lags.look(self.roster, time.monotonic()):
+            self.showing.dirty = True
         if why:
             self.look_closely(why)
 
-    def look_closely(self, why: str, deadline_s: float = 2.0) -> None:
-        """Collect evidence, in a thread."""
-        self.keeper.record("look", why=why)
-        self.collector.ask(self.identity(), why, deadline_s)
+    def look_closely(self, why: str) -> None:
+        """Collect evidence, in a thread, once all that happened was heard; the first reason is the one that is told."""
+        self._why_look = self._why_look or why
+
+    def _look_closely(self) -> None:
+        why, self._why_look = self._why_look, ""
+        if why and not self.collector.waits and self.collector.ask(self.identity(), why):
+            self.keeper.record("look", why=why)
 
     def _collect(self, job: JobIdentity, deadline_s: float) -> NodeEvidence:
         """In the collector's thread. Only a job of our own run is asked anything."""
@@ -306,6 +314,22 @@ class Watcher:
             world_size=self.arrivals.world_size,
             notes=tuple(dict.fromkeys((*self.order.job.notes, *self.arrivals.notes))),
         )
+
+    def _clear_up(self) -> None:
+        """The supervisor is gone without having told an end: do what it would have done."""
+        count = control.end_leftovers(self.node)
+        self.over = f"{ORPHANED}; {count} processes that it left were ended"
+        self.keeper.record("cleared", count=count)
+
+    def _hear_last(self) -> None:
+        """The ends of what was just ended by others."""
+        deadline = time.monotonic() + LAST_ENDS_S
+        while self.roster.living and (left := deadline - time.monotonic()) > 0:
+            for handle, _ in self._poll.poll(left):
+                if handle == self._lifeline:
+                    self._poll.unregister(handle)
+                elif (key := self.ends.heard(handle)) is not None:
+                    self._ended(key)
 
     def _mark(self, name: str) -> int:
         """When a file of the node's folder was touched last, 0 if it is not there."""
@@ -330,17 +354,22 @@ class Watcher:
         if self.over or self.agent.alive or self.arrivals.expecting:
             return
         if self.roster.over or (self.agent.alive is False and not self.roster.living):
-            self.over = "the job ended"
+            self.over = ENDED
 
     def _finish(self) -> None:
-        self.follower.flush(FLUSH_S)
-        self._listen()
         if self.launched:
             self.supervision.look()
             self.agent.stop_asked_ns = self.supervision.stop_asked_ns
-        self.showing.last(self.over)
+            if self.over == LIFELINE and not self.supervision.ended:
+                self._clear_up()
+            elif self.over == LIFELINE:
+                self.over = ENDED
+            self._hear_last()
+        self.follower.flush(FLUSH_S)
+        self._listen()
+        self.showing.last()
         if self.collector.wait(LAST_LOOK_S):  # what it saw of the ranks while they lived
-            self.showing.last(self.over)
+            self.showing.last()
         self.keeper.record("end", why=self.over)
         self.gpus.stop()
         self.follower.stop()

@@ -12,12 +12,15 @@ import re
 import threading
 import time
 from collections import deque
+from collections.abc import Container
 from typing import Final, NamedTuple
 
 from ...distributed import JobIdentity, RankIdentity
 from ...masking import mask_text
+from ...runner.processes import descends
 from ..find import Finder as JobFinder
 from ..find import logs, programs, reading, told
+from ..find.reading import Seen
 from ..find.scan import Census
 
 PATIENCE_S: Final = 0.5
@@ -44,10 +47,10 @@ class Found(NamedTuple):
 
 
 class Finder:
-    """Reads who processes are. `ask` and `take` return at once."""
+    """Reads who processes are. `ask` and `take` return at once. `key` is the job whose ranks count, "" for any."""
 
-    def __init__(self, host: str, proc: str = "/proc") -> None:
-        self._host, self._proc = host, proc
+    def __init__(self, host: str, key: str = "", proc: str = "/proc") -> None:
+        self._host, self._key, self._proc = host, key, proc
         self._queue: deque[tuple[int, int]] = deque()
         self._found: deque[Found] = deque()
         self._ready = threading.Semaphore(0)
@@ -85,20 +88,17 @@ class Finder:
             except IndexError:
                 continue
             self._at, self._since = (pid, start_ticks), time.monotonic()
-            found = identify(pid, start_ticks, self._host, self._proc)
+            found = identify(pid, start_ticks, self._host, self._key, self._proc)
             if generation != self._generation:
                 return
             self._at = None
             self._found.append(found)
 
 
-def children(pid: int, proc: str = "/proc") -> list[tuple[int, int]]:
-    """The children of a process that live, each with its start time; never waits for one of them."""
-    seen = reading.stat(proc, pid)
-    if seen is None:
-        return []
-    pids = reading.children(proc, seen) or _by_parent(pid, proc)
-    found = [reading.stat(proc, child) for child in pids]
+def children(pid: int, known: Container[int] = (), proc: str = "/proc") -> list[tuple[int, int]]:
+    """The children of a process, but for those whose pid is known, with their start times. Waits for none of them."""
+    pids = reading.children(proc, Seen(pid, 0, 0)) or _by_parent(pid, proc)
+    found = [reading.stat(proc, child) for child in pids if child not in known]
     return [(child.pid, child.start) for child in found if child is not None and child.parent == pid]
 
 
@@ -110,7 +110,7 @@ def _by_parent(pid: int, proc: str) -> list[int]:
     return [one.pid for one in found if one is not None and one.parent == pid]
 
 
-def identify(pid: int, start_ticks: int, host: str, proc: str = "/proc") -> Found:
+def identify(pid: int, start_ticks: int, host: str, key: str = "", proc: str = "/proc") -> Found:
     """Who a process is. May wait for its memory lock, and for the file system of its logs."""
     seen = reading.stat(proc, pid)
     if seen is None or seen.start != start_ticks:
@@ -118,8 +118,10 @@ def identify(pid: int, start_ticks: int, host: str, proc: str = "/proc") -> Foun
     reading.memory(proc, seen)
     if programs.is_wrapper(seen) and programs.program(seen.words) != SHIM:
         return Found(pid, start_ticks, None, why="it only runs another program")
-    places = logs.places(Census(proc, {pid: seen}), seen)
     said = told.told(seen)
+    if key and said is not None and told.key(said, seen.parent) != key:
+        return Found(pid, start_ticks, None, why="it is of another job")
+    places = logs.places(Census(proc, {pid: seen}), seen)
     number, local, attempt, how = -1, None, 0, "environ"
     if said is not None and said.scheme == "torch":
         number, local, attempt = said.rank, said.local, said.attempt
@@ -143,8 +145,8 @@ _LAYOUT: Final = re.compile(r"/attempt_(\d{1,5})/(\d{1,6})/std(?:out|err)\.log$"
 class Rescan:
     """Looks through all processes for the job's ranks, in a thread, when it is asked to."""
 
-    def __init__(self, key: str, launcher_pid: int | None) -> None:
-        self._key, self._launcher = key, launcher_pid
+    def __init__(self, job: JobIdentity, ours: bool) -> None:
+        self._job, self._ours = job, ours
         self._finder = JobFinder()
         self._found: JobIdentity | None = None
         self._asked = threading.Event()
@@ -163,7 +165,13 @@ class Rescan:
         while True:
             self._asked.wait()
             self._asked.clear()
-            jobs = self._finder.find().jobs
-            mine = [j for j in jobs if j.key == self._key or (self._launcher and j.launcher_pid == self._launcher)]
-            if mine:
-                self._found = mine[0]
+            found = [job for job in self._finder.find().jobs if self._is(job)]
+            if found:
+                self._found = found[0]
+
+    def _is(self, job: JobIdentity) -> bool:
+        """Whether it is the watched one. What we launched descends from its agent, whatever name it has."""
+        launcher = self._job.launcher_pid
+        if self._ours and launcher is not None:
+            return any(descends(rank.pid, (launcher,)) for rank in job.ranks)
+        return job.key == self._job.key and job.launcher_pid in (None, launcher)

@@ -68,7 +68,7 @@ class Keeper:
             self._changed.notify()
             return f"evidence/{self._number:03d}.json"
 
-    def close(self, limit_s: float = 3.0) -> bool:
+    def close(self, limit_s: float = 1.5) -> bool:
         """Write what is left, at most for so long; whether all of it was handed to the disk."""
         with self._changed:
             self._closed = True

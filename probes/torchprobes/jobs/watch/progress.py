@@ -42,7 +42,7 @@ class Tracker:
         self._memory: deque[float] = deque(maxlen=WINDOW)
         self._newest_memory: float | None = None
         self._intervals: deque[float] = deque(maxlen=RATE_STEPS)
-        self._longest: float | None = None
+        self.longest_s: float | None = None
         self._step_ns = 0
 
     def take(self, event: Event, now_ns: int) -> None:
@@ -62,7 +62,7 @@ class Tracker:
             phase=self.phase,
             steps=self.steps,
             step_s=statistics.median(self._intervals) if self._intervals else None,
-            longest_step_s=self._longest,
+            longest_step_s=self.longest_s,
             collective=self.collective,
             enqueued=self.enqueued,
             completed=self.completed,
@@ -73,11 +73,6 @@ class Tracker:
             lag_s=self.lag_s,
             last_share=self.last_share,
         )
-
-    @property
-    def step_s(self) -> float | None:
-        """The median time of a step, None before the second."""
-        return statistics.median(self._intervals) if self._intervals else None
 
     @property
     def pending(self) -> bool:
@@ -102,7 +97,7 @@ class Tracker:
         if seconds is not None:
             self._intervals.append(seconds)
             longest = _seconds(event.labels.get("longest_s")) or seconds
-            self._longest = max(longest, self._longest or 0.0) if event.n > FIRST_STEPS else None
+            self.longest_s = max(longest, self.longest_s or 0.0) if event.n > FIRST_STEPS else None
         self._step_ns = when
         return event.n != before
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from ...distributed import RankIdentity
+from ...distributed import RankIdentity, SourceState
 from ...rank_evidence import Exit, GpuReading, ProcessReading, RankEvidence, Sign
 from ..view import cpu_percent
 from . import oom
@@ -56,13 +56,16 @@ class Watched:
             tracker.log_ns = self.tracker.log_ns
             self.tracker = tracker
 
-    def look_came(self, looked: RankEvidence) -> None:
-        """What a close look saw; of stacks and recorder what the look before saw stays, where this one got none."""
-        before = self.looked
+    def look_came(self, looked: RankEvidence, same: bool) -> None:
+        """What a close look saw. With `same` the look before saw the same standstill, and the two are compared."""
+        before = self.looked if same else None
         if before is not None:
             looked = msgspec.structs.replace(
-                looked, stacks=looked.stacks or before.stacks, flights=(*before.flights[-1:], *looked.flights)[-2:]
-            )  # fmt: skip
+                looked,
+                stacks=(*before.stacks[-1:], *looked.stacks)[-2:],
+                flights=(*before.flights[-1:], *looked.flights)[-2:],
+                sources=looked.sources or before.sources,
+            )
         self.looked = looked
         timeouts = [e.timeout_ms for f in looked.flights for e in f.entries if e.timeout_ms and not e.p2p]
         self.timeout_s = timeouts[-1] / 1000 if timeouts else self.timeout_s
@@ -73,35 +76,41 @@ class Watched:
         if len(self.signs) > SIGNS:
             self.signs = self.signs[:FIRST_SIGNS] + self.signs[-(SIGNS - FIRST_SIGNS) :]
 
-    def evidence(self) -> RankEvidence:
-        """All that is known of it now, together with what the last close look saw."""
+    def evidence(self, since_ns: int) -> RankEvidence:
+        """All that is known of it now, with what the last close look saw; looks at its process from `since_ns` on."""
         looked = self.looked or RankEvidence(identity=self.identity)
         return RankEvidence(
             identity=self.identity,
-            processes=self._processes(looked),
+            processes=self._processes(looked, since_ns),
             exit=self.exit,
             stacks=looked.stacks,
             flights=looked.flights,
             signs=_merged(self.signs, looked.signs),
             progress=self.tracker.progress() if self.tracker.told or self.tracker.log_ns else looked.progress,
             gpu=self.gpu or looked.gpu,
-            sources=looked.sources,
+            sources=self._sources(looked.sources),
             tail=self.tail.get("err") or self.tail.get("out") or looked.tail,
         )
 
-    def _processes(self, looked: RankEvidence) -> tuple[ProcessReading, ...]:
-        """Some looks, oldest first: the oldest that is kept and the newest, and those of a close look between."""
-        kept = list(self.readings)
-        own = [kept[0], kept[-1]] if len(kept) > 1 else kept
-        first = own[0].t_ns if own else 0
-        between = [one for one in looked.processes if one.t_ns > first]
-        return tuple(sorted([*own, *between], key=lambda one: one.t_ns))
+    def _sources(self, looked: tuple[SourceState, ...]) -> tuple[SourceState, ...]:
+        """The sources of the close look; of its end we know more: it is held from the moment that it was found."""
+        seen = self.exit is None or self.exit.seen != "gone"
+        why = "" if seen else "it ended, and the kernel did not tell its exit code: reaped at once, or not ours to see"
+        own = SourceState(source="exit", available=seen, why=why)
+        return (own, *(state for state in looked if state.source != "exit"))
+
+    def _processes(self, looked: RankEvidence, since_ns: int) -> tuple[ProcessReading, ...]:
+        """Looks, oldest first: the first one since then that is far enough from the newest, the newest."""
+        kept = [*looked.processes, *self.readings]
+        kept.sort(key=lambda one: one.t_ns)
+        recent = [one for one in kept if one.t_ns >= since_ns] or kept[-2:]
+        return tuple(dict.fromkeys((recent[0], recent[-1]))) if recent else ()
 
     def pulse(self) -> Pulse:
         """What the triggers want to know."""
         tracker, gpu = self.tracker, self.gpu
         limit, power = (gpu.power_limit_w, gpu.power_w) if gpu else (None, None)
-        progress, cpu = tracker.progress(), cpu_percent(self.readings)
+        cpu = cpu_percent(self.readings)
         return Pulse(
             moved_ns=tracker.moved_ns,
             log_ns=tracker.log_ns,
@@ -110,7 +119,7 @@ class Watched:
             cpu_share=None if cpu is None else cpu / 100,
             gpu_percent=gpu.utilization_percent if gpu else None,
             gpu_power_share=power / limit if power is not None and limit else None,
-            longest_step_s=progress.longest_step_s,
+            longest_step_s=tracker.longest_s,
             pending_ns=tracker.moved_ns if tracker.pending else 0,
             timeout_s=self.timeout_s,
         )
@@ -127,19 +136,26 @@ class Roster:
 
     def __init__(self) -> None:
         self.attempt = 0
-        self.past: list[str] = []
-        """What became of earlier attempts, a line each."""
+        self.generation = 0
+        """How often all ranks were taken for new ones."""
         self._by_pid: dict[tuple[int, int], Watched] = {}
         self._current: dict[int, Watched] = {}
         self.oom = oom.OomLedger()
 
     def add(self, identity: RankIdentity) -> Watched | None:
-        """A rank that was found; None if it is known already. A later attempt takes the place of the one before."""
+        """A rank that was found; None if it is no news. A later attempt takes the place of the one before.
+
+        So does a process that comes when all ranks have ended: not every launcher counts its attempts.
+        """
         key = (identity.pid, identity.start_ticks)
+        known = self._current.get(identity.rank)
         if key in self._by_pid or identity.attempt < self.attempt:
             return None
-        if identity.attempt > self.attempt:
+        if identity.attempt > self.attempt or (known is not None and self.over):
             self.attempt, self._current = identity.attempt, {}
+            self.generation += 1
+        elif known is not None:
+            return None
         watched = Watched(identity, counter=oom.counter_of(identity.pid))
         self._by_pid[key] = self._current[identity.rank] = watched
         return watched

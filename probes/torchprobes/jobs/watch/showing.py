@@ -4,45 +4,60 @@ told a failure, else as often as a person can read, and only what changed.
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from ...distributed import JobView
-from ...rank_evidence import NodeEvidence
+from ...rank_evidence import NodeEvidence, RankEvidence
 from ...rundir import boot_id
 from ..verdict import Judged, judge
 from ..view import Setting, view_of
+
+ENDED: Final = "the job ended"
+LIFELINE: Final = "its lifeline closed"
+ORPHANED: Final = "its supervisor was killed"
+"""Why a watch is over, or how such a reason begins."""
 
 if TYPE_CHECKING:
     from .collecting import Looked
     from .engine import Watcher
 
-JUDGE_S: Final = 0.5
+JUDGE_S: Final = 1.0
 """How often it is judged anew while nothing but readings changes."""
 
-VIEW_S: Final = 0.2
+APART_NS: Final = 2_500_000_000
+"""Looks at processes are compared over so long while a job goes on: two that agree must not be nearer than 2 s."""
+
+STALE_S: Final = 60.0
+"""What a close look saw of a job that goes on is shown for so long."""
+
+URGENT: Final = 3.0
+"""Between one view that somebody waits for and the next lies this many times what it cost: of hundreds of ranks that
+end together not each gets a view of its own."""
+
 SLOWEST_S: Final = 5.0
 SHARE: Final = 0.005
-SAME: Final = ("t_ns", "seconds")
-"""Fields of a view that change by themselves."""
+"""The part of a core that judging may cost while nothing happens."""
 
 
 class Showing:
     """`dirty` says that something is known which the newest view does not show."""
 
     def __init__(self, watcher: Watcher) -> None:
-        self.dirty = True
+        self.dirty, self.urgent = True, False
         self._watcher = watcher
         self._looked: NodeEvidence | None = None
+        self._looked_ns = 0
         self._notes: dict[str, str] = {}
         self._past: list[str] = []
-        self._over = ""
         self._judged: Judged | None = None
         self._verdict_line = ""
         self._shown: JobView | None = None
-        self._due = 0.0
+        self._due = self._urgent_due = 0.0
 
     # --- evidence ---------------------------------------------------------------------------------------------------
 
@@ -50,8 +65,8 @@ class Showing:
         """All that is known now."""
         watcher, looked = self._watcher, self._looked
         now, m_ns = time.time_ns(), time.monotonic_ns()
-        ranks = tuple(watched.evidence() for watched in watcher.roster.ranks)
-        looks = [(r.processes[0].t_ns, r.processes[-1].t_ns) for r in ranks if len(r.processes) > 1]
+        since_m_ns = watcher.stillness.since_ns or m_ns - APART_NS
+        ranks = tuple(watched.evidence(now - (m_ns - since_m_ns)) for watched in watcher.roster.ranks)
         return NodeEvidence(
             host=watcher.host,
             t_ns=now,
@@ -63,7 +78,7 @@ class Showing:
             ras=looked.ras if looked else (),
             kernel=tuple(watcher.gpus.events) or (looked.kernel if looked else ()),
             seconds=looked.seconds if looked else 0.0,
-            looks_s=max(((last - first) / 1e9 for first, last in looks), default=0.0),
+            looks_s=looks_s(ranks),
             notes=self._node_notes(looked),
         )
 
@@ -89,6 +104,13 @@ class Showing:
             watched.looked = None
         self.dirty = True
 
+    def age(self) -> None:
+        """What a close look saw long ago says nothing of a job that goes on."""
+        fresh = time.monotonic_ns() - self._looked_ns < STALE_S * 1e9
+        goes_on = not self._watcher.stillness.still and not any(w.exit for w in self._watcher.roster.ranks)
+        if self._looked is not None and goes_on and not fresh:
+            self.forget_look()
+
     def take_looks(self) -> None:
         """Close looks that came back: kept, judged and shown at once."""
         for look in self._watcher.collector.take():
@@ -98,43 +120,57 @@ class Showing:
         self._notes.pop("look", None)
         if look.evidence is None:
             self._notes["look"] = look.failure
-            self.show()
+            self.soon()
             return
-        self._looked = look.evidence
+        still = self._watcher.stillness.since_ns
+        same = bool(still) and self._looked_ns > still
+        self._looked, self._looked_ns = look.evidence, time.monotonic_ns()
         for one in look.evidence.ranks:
             watched = self._watcher.roster.of(one.identity.pid, one.identity.start_ticks)
             if watched is not None:
-                watched.look_came(one)
+                watched.look_came(one, same)
         evidence = self.show()
         path = self._watcher.keeper.evidence(evidence)
         self._watcher.keeper.record("evidence", why=look.why, path=path, seconds=look.evidence.seconds)
 
     # --- the view ---------------------------------------------------------------------------------------------------
 
-    def show_if_due(self) -> None:
-        """Show what changed, if it is time."""
-        if self.dirty and time.monotonic() >= self._due:
-            self.show()
+    def soon(self) -> None:
+        """Somebody ended, or a log told a failure: show it as soon as all that happened with it was heard."""
+        self.dirty = self.urgent = True
+
+    @property
+    def due(self) -> float:
+        """When it is to be shown, by the monotonic clock."""
+        return self._urgent_due if self.urgent else self._due if self.dirty else math.inf
 
     def show(self) -> NodeEvidence:
         """Judge all that is known and publish the view; the evidence that it rests on."""
         begin = time.monotonic()
-        self.dirty = False
+        self.dirty = self.urgent = False
         evidence = self.evidence()
         self._judged = judge([evidence])
         self._publish(view_of([evidence], self._judged, self._setting()))
-        cost = time.monotonic() - begin
-        self._due = begin + min(SLOWEST_S, max(JUDGE_S, cost / SHARE))
+        now = time.monotonic()
+        cost = now - begin
+        self._due = now + min(SLOWEST_S, max(JUDGE_S, cost / SHARE))
+        self._urgent_due = now + min(SLOWEST_S, URGENT * cost)
         return evidence
 
+    def note(self, kind: str, text: str) -> None:
+        """Something about the watch itself that a person should know; one of a kind."""
+        self._notes[kind] = text
+        self.dirty = True
+
     def _setting(self) -> Setting:
-        watcher, over = self._watcher, self._over
+        watcher = self._watcher
+        over = watcher.over
         return Setting(
             run=watcher.order.run,
             ours=watcher.launched,
-            over=over == "the job ended",
+            over=over == ENDED or over.startswith(ORPHANED),
             stopped=watcher.agent.stop_asked_ns > 0,
-            notes=(f"no longer watched: {over}",) if over and over != "the job ended" else (),
+            notes=(f"no longer watched: {over}",) if over and over != ENDED else (),
         )
 
     def _publish(self, view: JobView) -> None:
@@ -149,11 +185,21 @@ class Showing:
             self._watcher.keeper.view(view)
         self._shown = view
 
-    def last(self, why: str) -> None:
+    def last(self) -> None:
         """The final view, and the evidence that it rests on; what was looked for last is in it."""
-        self._over = why
         self.take_looks()
         self._watcher.keeper.evidence(self.show())
+
+
+def looks_s(ranks: Sequence[RankEvidence]) -> float:
+    """Seconds between the looks that are compared: those at the processes, and where there are two stacks or dumps of
+    a rank, not more than those are apart.
+    """
+    spans = [
+        [(seen[-1].t_ns - seen[0].t_ns) / 1e9 for seen in kind if len(seen) > 1]
+        for kind in ([r.processes for r in ranks], [r.stacks for r in ranks], [r.flights for r in ranks])
+    ]
+    return max(0.0, min((max(span) for span in spans if span), default=0.0))
 
 
 def _content(view: JobView) -> JobView:
