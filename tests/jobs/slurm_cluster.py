@@ -58,11 +58,17 @@ PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscribe=
 
 @dataclass(frozen=True)
 class Cluster:
-    """`hosts` are its nodes; `environ` makes Slurm's commands speak to it."""
+    """`nodes` are those of its `hosts` that run slurmd; `environ` makes Slurm's commands speak to it."""
 
     hosts: Hosts
     environ: dict[str, str]
     folder: Path
+    nodes: tuple[str, ...]
+
+    def freeze(self, node: str) -> None:
+        """Stop the slurmd of a node (SIGSTOP), as on a machine that hangs: nothing new starts there."""
+        pid = (self.folder / f"{node}.pid").read_text().strip()
+        subprocess.run(self.hosts.command(node, "kill", "-STOP", pid), check=True)
 
     def ask(self, *command: str, timeout: float = 60) -> str:
         done = subprocess.run(
@@ -80,17 +86,17 @@ def why_not() -> str:
 
 
 @contextlib.contextmanager
-def cluster(folder: Path, nodes: int) -> Iterator[Cluster]:
-    """Bring it up and wait until every node is idle.
+def cluster(folder: Path, nodes: int, login: str = "") -> Iterator[Cluster]:
+    """Bring it up and wait until every node is idle; `login` names one host more, on which no slurmd runs.
 
     Raises:
         AssertionError: with the last words of its daemons, if it does not come up.
     """
     names = [f"n{number}" for number in range(1, nodes + 1)]
-    with hosts_.hosts(folder, names, CONTROL.rpartition(".")[0]) as made:
-        config = _write_config(folder, made)
+    with hosts_.hosts(folder, [*names, *filter(None, [login])], CONTROL.rpartition(".")[0]) as made:
+        config = _write_config(folder, made, names)
         environ = {"SLURM_CONF": str(config), "PATH": f"{os.environ['PATH']}:/usr/sbin"}
-        found = Cluster(made, environ, folder)
+        found = Cluster(made, environ, folder, tuple(names))
         try:
             _start(found, config)
             yield found
@@ -100,11 +106,11 @@ def cluster(folder: Path, nodes: int) -> Iterator[Cluster]:
                     os.kill(int((folder / name).read_text()), signal.SIGTERM)
 
 
-def _write_config(folder: Path, made: Hosts) -> Path:
+def _write_config(folder: Path, made: Hosts, names: list[str]) -> Path:
     (folder / "ctld").mkdir()
     rows = [
         f"NodeName={name} NodeAddr={address} NodeHostname={name} CPUs={CPUS} RealMemory=1000 State=UNKNOWN"
-        for name, address in zip(made.names, made.addresses, strict=True)
+        for name, address in zip(names, made.addresses, strict=False)
     ]
     ports = {"port": _free_port(), "node_port": _free_port()}
     text = CONFIG.format(host=socket.gethostname(), control=CONTROL, folder=folder, nodes="\n".join(rows), **ports)
@@ -123,13 +129,13 @@ def _start(found: Cluster, config: Path) -> None:
         ("log-file", "munged.log"), ("seed-file", "munged.seed"),
     )]  # fmt: skip
     commands = [["munged", "--force", *files], ["slurmctld", "-f", str(config)]]
-    commands += [found.hosts.command(name, "slurmd", "-N", name, "-f", str(config)) for name in found.hosts.names]
-    for name in found.hosts.names:
+    commands += [found.hosts.command(name, "slurmd", "-N", name, "-f", str(config)) for name in found.nodes]
+    for name in found.nodes:
         (folder / f"spool.{name}").mkdir()
     for command in commands:
         subprocess.run(command, env=environ, check=True, capture_output=True, timeout=60)
     deadline = time.monotonic() + 60
-    while found.ask("sinfo", "-h", "-t", "idle", "-o", "%D").split() != [str(len(found.hosts.names))]:
+    while found.ask("sinfo", "-h", "-t", "idle", "-o", "%D").split() != [str(len(found.nodes))]:
         assert time.monotonic() < deadline, [log.read_text()[-600:] for log in folder.glob("*.log")]
         time.sleep(0.2)
 

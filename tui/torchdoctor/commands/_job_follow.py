@@ -32,7 +32,7 @@ class Changes:
             self.state = view.state
             yield f"{stamp} {plain(view.state)}"
         yield from (f"{stamp} {line}" for line in self._rank_lines(view))
-        line = verdict_line(view) if view.verdict.cause != "none" else ""
+        line = verdict_line(view) if _tells(view) else ""
         if line and line != self.verdict:
             yield f"{stamp} {line}"
         self.verdict = line or self.verdict
@@ -47,6 +47,12 @@ class Changes:
                 changed.setdefault((row.state, _detail(row)), []).append(row.rank)
         for (state, detail), ranks in changed.items():
             yield plain(mask(f"{ranks_words(ranks)} {state}{detail}"), 200)
+
+
+def _tells(view: JobView) -> bool:
+    """Whether a verdict names something: that nothing is known yet is no news."""
+    verdict = view.verdict
+    return verdict.cause != "none" and (verdict.sure or bool(verdict.ranks) or verdict.cause != "unknown")
 
 
 def _detail(row: RankView) -> str:

@@ -40,7 +40,7 @@ def document_of(view: JobView) -> bytes:
 def job_lines(view: JobView, width: int) -> Iterator[str]:
     """The whole of it: verdict, sources, ranks, evidence, stacks, notes. Of a job that ended well the first two do."""
     yield from hanging("", verdict_line(view), width)
-    yield plain(_head(view), width)
+    yield plain(mask(_head(view)), width)
     if view.state == "ended" and view.verdict.cause == "none" and view.verdict.sure:
         return
     yield ""
@@ -132,7 +132,7 @@ def _evidence_lines(view: JobView, width: int) -> Iterator[str]:
         yield "evidence:"
     for each in view.evidence:
         tail = f"  ({each.artifact})" if each.artifact else ""
-        yield from hanging(f"  {plain(each.kind)}: ", plain(mask(each.text + tail)), width, indent=4)
+        yield from hanging(f"  {plain(mask(each.kind))}: ", plain(mask(each.text + tail)), width, indent=4)
 
 
 def _stack_lines(view: JobView, width: int) -> Iterator[str]:
