@@ -57,7 +57,11 @@ def view(ranks: tuple[RankView, ...], state: str = "running", **changes: Any) ->
 HEALTHY = view(tuple(rank(number) for number in range(8)))
 
 MANY = view(
-    tuple(rank(number, host=f"gpu-node-{number // 8:02}", step_rate_hz=3.1) for number in range(64)),
+    tuple(
+        rank(number, host=f"gpu-node-{number // 8:02}", step_rate_hz=3.1,
+             **({"lag_s": 0.0213, "last_share": 1.0} if number == 37 else {}))
+        for number in range(64)
+    ),
     nodes=tuple(f"gpu-node-{node:02}" for node in range(8)),
     verdict=JobVerdict(
         ranks=(37,), cause="straggler", sure=True, host="gpu-node-04",
@@ -163,6 +167,7 @@ class FakeJobs:
     """What the desk answers, and what it was asked."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     view: JobView | None = None
     answers: dict[str, Any] = field(default_factory=dict)
     asked: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
@@ -186,7 +191,7 @@ class FakeJobs:
     def ask(self, question: str, arguments: Mapping[str, Any], deadline_s: float) -> Any:
         self.asked.append((question, arguments))
         if question == "list":
-            return self.rows
+            return {"jobs": list(self.rows), "notes": list(self.notes)}
         answer = self.answers.get(question)
         if isinstance(answer, str) and answer.startswith("!"):
             raise JobDeskError(answer[1:])

@@ -31,6 +31,27 @@ class Picture:
 TAIL = {"tail": ["Traceback (most recent call last):", '  File "train.py", line 212, in loss_of',
                  "RuntimeError: CUDA error: device-side assert triggered"]}  # fmt: skip
 
+FILL = (*"train.py", "tab", *"--lr 3e-4", "tab", "8")
+
+PLAN = {
+    "line": "torchdoctor launch --nproc-per-node=8 -- train.py --lr 3e-4",
+    "argv": ["/opt/train/bin/python", "-m", "torch.distributed.run", "--nproc-per-node=8", "--nnodes=1",
+             "--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", "--rdzv-id", "td-abcdef", "--log-dir=RUN/logs",
+             "--redirects=3", "--no-python", "/opt/train/bin/python", "-u", "train.py", "--lr", "3e-4"],
+    "env": {"TORCHDOCTOR_NODE": "RUN/nodes/gpu-node-07", "TORCH_FR_BUFFER_SIZE": "2000"},
+    "injected": ["faulthandler on a private real-time signal", "a heartbeat thread, twice a second"],
+    "notes": ["--standalone is spelled out: it would choose a rendezvous id of its own"],
+}  # fmt: skip
+
+FOUND = [
+    {"id": "TD-JOB-004", "severity": "critical", "seen": "port 29500 is held by pid 4711 (python, jonas) since 3 h",
+     "why": "torchrun waits for its rendezvous for minutes and says nothing.",
+     "fix": {"command": "torchdoctor launch --rdzv-endpoint=127.0.0.1:0 …", "scope": "process", "needs": []},
+     "source": "measured: 880 s of silence"},
+    {"id": "TD-JOB-007", "severity": "warning", "seen": "/dev/shm has 64 MiB, 8 ranks want 1 GiB", "why": "NCCL and "
+     "DataLoader workers hand data over through it.", "source": "pytorch/torchtitan 853"},
+]  # fmt: skip
+
 PICTURES = {
     "none": Picture(),
     "none-60x16": Picture(size=SMALL),
@@ -53,4 +74,9 @@ PICTURES = {
     "hang-evidence": Picture(HUNG, (120, 30), ("v",)),
     "sources": Picture(HUNG, keys=("u",)),
     "stop": Picture(HEALTHY, keys=("c",)),
+    "launch": Picture(keys=("L",), answers={"plan": "!name a script, or -m and a module"}),
+    "launch-filled": Picture(keys=("L", *FILL), answers={"plan": PLAN, "preflight": FOUND}),
+    "launch-filled-120x40": Picture(size=(120, 40), keys=("L", *FILL), answers={"plan": PLAN, "preflight": []}),
+    "launch-60x16": Picture(size=SMALL, keys=("L", *FILL), answers={"plan": PLAN, "preflight": FOUND}),
+    "launch-error": Picture(keys=("L", *"-m"), answers={"plan": "!-m needs the name of a module"}),
 }

@@ -7,15 +7,15 @@ from typing import Any
 
 import msgspec
 import pytest
-from console_app import PLAIN, console, page_text, screen_text, until
-from fake_jobs import COMMAND, CRASHED, ENDED, FOREIGN, HEALTHY, HUNG, MANY, OURS, RUN, SPAWN, FakeJobs, rank, view
+from console_app import PLAIN, console, screen_text, until
+from fake_jobs import CRASHED, ENDED, FOREIGN, HEALTHY, HUNG, MANY, OURS, RUN, SPAWN, FakeJobs, rank, view
 from fakes import HOSTILE, FakeCheck, World
 from fakes import view as probe_view
 
 from torchdoctor.dialogs import Question
 from torchdoctor.job_source import Jobs, listed
 from torchdoctor.panes.jobs_views import Look, Tail, listing, shown
-from torchdoctor.widgets.job_words import lag_text, long_text, ranks_text, spread_text
+from torchdoctor.widgets.job_words import command_text, lag_text, long_text, ranks_text, spread_text
 from torchdoctor.widgets.rank_rows import SORTS, rank_cells
 from torchprobes.distributed import JOB_STATES, RANK_STATES, JobVerdict, SourceState, StackGroup
 from torchprobes.model import Evidence
@@ -382,6 +382,12 @@ def test_words_of_numbers() -> None:
     assert [spread_text(s) for s in (None, 0.002, 0.03)] == ["", "±0.2 %", "±3 %"]
 
 
-def test_the_command_is_named_in_the_list() -> None:
-    text = page_text(listing(Jobs(listed=(listed(OURS),)), None, (149, 40)).page)
-    assert COMMAND in text
+@pytest.mark.parametrize(("command", "said"), [
+    ("/v/python -m torch.distributed.run --no-python /v/python -I -S /x/rank_shim.py td-1 /v/python -u train.py --lr 1",
+     "train.py --lr 1"),
+    ("/v/bin/python3.11 -u -m pkg.train a", "-m pkg.train a"),
+    ("srun --mpi=pmix ./app", "srun --mpi=pmix ./app"),
+    ("", ""),
+])  # fmt: skip
+def test_a_command_is_told_without_what_launches_it(command: str, said: str) -> None:
+    assert command_text(command) == said

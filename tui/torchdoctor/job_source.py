@@ -62,13 +62,15 @@ class Listed:
 class Jobs:
     """All that the screen knows of jobs at one instant.
 
-    `listed` is None before the first look; `note` says why there is no list. `opened` is the key of the job that is
+    `listed` is None before the first look; `note` says why there is no list, `unseen` what could not be read of this
+    node. `opened` is the key of the job that is
     open, "" for none; `view` how it stands, None while `opening` says what is done about that, or why it is not.
     """
 
     revision: int = 0
     listed: tuple[Listed, ...] | None = None
     note: str = ""
+    unseen: tuple[str, ...] = ()
     opened: str = ""
     run: str = ""
     opening: str = ""
@@ -203,8 +205,9 @@ class JobSource:
         while not self._stopped.is_set():
             self._watched.wait()
             try:
-                found = tuple(listed(row) for row in self.ask("list", {}, LIST_DEADLINE_S))
-                self._set(listed=(*self._mine(), *found), note="")
+                found = self.ask("list", {}, LIST_DEADLINE_S)
+                rows = tuple(listed(row) for row in found["jobs"])
+                self._set(listed=(*self._mine(), *rows), unseen=tuple(map(str, found["notes"])), note="")
             except Exception as error:  # noqa: BLE001 - the list stays as it was, says so, and is asked for again
                 self._set(note=f"jobs cannot be listed: {error}")
             self._stopped.wait(LIST_S)

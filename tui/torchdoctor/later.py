@@ -130,7 +130,6 @@ def job_views() -> Any:
     return _module("panes.jobs_views")
 
 
-def launch_form(*asked: Any) -> ModalScreen[str | None]:
-    """The form that launches a job; its answer is the run directory."""
-    made: ModalScreen[str | None] = _module("launch_form").LaunchForm(*asked)
-    return made
+def launch_form(*asked: Any) -> Any:
+    """The form that launches a job, a modal screen; its answer is the run directory."""
+    return _module("launch_form").LaunchForm(*asked)

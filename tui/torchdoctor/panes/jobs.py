@@ -85,6 +85,8 @@ d collects evidence now, in two seconds. A launched job goes on when this consol
         self._works: list[bool] = []
         self._list_cursor: str | None = None
         self._pointed = False
+        self._form: dict[str, Any] = {}
+        """What the form that launches was filled in with last."""
         self._tail_s = 0.0
         self._tail: tuple[str, Any] = ("", None)
         """The rank whose log was read, and its last lines."""
@@ -345,11 +347,14 @@ d collects evidence now, in two seconds. A launched job goes on when this consol
 
     def action_launch(self) -> None:
         """Ask what to launch."""
-        self.app.push_screen(later.launch_form(self.source, console(self)), self._launched)
+        form = later.launch_form(self.source, console(self), self._form)
 
-    def _launched(self, run: str | None) -> None:
-        if run:
-            self._enter(run, run)
+        def answered(run: str | None) -> None:
+            self._form = form.last()
+            if run:
+                self._enter(run, run)
+
+        self.app.push_screen(form, answered)
 
 
 def _obvious(listed: tuple[Listed, ...] | None) -> Listed | None:

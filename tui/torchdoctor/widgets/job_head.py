@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from torchdoctor.paint import Line, Span, fit, join, line, wrap
 from torchdoctor.text import safe
 
-from .job_words import JOB_SIGNS, UNKNOWN, job_over, long_text, ranks_text, verdict_sign, verdict_text
+from .job_words import JOB_SIGNS, UNKNOWN, command_text, job_over, long_text, ranks_text, verdict_sign, verdict_text
 
 if TYPE_CHECKING:
     from torchprobes.distributed import JobView
@@ -27,7 +27,7 @@ def title_line(view: JobView, seconds: float, width: int) -> Line:
     state = f"{mark} {safe(view.state, limit=20)}"
     rest = "   " + join((safe(view.launcher, limit=20), long_text(seconds)))
     room = width - cell_len(state) - cell_len(rest) - 5
-    return line((fit("  " + safe(view.command or view.job, limit=400), max(10, room)), "title"),
+    return line((fit("  " + (command_text(view.command) or safe(view.job, limit=200)), max(10, room)), "title"),
                 "   ", (state, role), (rest, "dim"))  # fmt: skip
 
 

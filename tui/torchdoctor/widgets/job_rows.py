@@ -10,7 +10,7 @@ from torchdoctor.paint import BLANK, Line, Page, Span, fit, join, labelled, line
 from torchdoctor.text import safe
 from torchdoctor.widgets.table_rows import Column, fit_columns, head_line, table_row
 
-from .job_words import JOB_SIGNS, MILD, UNKNOWN, UNSURE, job_over, long_text
+from .job_words import JOB_SIGNS, MILD, UNKNOWN, UNSURE, command_text, job_over, long_text
 
 if TYPE_CHECKING:
     from torchdoctor.job_source import Jobs, Listed
@@ -24,6 +24,15 @@ the ssh connection ends; nothing of it is left when it is stopped.
 Jobs of others (torchrun, srun, mpirun, mp.spawn, Ray) appear here by themselves as they start. Watching one only \
 reads: it gets no signal, and nothing is written into its folders."""
 """What to do, where there is nothing to see."""
+
+
+def name_of(job: Listed) -> str:
+    """A job in a word: of ours what it runs, of others the key by which it is attached to."""
+    if not job.ours:
+        return safe(job.name or job.key, limit=200)
+    words = command_text(job.command).split()
+    found = words[1:2] if words[:1] == ["-m"] else words[:1]
+    return found[0].rpartition("/")[2] if found else safe(job.name or job.key, limit=200)
 
 
 def list_sign(job: Listed) -> Span:
@@ -50,13 +59,13 @@ def _since(job: Listed, _: int) -> Sequence[Span]:
 def _said(job: Listed, _: int) -> Sequence[Span]:
     role = "" if job.cause in ("", "none") else list_sign(job)[1]
     unsure = "" if job.sure or job.cause in ("", "none") or "not sure" in job.line else "not sure: "
-    said = unsure + safe(job.line, limit=300) if job.line else safe(job.command, limit=300)
+    said = unsure + safe(job.line, limit=300) if job.line else command_text(job.command)
     return [(said, role if job.line else "dim")]
 
 
 COLUMNS: Final[tuple[Column[Listed], ...]] = (
     Column("state", 10, 0, _state, left=True),
-    Column("job", 20, 0, lambda job, _: [(safe(job.name or job.key, limit=200), "title")], left=True, most=34),
+    Column("job", 20, 0, lambda job, _: [(name_of(job), "title")], left=True, most=34),
     Column("by", 11, 5, lambda job, _: [("torchdoctor" if job.ours else safe(job.launcher, limit=40), "")], left=True),
     Column("ranks", 7, 1, _ranks),
     Column("user", 8, 6, lambda job, _: [(safe(job.user, limit=60), "")], left=True, most=12),
@@ -70,7 +79,7 @@ def jobs_page(jobs: Jobs, width: int) -> Page:
     if jobs.listed is None:
         return Page([BLANK, line(("  " + (safe(jobs.note) or "looking for distributed jobs"), "dim"))])
     if not jobs.listed:
-        return Page([BLANK, *_note(jobs, width), *(line("  " + text) for text in _wrapped(width))])
+        return Page([BLANK, *_note(jobs, width), *(line("  " + text) for text in _wrapped(width)), *_more(jobs, width)])
     fitted = fit_columns(COLUMNS, max(20, width - INDENT))
     lines: list[Line] = [BLANK, *_note(jobs, width), ((" " * INDENT, ""), *head_line(fitted))]
     keys: dict[int, str] = {}
@@ -86,13 +95,13 @@ def jobs_page(jobs: Jobs, width: int) -> Page:
 def job_peek(job: Listed, width: int) -> list[Line]:
     """The job under the cursor: who it is, and in full what is said of it."""
     mark, role = list_sign(job)
-    key, by = "" if job.key == job.name else job.key, "torchdoctor" if job.ours else job.launcher
+    key, by = "" if job.key == name_of(job) else job.key, "torchdoctor" if job.ours else job.launcher
     who = join((key, by, job.user, job.host))
-    rows = [line(("  " + safe(job.name or job.key, limit=200), "title"), ("   " + safe(who, limit=300), "dim"))]
+    rows = [line(("  " + name_of(job), "title"), ("   " + safe(who, limit=300), "dim"))]
     if job.line:
         said = wrap(_said(job, 0)[0][0], max(20, width - 6))
         rows += [line((f"  {mark} " if not at else "    ", role), row) for at, row in enumerate(said[:2])]
-    return [*rows, line(("  " + fit(safe(job.command, limit=400), max(10, width - 4)), "dim"))]
+    return [*rows, line(("  " + fit(command_text(job.command), max(10, width - 4)), "dim"))]
 
 
 def _note(jobs: Jobs, width: int) -> list[Line]:
@@ -101,7 +110,7 @@ def _note(jobs: Jobs, width: int) -> list[Line]:
 
 def _more(jobs: Jobs, width: int) -> list[Line]:
     """What could not be seen."""
-    notes = dict.fromkeys(note for job in jobs.listed or () for note in job.notes)
+    notes = dict.fromkeys((*jobs.unseen, *(note for job in jobs.listed or () for note in job.notes)))
     return [row for note in notes for row in labelled("", safe(note), width, at=2, role="dim")]
 
 

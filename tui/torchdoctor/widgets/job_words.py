@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
@@ -145,3 +146,19 @@ def spread_text(share: float | None) -> str:
         return ""
     percent = share * 100
     return f"±{percent:.1f} %" if percent < 0.95 else f"±{percent:.0f} %"
+
+
+_SHIM: Final = re.compile(r".*?rank_shim\.py\s+\S+\s+")
+"""Our own launches: all that stands before what a rank runs ends with the shim and the run's id."""
+
+_PYTHON: Final = re.compile(r"(?:\S*/)?python[\d.]*\s+(?:-[uBISE]+\s+)*")
+
+
+def command_text(command: str) -> str:
+    """What a rank of a job runs, without the launcher before it: `train.py --lr 3e-4`, `-m pkg.train`."""
+    text = command
+    if (found := _SHIM.match(text)) is not None:
+        text = text[found.end() :]
+    if (found := _PYTHON.match(text)) is not None:
+        text = text[found.end() :]
+    return safe(text.strip() or command, limit=400)
