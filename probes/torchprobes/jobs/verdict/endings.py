@@ -25,6 +25,10 @@ _CRASHES: Final = {
 _BEFORE_CLOSING_NS: Final = 50_000_000
 """An exit that is seen this much before its launcher's stamp may still be its doing."""
 
+_KILLS_AFTER_NS: Final = 500_000_000
+"""Launchers ask with SIGTERM and wait (torchrun 30 s): a SIGKILL that comes sooner after their stamp is not theirs. One
+that made them close the job is seen within 100 ms before it (--monitor-interval)."""
+
 _BY_TEXT: Final = {
     "port-taken": "port-taken",
     "cuda-oom": "oom",
@@ -134,6 +138,7 @@ def _asked(case: Case, seen: Seen, end: Exit) -> bool:
     if by not in _ENDS:
         return False
     closing = case.closing_ns(seen.node)
+    closing += _KILLS_AFTER_NS + _BEFORE_CLOSING_NS if closing and by == "SIGKILL" else 0
     asked = [t for t in (closing, case.stop_ns) if t]
     return any(seen.wall(end.t_ns) >= t - max(_BEFORE_CLOSING_NS, _error_ns(end)) for t in asked)
 

@@ -33,6 +33,9 @@ def health(case: Case) -> Iterator[Candidate]:
         yield _going(case, alive, moving)
     elif still.notable:
         yield _standing(case, alive, still)
+    elif still.seconds is not None and still.longest_step_s and not still.moves:
+        line = f"{still.words}: {_count(alive)} {_doing(alive)}, and steps took up to {still.longest_step_s:.0f} s"
+        yield Candidate("none", (), "none", line=line, evidence=tuple(denied(case)))
     else:
         yield _unknown(case, alive)
 

@@ -99,7 +99,9 @@ def _named(
     evidence = [told("log", f"rank {seen.rank}: {sign.text}") for seen, sign in said[:8]]
     where = "init" if cause == _BEFORE_INIT else "a collective"
     waiters = sorted(speakers - set(suspects))
-    return _by_text(case, still, suspects, waiters, where, cause, evidence, others=len(named) > len(suspects))
+    agreed = all(set(suspects) <= set(sign.ranks) for seen, sign in said if seen.rank in waiters)
+    others = not agreed or len(named) > len(suspects)
+    return _by_text(case, still, suspects, waiters, where, cause, evidence, others)
 
 
 def _by_text(

@@ -38,7 +38,7 @@ _FRAMES: Final[tuple[tuple[Does, str, str], ...]] = (
 )  # fmt: skip
 """What a rank does if one of its frames is such a function of such a file; the innermost frame decides."""
 
-_ROWS: Final = tuple(
+_ROWS: Final[tuple[tuple[Does, re.Pattern[str], re.Pattern[str]], ...]] = tuple(
     (does, re.compile(file), re.compile(rf"^(?:{name})" if name else "")) for does, file, name in _FRAMES
 )
 _COMPILERS: Final = re.compile(r"\b(?:ptxas|nvcc|cicc|cudafe\+\+|cc1plus|g\+\+|clang(?:\+\+)?|ld|compile_worker)\b")
