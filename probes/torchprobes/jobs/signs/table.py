@@ -132,7 +132,7 @@ SIGNS: Final[tuple[Pattern, ...]] = (
             r"tasks? (?P<task>\d{1,7})[\d,\[\]-]{0,400}: "
             r"(?:Exited with exit code (?P<exitcode>\d{1,3})|(?P<what>[A-Z][\w ()]{1,60}))", "launcher"),
     Pattern("slurm-cancelled", "CANCELLED AT", r"\*\*\* (?:STEP|JOB) .{0,120}?CANCELLED AT "
-            r"[\dT:-]{8,32}(?P<limit> DUE TO [A-Z ]{1,40})?", "launcher"),
+            r"[\dT:-]{8,32}(?P<limit> DUE TO [A-Z]{1,20}(?: [A-Z]{1,20}){0,4})?", "launcher"),
     Pattern("slurm-oom", "oom_kill event", "", "launcher"),
     Pattern("slurm-oom", "oom-kill event", "", "launcher"),
     Pattern("spawn-child", "-- Process ", r"^-- Process (?P<child>\d{1,6}) terminated with the following error",
