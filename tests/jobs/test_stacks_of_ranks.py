@@ -15,7 +15,7 @@ import pytest
 from torchprobes.distributed import RankIdentity
 from torchprobes.jobs.helper import Said, run
 from torchprobes.jobs.processes import look
-from torchprobes.jobs.stacks import call_site, find_pyspy, grouped, parse_dump, parse_pyspy, pyspy
+from torchprobes.jobs.stacks import by_pyspy, call_site, find_pyspy, grouped, parse_dump, parse_pyspy
 from torchprobes.jobs.stacks.groups import main_thread, site_words
 from torchprobes.jobs.stacks.handler import dump
 from torchprobes.jobs.stacks.pyspy import NoStack, _refusal
@@ -218,7 +218,7 @@ def identity(pid: int) -> RankIdentity:
 @needs_pyspy
 def test_pyspy_reads_a_sleeping_process_and_leaves_it_as_it_is(sleeper: subprocess.Popen[bytes]) -> None:
     before = look([identity(sleeper.pid)])[0]
-    stack = pyspy(sleeper.pid, 20)
+    stack = by_pyspy(sleeper.pid, 20)
     after = look([identity(sleeper.pid)])[0]
     assert functions(stack) == ["load_batch", "<module>"]
     assert (after.state, after.tracer_pid, after.switches) == ("S", 0, before.switches)
@@ -227,7 +227,7 @@ def test_pyspy_reads_a_sleeping_process_and_leaves_it_as_it_is(sleeper: subproce
 @needs_pyspy
 def test_pyspy_reads_a_stopped_process(sleeper: subprocess.Popen[bytes]) -> None:
     sleeper.send_signal(signal.SIGSTOP)
-    assert functions(pyspy(sleeper.pid, 20)) == ["load_batch", "<module>"]
+    assert functions(by_pyspy(sleeper.pid, 20)) == ["load_batch", "<module>"]
     assert look([identity(sleeper.pid)])[0].state == "T"
     sleeper.send_signal(signal.SIGCONT)
 
@@ -236,13 +236,13 @@ def test_pyspy_reads_a_stopped_process(sleeper: subprocess.Popen[bytes]) -> None
 def test_one_that_is_no_python_is_refused_in_words() -> None:
     with subprocess.Popen(["sleep", "60"]) as process:
         with pytest.raises(NoStack, match=r"^py-spy: "):
-            pyspy(process.pid, 20)
+            by_pyspy(process.pid, 20)
         process.kill()
 
 
 def test_without_pyspy_it_says_so() -> None:
     with pytest.raises(NoStack, match="not installed"):
-        pyspy(os.getpid(), 1, program="")
+        by_pyspy(os.getpid(), 1, program="")
 
 
 def test_a_pyspy_that_hangs_is_killed_at_its_deadline(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_a_pyspy_that_hangs_is_killed_at_its_deadline(tmp_path: Path) -> None:
     program.write_text(f"#!/bin/sh\necho $$ > {seen}\nexec sleep 600\n")
     program.chmod(0o755)
     with pytest.raises(NoStack, match="within its deadline"):
-        pyspy(1, 1.0, program=str(program))
+        by_pyspy(1, 1.0, program=str(program))
     assert not Path(f"/proc/{int(seen.read_text())}").exists()
 
 

@@ -15,7 +15,7 @@ from ..flight.files import NoFlight
 from ..node import NodeFolder
 from ..stacks import handler
 from ..stacks.dumps import parse_dump
-from ..stacks.pyspy import NoStack, find, pyspy
+from ..stacks.pyspy import NoStack, by_pyspy, find
 from ..told import Told
 from ..worker_server import NoAnswer, ask, handlers
 from .surroundings import Surroundings
@@ -79,7 +79,7 @@ def _by_pyspy(rank: RankIdentity, reading: ProcessReading, deadline: float) -> S
         raise NoStack("it is in uninterruptible sleep: reading its memory could hang")
     if not find():
         raise NoStack("py-spy is not installed: pip install 'torchdoctor[stacks]'")
-    return pyspy(rank.pid, min(RANK_S, _left(deadline)))
+    return by_pyspy(rank.pid, min(RANK_S, _left(deadline)))
 
 
 def _by_server(rank: RankIdentity, reading: ProcessReading, told: Told, deadline: float) -> Stack:

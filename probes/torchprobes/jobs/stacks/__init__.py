@@ -2,7 +2,7 @@
 
 from .dumps import parse_dump
 from .groups import call_site, grouped
+from .pyspy import by_pyspy, parse_pyspy
 from .pyspy import find as find_pyspy
-from .pyspy import parse_pyspy, pyspy
 
-__all__ = ["call_site", "find_pyspy", "grouped", "parse_dump", "parse_pyspy", "pyspy"]
+__all__ = ["by_pyspy", "call_site", "find_pyspy", "grouped", "parse_dump", "parse_pyspy"]

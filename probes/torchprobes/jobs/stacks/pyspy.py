@@ -60,7 +60,7 @@ def _may_run(place: str) -> bool:
     return os.access(place, os.X_OK) and (os.geteuid() != 0 or owner == 0)
 
 
-def pyspy(pid: int, deadline_s: float, program: str | None = None) -> Stack:
+def by_pyspy(pid: int, deadline_s: float, program: str | None = None) -> Stack:
     """The stack of one process.
 
     Raises:

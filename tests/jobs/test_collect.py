@@ -1,0 +1,470 @@
+"""Collecting the evidence of a node: three real ranks that hang over gloo, and sources that fail, hang or lie."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+from test_flight import nccl_dump, nccl_entry
+from worker_server_fake import FakeServer, myself
+
+from torchprobes.distributed import JobIdentity, RankIdentity, SourceState
+from torchprobes.jobs.collect import collect, collect_in_child, collecting, machine
+from torchprobes.jobs.collect import ranks as reading_ranks
+from torchprobes.jobs.collect.apart import PROGRAM
+from torchprobes.jobs.collect.order import Order
+from torchprobes.jobs.collect.surroundings import Surroundings, surroundings
+from torchprobes.jobs.find import find_job
+from torchprobes.jobs.launch_plan import INJECT
+from torchprobes.jobs.node import NodeFolder
+from torchprobes.jobs.stacks import find_pyspy, grouped
+from torchprobes.jobs.told import Told, told
+from torchprobes.rank_evidence import NodeEvidence, RankEvidence, Ras, RasCommunicator, RasRank
+from torchprobes.runner import processes
+from torchprobes.samples import GpuSample, HostSample, KernelEvent, ProcessSample, Sample
+
+needs_pyspy = pytest.mark.skipif(not find_pyspy(), reason="py-spy is not installed")
+
+TRAIN = """
+import os, sys, time
+import torch
+import torch.distributed as dist
+def synchronise():
+    dist.all_reduce(tensor)
+def load_batch():
+    print("loading batch 3", file=sys.stderr, flush=True)
+    time.sleep(600)
+dist.init_process_group("gloo")
+tensor = torch.ones(4)
+synchronise()
+synchronise()
+if dist.get_rank() == 1:
+    load_batch()
+synchronise()
+"""
+
+
+class Hung(NamedTuple):
+    """A job of three ranks: rank 1 sleeps before the third all_reduce."""
+
+    job: JobIdentity
+    node: NodeFolder
+
+
+@pytest.fixture(scope="module")
+def hung(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hung]:
+    folder = tmp_path_factory.mktemp("job")
+    (folder / "train.py").write_text(TRAIN)
+    node = NodeFolder(folder / "node")
+    for path in (node.events, node.stacks, node.flight, node.logs):
+        path.mkdir(parents=True)
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=3", f"--log-dir={node.logs}",
+        "--redirects=3", str(folder / "train.py"),
+    ]  # fmt: skip
+    environ = {**os.environ, "PYTHONPATH": str(INJECT), "TORCHDOCTOR_NODE": str(node.path), "OMP_NUM_THREADS": "1"}
+    with node.agent_log.open("wb") as log:
+        agent = subprocess.Popen(command, env=environ, stdout=log, stderr=log, start_new_session=True)
+    try:
+        yield Hung(await_hang(agent, node), node)
+    finally:
+        agent.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            agent.wait(60)
+        agent.kill()
+
+
+def await_hang(agent: subprocess.Popen[bytes], node: NodeFolder) -> JobIdentity:
+    """The job, once ranks 0 and 2 wait in their third collective and rank 1's server answers."""
+    deadline = time.monotonic() + 120
+    while True:
+        assert agent.poll() is None, node.agent_log.read_text()
+        assert time.monotonic() < deadline, node.agent_log.read_text()
+        with contextlib.suppress(Exception):
+            job = find_job(str(agent.pid))
+            if len(job.ranks) == 3:
+                found = collect(job, node, 1.0, looks=1)
+                if [progress(rank) for rank in found.ranks] == [(3, 2), (2, 2), (3, 2)]:
+                    return job
+        time.sleep(0.1)
+
+
+def progress(rank: RankEvidence) -> tuple[int | None, int | None] | None:
+    """Collectives that it began and ended, by its flight recorder."""
+    return next(((one.enqueued, one.completed) for f in rank.flights for one in f.groups if one.group == "0"), None)
+
+
+def state(rank: RankEvidence, source: str) -> SourceState:
+    return next(one for one in rank.sources if one.source == source)
+
+
+# --- a real hang -----------------------------------------------------------------------------------------------------
+
+
+@needs_pyspy
+def test_one_collection_tells_who_waits_for_whom_and_where(hung: Hung) -> None:
+    found = collect(hung.job, hung.node, 4.0)
+    assert found.state == "ok"
+    assert [rank.identity.rank for rank in found.ranks] == [0, 1, 2]
+    odd, rest = grouped({rank.identity.rank: rank.stacks[0] for rank in found.ranks})
+    assert (odd.ranks, odd.what) == ((1,), "train.py:9 in load_batch")
+    assert (rest.ranks, rest.what) == ((0, 2), "train.py:6 in synchronise")
+    assert [progress(rank) for rank in found.ranks] == [(3, 2), (2, 2), (3, 2)]
+    assert {flight.how for rank in found.ranks for flight in rank.flights} == {"server"}
+    assert "loading batch 3" in found.ranks[1].tail
+    for rank in found.ranks:
+        first, last = rank.processes
+        assert first.state == last.state == "S"
+        assert first.cpu_s is not None
+        assert last.t_ns - first.t_ns == pytest.approx(found.looks_s * 1e9, rel=0.5)
+        assert rank.exit is None
+        for source in ("process", "log", "events", "flight", "py-spy"):
+            assert state(rank, source).available, source
+        assert not state(rank, "ras").available
+        assert state(rank, "ras").why
+    assert found.agent is not None
+    assert found.agent.alive is True
+    assert 0.9 < found.looks_s < 3.0
+    assert found.seconds < 4.0
+    assert msgspec.json.decode(msgspec.json.encode(found), type=NodeEvidence) == found
+
+
+def test_without_pyspy_the_worker_server_is_asked(hung: Hung, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading_ranks, "find", lambda: "")
+    found = collect(hung.job, hung.node, 3.0, looks=1)
+    assert [rank.stacks[0].how for rank in found.ranks] == ["server"] * 3
+    assert [group.ranks for group in grouped({r.identity.rank: r.stacks[0] for r in found.ranks})] == [(1,), (0, 2)]
+    assert "not installed" in state(found.ranks[0], "py-spy").why
+    assert state(found.ranks[0], "server").available
+
+
+def test_without_both_faulthandler_is_asked_and_no_rank_dies_of_it(hung: Hung, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading_ranks, "find", lambda: "")
+    monkeypatch.setattr(collecting, "told", lambda node, rank: told(node, rank)._replace(server=""))
+    found = collect(hung.job, hung.node, 3.0, looks=1)
+    assert [rank.stacks[0].how for rank in found.ranks] == ["faulthandler"] * 3
+    assert [group.ranks for group in grouped({r.identity.rank: r.stacks[0] for r in found.ranks})] == [(1,), (0, 2)]
+    assert [rank.processes[-1].state for rank in collect(hung.job, None, 1.0, looks=1).ranks] == ["S"] * 3
+
+
+@needs_pyspy
+def test_an_adopted_job_gets_nothing(hung: Hung) -> None:
+    """Without a folder of our own no signal and no word goes to a rank, and no file appears."""
+    before = sorted((path, path.stat().st_size) for path in hung.node.stacks.iterdir())
+    found = collect(hung.job, None, 3.0, looks=1)
+    assert [rank.stacks[0].how for rank in found.ranks] == ["py-spy"] * 3
+    assert [rank.flights for rank in found.ranks] == [()] * 3
+    assert not state(found.ranks[0], "flight").available
+    assert sorted((path, path.stat().st_size) for path in hung.node.stacks.iterdir()) == before
+
+
+def test_a_child_collects_the_same(hung: Hung) -> None:
+    found = collect_in_child(hung.job, hung.node, 3.0)
+    assert found.why == ""
+    assert [progress(rank) for rank in found.ranks] == [(3, 2), (2, 2), (3, 2)]
+
+
+# --- a rank that is this very process --------------------------------------------------------------------------------
+
+
+def job_of(*ranks: RankIdentity) -> JobIdentity:
+    return JobIdentity(key="test:1", launcher="unknown", host="here", ranks=ranks, started_ns=1)
+
+
+def own_node(path: Path, server: str, *ranks: RankIdentity) -> NodeFolder:
+    """A folder of our own run in which these ranks told of a server."""
+    node = NodeFolder(path)
+    node.events.mkdir(parents=True)
+    for rank in ranks:
+        event = {"v": 1, "ev": "init", "pid": rank.pid, "labels": {"server": server, "stack_signal": "40"}}
+        file = node.events / f"{rank.pid}.r{rank.rank}.a0.jsonl"
+        file.write_text('{"ev":"start"}\nno event\n' + json.dumps(event) + "\n" + '{"ev":"init","labels":{"ser')
+    return node
+
+
+def test_what_a_rank_told_of_itself_is_read(tmp_path: Path) -> None:
+    node = own_node(tmp_path, "/run/x.sock", myself(inner_pid=7, pid=7))
+    assert told(node, myself(inner_pid=7)) == Told("/run/x.sock", 40, node.stacks / "7.r0.a0.txt")
+    assert told(node, myself(pid=8)) == Told()
+    assert told(None, myself(inner_pid=7)) == Told()
+
+
+def full_ring() -> bytes:
+    return json.dumps(nccl_dump(*(nccl_entry(number) for number in range(1, 2001)))).encode()
+
+
+MEASURE = """
+import os, subprocess, sys
+child = subprocess.Popen([sys.executable, "-I", "-B", sys.argv[1]], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+child.stdin.write(sys.stdin.buffer.read() + b"\\n")
+child.stdin.flush()
+sys.stdout.buffer.write(child.stdout.read())
+print(os.wait4(child.pid, 0)[2].ru_maxrss, file=sys.stderr)
+"""
+"""A small parent: what a process used before exec counts as its child's."""
+
+
+def test_eight_ranks_with_full_rings_cost_less_than_60_megabytes(tmp_path: Path) -> None:
+    ranks = tuple(myself(rank=number) for number in range(8))
+    server = FakeServer(tmp_path / "s", {"fr_trace_json": full_ring(), "dump_traceback": b"nothing"})
+    node = own_node(tmp_path / "node", server.path, *ranks)
+    order = Order(job=job_of(*ranks), node=str(node.path), deadline_s=4.0, looks=1)
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", MEASURE, str(PROGRAM)],
+        input=msgspec.json.encode(order), capture_output=True, check=True,
+    )  # fmt: skip
+    server.close()
+    found = msgspec.json.decode(done.stdout, type=NodeEvidence)
+    assert [len(flight.entries) for rank in found.ranks for flight in rank.flights] == [200] * 8
+    peak_mb = int(done.stderr.split()[-1]) / 1024
+    print(f"peak {peak_mb:.1f} MB")
+    assert peak_mb < 60
+
+
+def test_a_source_that_hangs_costs_itself_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that holds its memory lock: its environment gives no answer, and nothing that needs it hangs along."""
+    never = threading.Event()
+    monkeypatch.setattr(collecting, "surroundings", lambda _rank: never.wait(60))
+    server = FakeServer(tmp_path / "s", {"fr_trace_json": full_ring()})
+    node = own_node(tmp_path / "node", server.path, myself())
+    begun = time.monotonic()
+    found = collect(job_of(myself()), node, 1.0, looks=1)
+    assert time.monotonic() - begun < 5
+    assert len(found.ranks[0].flights) == 1
+    assert found.ranks[0].processes[0].state in "RS"
+    never.set()
+    server.close()
+
+
+def test_a_log_and_a_stack_that_hang_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    never = threading.Event()
+    monkeypatch.setattr(collecting.logs, "of_rank", lambda _rank: never.wait(60))
+    monkeypatch.setattr(collecting, "stacks", lambda *_: never.wait(60))
+    found = collect(job_of(myself()), None, 0.6, looks=1)
+    assert "within the deadline" in state(found.ranks[0], "log").why
+    assert "within the deadline" in state(found.ranks[0], "py-spy").why
+    never.set()
+
+
+def test_it_ends_early_when_told_to_stop() -> None:
+    stop = threading.Event()
+    stop.set()
+    begun = time.monotonic()
+    found = collect(job_of(myself()), None, 60.0, looks=3, stop=stop)
+    assert time.monotonic() - begun < 20
+    assert len(found.ranks[0].processes) == 3
+
+
+def test_the_ends_of_logs_are_read_and_signs_found(tmp_path: Path) -> None:
+    log = tmp_path / "stderr.log"
+    log.write_bytes(
+        b"x" * 400_000
+        + b"\n[rank3]: Traceback (most recent call last):\n"
+        + b'[rank3]:   File "/home/u/train.py", line 7, in step\n[rank3]:     raise ValueError\n'
+        + b"[rank3]: ValueError: bad batch, token=hf_abcdefghijklmnopqrstuvwx\n\n"
+    )
+    found = collect(job_of(myself(rank=3, stderr=str(log), stdout=str(log))), None, 2.0, looks=1)
+    assert any(sign.exception.startswith("ValueError") for sign in found.ranks[0].signs)
+    assert found.ranks[0].tail[-1] == "[rank3]: ValueError: bad batch, token=***"
+    assert state(found.ranks[0], "log").available
+
+
+def test_what_is_no_log_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/etc/hostname")
+    for name, why in (("pipe", "no regular file"), ("link", "symbolic links"), ("none", "No such file")):
+        found = collect(job_of(myself(stderr=str(tmp_path / name))), None, 2.0, looks=1)
+        assert why in state(found.ranks[0], "log").why
+
+
+def test_one_that_ended_is_told_as_such() -> None:
+    with subprocess.Popen([sys.executable, "-S", "-c", "raise SystemExit(9)"]) as process:
+        entry = processes.read(process.pid)
+        assert entry is not None
+        rank = RankIdentity(rank=0, pid=process.pid, start_ticks=entry.start, uid=os.getuid())
+        deadline = time.monotonic() + 20
+        while not (now := processes.read(process.pid)) or not now.dead:
+            assert time.monotonic() < deadline
+        found = collect(job_of(rank), None, 2.0, looks=1).ranks[0]
+    assert found.exit is not None
+    assert found.exit.code == 9
+    assert found.stacks == ()
+    assert "ended" in state(found, "py-spy").why
+
+
+def test_the_kernels_word_makes_a_kill_an_oom_kill() -> None:
+    rank, event = myself(pid=77), KernelEvent(t_ns=5, kind="oom", source="kmsg", pid=77)
+    end = collecting.ended(rank, collecting.ProcessReading(t_ns=1, state="gone"))
+    marked = collecting._with_oom(end, rank, [event])
+    assert marked is not None
+    assert marked.oom
+    other = collecting._with_oom(end, myself(pid=78), [event])
+    assert other is not None
+    assert not other.oom
+
+
+# --- the surroundings of a rank --------------------------------------------------------------------------------------
+
+
+def test_the_surroundings_of_a_process() -> None:
+    environ = {**os.environ, "NCCL_RAS_ADDR": "10.0.0.1:5", "SECRET_TOKEN": "x"}
+    with subprocess.Popen(["sleep", "60"], env=environ) as process:
+        found = surroundings(myself(pid=process.pid))
+        process.kill()
+    assert found.environment["NCCL_RAS_ADDR"] == "10.0.0.1:5"
+    assert "SECRET_TOKEN" not in found.environment
+    assert (found.root, found.foreign_network, found.why) == ("", False, "")
+    assert "127.0.0.1" in found.addresses
+
+
+def test_an_environment_that_is_denied_is_told(tmp_path: Path) -> None:
+    assert surroundings(myself(), str(tmp_path)) == Surroundings(
+        why="its environment is not readable: No such file or directory"
+    )
+
+
+# --- GPUs ------------------------------------------------------------------------------------------------------------
+
+
+def a_sample() -> Sample:
+    gpus = tuple(
+        GpuSample(
+            index=number, uuid=f"GPU-{number}", bus_id=f"0{number}:00.0", utilization_percent=100, power_w=130.0,
+            power_limit_w=700.0, memory_used_bytes=5,
+        )
+        for number in range(3)
+    )  # fmt: skip
+    holder = ProcessSample(pid=41, gpu_uuid="GPU-1", gpu_memory_bytes=3)
+    host = HostSample(host="here", cores=1)
+    return Sample(
+        t_ns=9, m_ns=9, driver="580", cuda="13.0", driver_state="ok", gpus=gpus, processes=(holder,), host=host
+    )
+
+
+def test_a_gpu_is_found_by_identity_by_the_drivers_list_and_by_ras() -> None:
+    ras = Ras(
+        t_ns=0, how="json",
+        communicators=(RasCommunicator(id="a", ranks=(RasRank(rank=2, pid=7, nvml_device=2),)),),
+    )  # fmt: skip
+    ranks = (
+        myself(rank=0, pid=40, gpu_uuid="GPU-0"),
+        myself(rank=1, pid=41),
+        myself(rank=2, pid=42, inner_pid=7),
+        myself(rank=3, pid=43),
+    )
+    found = machine.gpus(ranks, a_sample(), (ras,))
+    readings = [one for one in found.values() if not isinstance(one, SourceState)]
+    assert [(one.uuid, one.process_memory_bytes) for one in readings] == [
+        ("GPU-0", None),
+        ("GPU-1", 3),
+        ("GPU-2", None),
+    ]
+    assert (readings[0].utilization_percent, readings[0].power_w, readings[0].power_limit_w) == (100, 130.0, 700.0)
+    assert found[3] == SourceState(source="gpu", available=False, why="no GPU is known to be its")
+
+
+# --- a collector that is lost ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        ("import os; os._exit(3)", "died"),
+        ("import time; time.sleep(600)", "within its deadline"),
+        ("print('hello', flush=True)", "not understood"),
+        ("import sys\nwhile True: sys.stdout.write('x' * 1000000)", "says too much"),
+    ],
+)
+def test_a_collector_that_is_lost_leaves_a_look_at_the_processes(
+    tmp_path: Path, program: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torchprobes.jobs.collect.apart.START_S", 0.5 if "sleep" in program else 20)
+    path = tmp_path / "collector.py"
+    path.write_text(program)
+    found = collect_in_child(job_of(myself()), None, 0.1, program=path)
+    assert why in found.why
+    assert found.state == "ok"
+    assert found.ranks[0].processes[0].state in "RS"
+    assert why in found.notes[-1]
+
+
+SLOW_PYSPY = "#!/bin/sh\necho $$ >> {pids}\nexec sleep 600\n"
+
+
+def start_collector(order: Order, program: str = "") -> subprocess.Popen[bytes]:
+    """The collector itself, or with another py-spy; its order given."""
+    patch = "import torchprobes.jobs.collect.ranks as r, torchprobes.jobs.stacks.pyspy as p\n"
+    patch += f"r.find = p.find = lambda: {program!r}\n"
+    code = f"import sys\nsys.path.insert(0, {str(PROGRAM.parents[3])!r})\n{patch if program else ''}"
+    code += "from torchprobes.jobs.collect import collector\ncollector.main()\n"
+    process = subprocess.Popen(
+        [sys.executable, "-B", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    assert process.stdin is not None
+    process.stdin.write(msgspec.json.encode(order) + b"\n")
+    process.stdin.flush()
+    return process
+
+
+def await_that(condition: Callable[[], Any], limit_s: float = 30) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("end", ["SIGKILL", "its lifeline"])
+def test_a_collector_that_ends_takes_its_helpers_along(tmp_path: Path, end: str) -> None:
+    pids, program = tmp_path / "pids", tmp_path / "py-spy"
+    program.write_text(SLOW_PYSPY.format(pids=pids))
+    program.chmod(0o755)
+    ranks = tuple(myself(rank=number) for number in range(2))
+    collector = start_collector(Order(job=job_of(*ranks), deadline_s=60.0), str(program))
+    await_that(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+    if end == "SIGKILL":
+        collector.kill()
+    else:
+        assert collector.stdin is not None
+        collector.stdin.close()
+    collector.wait(30)
+    for pid in map(int, pids.read_text().split()):
+        await_that(lambda pid=pid: (entry := processes.read(pid)) is None or entry.dead)  # type: ignore[misc]
+
+
+@needs_pyspy
+@pytest.mark.trials
+def test_a_collector_killed_in_mid_dump_stops_no_rank(tmp_path: Path) -> None:
+    """A hundred times, at a moment of its own each; the ranks count on all the while."""
+    counting = "import time, sys\nn = 0\nwhile True:\n    n += 1; print(n, flush=True); time.sleep(0.005)"
+    files = [tmp_path / f"count{number}" for number in range(4)]
+    ranks = [subprocess.Popen([sys.executable, "-S", "-c", counting], stdout=path.open("wb")) for path in files]
+    identities = []
+    for number, process in enumerate(ranks):
+        entry = processes.read(process.pid)
+        assert entry is not None
+        identities.append(RankIdentity(rank=number, pid=process.pid, start_ticks=entry.start, uid=os.getuid()))
+    order = Order(job=job_of(*identities), deadline_s=2.0)
+    for trial in range(100):
+        collector = start_collector(order)
+        time.sleep(0.15 + trial * 0.004)  # from its start until its stacks are read
+        collector.kill()
+        collector.wait()
+        before = [len(path.read_bytes()) for path in files]
+        await_that(lambda before=before: all(len(p.read_bytes()) > b for p, b in zip(files, before, strict=True)), 5)  # type: ignore[misc]
+        states = [found.state for process in ranks if (found := processes.read(process.pid))]
+        assert set(states) <= {"S", "R"}, states
+    await_that(lambda: not [p for p in processes.pids() if "py-spy" in processes.command_line(p)])
+    for process in ranks:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
