@@ -115,7 +115,7 @@ def test_what_the_users_sitecustomize_raises_is_told_as_ever(tmp_path: Path) -> 
     assert rank.events("end")
 
 
-@pytest.mark.parametrize("switch", ["-I", "-S", "-E"])
+@pytest.mark.parametrize("switch", ["-I", *(pytest.param(s, marks=pytest.mark.trials) for s in ("-S", "-E"))])
 def test_a_python_that_reads_no_sitecustomize_goes_without(tmp_path: Path, switch: str) -> None:
     below = "import subprocess, sys; print('ran', flush=True); subprocess.call([sys.executable, '-c', 'print(1)'])"
     rank = Rank(tmp_path, sys.executable, switch, "-c", below)

@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from launched_job import Job, lines, until
 
 from torchprobes.distributed import RankIdentity
 from torchprobes.jobs import control, worker_server
 from torchprobes.jobs.launch import LaunchOptions
 from torchprobes.runner import processes
+from torchprobes.runner.events import EventTail
 
 TRAIN = """
 import os, signal, sys, time
@@ -85,3 +87,38 @@ def test_launch_watch_and_stop(tmp_path: Path) -> None:
     finally:
         job.clear()
     assert sys.executable in job.plan.shown
+
+
+@pytest.mark.trials
+@pytest.mark.parametrize(
+    "words", [("--run-path",), ("--no-python",), ("-m",), ("--standalone", "-t", "3")], ids=" ".join
+)
+def test_other_ways_to_name_what_runs(tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "train.py").write_text("import os, sys; print('rank', os.environ['RANK'], __name__, sys.argv[1:])\n")
+    command = {"--no-python": (sys.executable, "train.py"), "-m": ("train",)}.get(words[0], ("train.py",))
+    job = Job(tmp_path / "runs", LaunchOptions(torchrun=words, command=(*command, "x"), cwd=str(tmp_path)))
+    try:
+        until(lambda: job.ended)
+        end = control.ending(job.node)
+        assert end is not None
+        assert end["exit_code"] == 0, job.node.agent_log.read_text()
+        said = [path.read_text() for path in job.node.logs.glob("*/attempt_0/0/stdout.log")]
+        assert said == ["rank 0 __main__ ['x']\n"]
+        assert [event["ev"] for event in events_of(job)[0]][-1] == "end"
+    finally:
+        job.clear()
+
+
+@pytest.mark.trials
+def test_the_built_in_probe_as_ranks(tmp_path: Path) -> None:
+    job = Job(tmp_path / "runs", LaunchOptions(preset="ddp", env={"CUDA_VISIBLE_DEVICES": ""}))
+    try:
+        until(lambda: job.ended, 300.0)
+        end = control.ending(job.node)
+        assert end is not None
+        assert end["exit_code"] == 0, job.node.agent_log.read_text()
+        told = EventTail(job.node.path / "probe" / "events").poll()
+        assert [event.ok for event in told if event.ev == "end"] == [True, True]
+        assert any(event.name == "allreduce_us" or event.ev == "figure" for event in told)
+    finally:
+        job.clear()

@@ -79,7 +79,7 @@ def one_death(tmp_path: Path, who: tuple[str, ...]) -> float:
         return seconds
 
 
-@pytest.mark.parametrize("who", [("supervisor",), ("supervisor", "agent"), ("supervisor", "watcher")], ids="+".join)
+@pytest.mark.parametrize("who", [("supervisor", "agent"), ("supervisor", "warden")], ids="+".join)
 def test_nothing_outlives_a_killed_job(tmp_path: Path, who: tuple[str, ...]) -> None:
     print(f"{'+'.join(who)}: nothing left after {one_death(tmp_path, who):.3f} s")
 

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from .. import child
-from ..rundir import RunDir, boot_id
+from ..rundir import RunDir, boot_id, write_atomically
 from ..runner import processes
 from .launch_plan import LaunchError, LaunchOptions, LaunchPlan, plan
 from .node import NodeFolder
@@ -106,7 +106,7 @@ def _prepare(run: RunDir, plan: LaunchPlan) -> bytes:
         if plan.owner:
             info = run.info
             run.write_info(msgspec.structs.replace(info, argv=plan.argv, inject=plan.inject))
-            (node.path / "plan.json").write_bytes(msgspec.json.encode(plan))
+        write_atomically(node.path / "plan.json", msgspec.json.encode(plan))
     except OSError as error:
         raise LaunchError(f"cannot write to {plan.node}: {error.strerror}") from None
     token = secrets.token_hex(16)
@@ -117,7 +117,7 @@ def _prepare(run: RunDir, plan: LaunchPlan) -> bytes:
     order = {
         "run": str(run.path), "node": plan.node, "argv": list(plan.argv), "cwd": plan.cwd, "unset": list(plan.unset),
         "env": {**plan.env, processes.TOKEN: token}, "token": token, "boot_id": boot_id(), "owner": plan.owner,
-        "grace_s": plan.grace_s, "job": job, "rlimits": {}, "cores": [],
+        "grace_s": plan.grace_s, "term_s": plan.term_s, "job": job, "rlimits": {}, "cores": [],
     }  # fmt: skip
     return json.dumps(order).encode() + b"\n"
 

@@ -25,6 +25,9 @@ INJECT = PAYLOADS / "inject"
 GRACE_S = 30.0
 """Between the polite request to end and the next step; torchrun itself gives its ranks as long."""
 
+TERM_S = 5.0
+"""Between SIGTERM to the process groups of the ranks and SIGKILL to everything."""
+
 _RUN_PATH = (
     "import runpy,sys;from torch.distributed.elastic.multiprocessing.errors import record;del sys.argv[0];"
     "record(runpy.run_path)(sys.argv[0],run_name='__main__')"
@@ -46,7 +49,7 @@ class LaunchOptions(Frozen, frozen=True, kw_only=True):
     `preset` "ddp" runs the built-in DDP probe in the ranks. The switches are set where they are not "" or False.
     `env` is added to the environment and wins over everything of ours. `run_id` is the rendezvous id where the
     agents of several nodes must agree on one that only the caller knows; `owner` says that this node's supervisor
-    writes run.json. `grace_s` is the time between the polite request to end and the next step.
+    writes run.json. `grace_s` and `term_s` are GRACE_S and TERM_S of this job.
     """
 
     torchrun: tuple[str, ...] = ()
@@ -64,6 +67,7 @@ class LaunchOptions(Frozen, frozen=True, kw_only=True):
     owner: bool = True
     as_root: bool = False
     grace_s: float = GRACE_S
+    term_s: float = TERM_S
 
 
 class LaunchPlan(Frozen, frozen=True, kw_only=True):
@@ -89,6 +93,7 @@ class LaunchPlan(Frozen, frozen=True, kw_only=True):
     request: dict[str, Any] = msgspec.field(default_factory=dict)
     owner: bool = True
     grace_s: float = GRACE_S
+    term_s: float = TERM_S
 
 
 def plan(
@@ -149,7 +154,7 @@ class _Build:
             argv=argv, env=env, unset=unset, cwd=self.cwd, shown=_shown(self.cwd, unset, env, argv),
             node=str(self.node.path), run_id=run_id, python=self.target.python, torch=self.version, script=self.script,
             inject=self.options.inject, injected=INJECTED if self.options.inject else (), notes=tuple(self.notes),
-            request=self._request(), owner=self.options.owner, grace_s=self.options.grace_s,
+            request=self._request(), owner=self.options.owner, grace_s=self.options.grace_s, term_s=self.options.term_s,
         )  # fmt: skip
 
     # --- torchrun --------------------------------------------------------------------------------------------

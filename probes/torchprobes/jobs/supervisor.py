@@ -31,8 +31,6 @@ from torchprobes.runner.records import Records
 from torchprobes.runner.warden import KILL_S, MOST_NAMED, Requests, change_info, guard, named, stamp
 
 CENSUS_S = 0.2
-TERM_S = 5.0
-"""Between SIGTERM to the groups of the ranks and SIGKILL to everything."""
 HURRY_S = 1.0
 """What is left of the grace once a person asks again."""
 LEFTOVERS_S = 5.0
@@ -174,7 +172,7 @@ class Supervisor:
         living = [e for e in self.census.living() if self.agent is None or e.pid != self.agent.pid]
         if not self._termed:
             self._termed = True
-            self._deadline = now + TERM_S
+            self._deadline = now + self.order["term_s"]
             processes.send_group(living, signal.SIGTERM)
             self.records.write("term", pids=[e.pid for e in living][:MOST_NAMED], count=len(living))
         else:
@@ -216,8 +214,8 @@ class Supervisor:
         return not processes.reap_children(self.watcher.keep | agent) and not agent
 
 
-def supervise(order: dict[str, Any], answer: int) -> NoReturn:
-    """The supervisor: never comes back."""
+def supervise(order: dict[str, Any], answer: int, done: int) -> NoReturn:
+    """The supervisor: never comes back. A byte on `done` says that it left nothing behind."""
     code = 1
     try:
         os.setsid()
@@ -228,9 +226,10 @@ def supervise(order: dict[str, Any], answer: int) -> NoReturn:
         os.close(answer)
         _silence()
         ended = supervisor.run()
+        os.write(done, b"1")
         code = ended.code if ended is not None and ended.code is not None else 1
-    except OSError as error:
-        sys.stderr.write(f"the supervisor cannot work: {error}\n")
+    except BaseException as error:  # noqa: BLE001 - whatever it is: the warden ends the job
+        sys.stderr.write(f"the supervisor cannot work: {type(error).__name__}: {error}\n")
     finally:
         sys.stderr.flush()
         os._exit(code)
@@ -255,13 +254,16 @@ def main() -> int:
     if not foreground:
         os.setsid()
     processes.become_subreaper()
-    requests = Requests()
+    requests = Requests(interrupt=foreground)
+    done, theirs = os.pipe()
     pid = os.fork()
     if pid == 0:
-        supervise(order, answer)
-    _silence()
+        os.close(done)
+        supervise(order, answer, theirs)
+    os.close(theirs)
     os.close(answer)
-    return guard(pid, requests, order)
+    _silence()
+    return guard(pid, done, requests, order)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 from torchprobes.runner import processes
-from torchprobes.runner.launchers import Child
+from torchprobes.runner.launchers import Child, Exit
 from torchprobes.runner.processes import Entry
 from torchprobes.runner.records import Records
 
@@ -27,7 +27,8 @@ MOST_NAMED = 20
 class Requests:
     """What was asked of this process by signals: how often it was told to end. A pipe wakes whoever selects."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, interrupt: bool = False) -> None:
+        """Listen; with `interrupt` a person's Ctrl-C asks for the end too."""
         self.ends = 0
         self.wake, writing = os.pipe()
         os.set_blocking(self.wake, False)
@@ -36,6 +37,8 @@ class Requests:
         for number in (signal.SIGPIPE, signal.SIGHUP, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._on_signal)
+        if interrupt:
+            signal.signal(signal.SIGINT, self._on_signal)
 
     def drain(self) -> None:
         """Empty the pipe."""
@@ -73,8 +76,11 @@ def change_info(run: str, **fields: Any) -> None:
         sys.stderr.write(f"run.json cannot be changed: {error}\n")
 
 
-def guard(supervisor: int, requests: Requests, order: dict[str, Any]) -> int:
-    """The warden: wait for the supervisor, hand a request to end on, then end what it left; its exit code."""
+def guard(supervisor: int, done: int, requests: Requests, order: dict[str, Any]) -> int:
+    """The warden: wait for the supervisor, hand a request to end on, then end what it left; its exit code.
+
+    A supervisor that ended as it should has written to `done`.
+    """
     child = Child()
     child.born(supervisor)
     asked = 0
@@ -84,18 +90,18 @@ def guard(supervisor: int, requests: Requests, order: dict[str, Any]) -> int:
         if requests.ends > asked:
             asked = requests.ends
             os.kill(supervisor, signal.SIGTERM)  # not reaped yet: the pid is still the supervisor's
-    if ended.signal is not None:
-        _clear(order, ended.signal)
+    if not os.read(done, 1):
+        _clear(order, ended)
     return ended.code if ended.code is not None else 1
 
 
-def _clear(order: dict[str, Any], number: str) -> None:
+def _clear(order: dict[str, Any], ended: Exit) -> None:
     """End all that descends from the warden but the watcher, which tells what became of the job."""
     keep = frozenset(_watchers(order["node"]))
     census = processes.Census(os.getpid(), keep)
     left = processes.end_all(census.living, lambda: not processes.reap_children(keep), KILL_S)
     records = Records(os.path.join(order["node"], "supervisor.jsonl"), os.open(os.devnull, os.O_WRONLY))
-    records.write("lost", signal=number, not_ended=[named(e) for e in left[:MOST_NAMED]])
+    records.write("lost", code=ended.code, signal=ended.signal, not_ended=[named(e) for e in left[:MOST_NAMED]])
     records.close()
     if order["owner"]:
         change_info(order["run"], finished=stamp())
