@@ -15,9 +15,9 @@ TRIALS = 20
 
 
 def test_a_killed_rank_and_one_that_hangs_are_named() -> None:
-    """Side by side; a close look at the hang is asked for, as by a key, so that it need not be waited for."""
+    """Side by side, of two ranks each; a close look at the hang is asked for, so that it need not be waited for."""
     with ThreadPoolExecutor(2) as pool:
-        killed, hung = pool.map(lambda name: scenarios.trial(name, 1, press=True), ("sigkill", "hang"))
+        killed, hung = pool.map(lambda name: scenarios.trial(name, 1, press=True, ranks=2), ("sigkill", "hang"))
     print(table([killed, hung]))
     assert killed.right, killed
     assert (killed.wrong_sure, hung.wrong_sure) == ((), ())

@@ -97,10 +97,10 @@ class Seen:
 class Started:
     """One launch, followed from outside."""
 
-    def __init__(self, place: Path, script: str, name: str, environ: Mapping[str, str]) -> None:
+    def __init__(self, place: Path, script: str, name: str, environ: Mapping[str, str], ranks: int = RANKS) -> None:
         self.place, self.document = place, place / "document.json"
         argv = [
-            sys.executable, "-m", "torchdoctor", "launch", "--nproc-per-node", str(RANKS), "--headless", "--force",
+            sys.executable, "-m", "torchdoctor", "launch", "--nproc-per-node", str(ranks), "--headless", "--force",
             "--python", sys.executable, "--out", str(place / "state"), "--json", str(self.document), "--",
             str(HERE / script), name,
         ]  # fmt: skip
@@ -170,13 +170,15 @@ def read_mark(path: Path) -> dict[str, int] | None:
         return None
 
 
-def trial(name: str, seed: int, *, deaf: bool = False, press: bool = False, keep: Path | None = None) -> Trial:
+def trial(
+    name: str, seed: int, *, deaf: bool = False, press: bool = False, keep: Path | None = None, ranks: int = RANKS
+) -> Trial:
     """One trial of a fault scenario; where and when the fault comes is drawn from the seed.
 
     With `press` a close look at a hang is asked for after PRESS_S, as a key of the console does.
     """
     draw = random.Random(f"{name}-{seed}")
-    rank, step = draw.randrange(RANKS), draw.randrange(20, 60)
+    rank, step = draw.randrange(ranks), draw.randrange(20, 60)
     causes = FAULTS.get(name) or HELD_OUT[name]
     if name == "oom" and (why := no_group()):
         return Trial(name, rank, causes, skip=why)
@@ -187,7 +189,7 @@ def trial(name: str, seed: int, *, deaf: bool = False, press: bool = False, keep
         "SCENARIO_DEAF": str(int(deaf)),
     }  # fmt: skip
     begin = time.monotonic()
-    started = Started(place, "held_out.py" if name in HELD_OUT else "scenario.py", name, environ)
+    started = Started(place, "held_out.py" if name in HELD_OUT else "scenario.py", name, environ, ranks)
     fault_ns = pressed_ns = 0
     error = ""
     try:
