@@ -67,10 +67,10 @@ class Held:
         now, m_ns = time.time_ns(), time.monotonic_ns()
         stat = _stat(self.pid)
         if self._told and stat is not None and stat.start_ticks == self.start_ticks and stat.state in "ZX":
-            return _of_status(stat.status, "zombie", now, m_ns)
+            return of_status(stat.status, "zombie", now, m_ns)
         status = self._from_handle()
         if status is not None:
-            return _of_status(status, "pidfd", now, m_ns)
+            return of_status(status, "pidfd", now, m_ns)
         return Exit(t_ns=now, m_ns=m_ns, seen="gone")
 
     def _from_handle(self) -> int | None:
@@ -101,7 +101,7 @@ def _stat(pid: int) -> _Stat | None:
         return None
 
 
-def _of_status(status: int, seen: str, t_ns: int, m_ns: int) -> Exit:
+def of_status(status: int, seen: str, t_ns: int, m_ns: int) -> Exit:
     """What a wait status says (wait(2))."""
     number = status & 0x7F
     if not number:

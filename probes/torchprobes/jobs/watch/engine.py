@@ -25,15 +25,15 @@ from ..collect import collect
 from ..node import NodeFolder
 from ..processes import Processes
 from ..signs import PATTERNS
-from . import marks
 from .agent import Agent, Supervision
 from .arrivals import Ranks
 from .collecting import Collector
 from .edges import Ends
-from .following import AGENT_LOG, Follower, LogTail
+from .following import Follower
 from .gpus import Gpus
 from .keeping import Keeper
 from .lags import Lags
+from .logs import Logs
 from .order import Order
 from .pace import Task
 from .past import Past
@@ -68,6 +68,7 @@ class Watcher:
         self.ends = Ends(self._poll)
         self.keeper = Keeper(self.node)
         self.follower = Follower(self.node.events if self.launched else None, self.wake)
+        self.logs = Logs(self.follower, order.job, self.node.marks, whole=self.launched)
         self.roster = Roster()
         self.agent = Agent(order.job.launcher_pid, order.job.launcher_start_ticks)
         self.supervision = Supervision(self.node)
@@ -126,7 +127,9 @@ class Watcher:
             self.ends.hold(*self.agent.key)
             self.agent.exit = self.ends.exits.get(self.agent.key)
         if self.launched:
-            self.follower.follow(AGENT_LOG, LogTail(str(self.node.agent_log), None, None, whole=True))
+            self.logs.follow_agent(str(self.node.agent_log))
+        elif self.agent.pid is not None:
+            self.logs.find_agents(self.agent.pid)
         self.gpus.start()
         if past is not None and past.watchers:
             self._go_on(past)
@@ -181,11 +184,7 @@ class Watcher:
             self._looked_for.clear()
         if (rank.pid, rank.start_ticks) not in self._before:
             self.keeper.record("rank", **msgspec.to_builtins(rank))
-        for stream, path in (("out", rank.stdout), ("err", rank.stderr)):
-            if path and not (stream == "err" and path == rank.stdout):
-                place = marks.path_of(self.node.marks, rank.attempt, rank.rank, stream)
-                tail = LogTail(path, rank.rank, place, whole=self.launched)
-                self.follower.follow((rank.pid, rank.start_ticks, stream), tail)
+        self.logs.follow(rank)
         self.showing.dirty = True
         if end is not None:
             watched.exit = end
@@ -228,21 +227,10 @@ class Watcher:
 
     def _listen(self) -> None:
         """Logs and events since the last time; a sign of a failure is judged at once."""
-        look = self.follower.take()
-        fresh: list[Sign] = []
-        for key, heard in look.logs.items():
-            if key == AGENT_LOG:
-                self.agent.take(heard.signs)
-                fresh += heard.signs
-                continue
-            watched = self.roster.of(*key[:2])
-            if watched is not None:
-                watched.hear(key[2], heard)
-                fresh += heard.signs
-        for event in look.events:
+        fresh, events, news = self.logs.hear(self.roster, self.agent)
+        for event in events:
             self.arrivals.told(event)
-        if look.logs or look.events:
-            self.showing.dirty = True
+        self.showing.dirty = self.showing.dirty or news
         if fresh:
             self._signs(fresh)
 
@@ -371,6 +359,8 @@ class Watcher:
         if self.collector.wait(LAST_LOOK_S):  # what it saw of the ranks while they lived
             self.showing.last()
         self.keeper.record("end", why=self.over)
+        if not self.launched:
+            self.keeper.close_run(Path(self.order.run))
         self.gpus.stop()
         self.follower.stop()
         self.keeper.close()

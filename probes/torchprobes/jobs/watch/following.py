@@ -39,9 +39,7 @@ ATTACHED_BYTES: Final = 1 << 20
 TAIL_LINES: Final = 20
 
 LogKey = tuple[int, int, str]
-"""Whose log: pid and start time of the writer, and out or err."""
-
-AGENT_LOG: Final[LogKey] = (0, 0, "agent")
+"""Whose log: pid and start time of the writer, 0 where that is not one rank, and which of its logs."""
 
 
 @dataclass(slots=True)

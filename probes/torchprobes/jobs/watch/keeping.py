@@ -12,13 +12,14 @@ import os
 import threading
 import time
 from collections import deque
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from ...distributed import JobView
 from ...rank_evidence import NodeEvidence
-from ...rundir import write_atomically
+from ...rundir import RunDir, RunError, write_atomically
 from ..node import NodeFolder
 
 KEPT_EVIDENCE: Final = 20
@@ -41,6 +42,8 @@ class Keeper:
         self._number = _last_number(node)
         self._changed = threading.Condition()
         self._closed = False
+        self._run_to_close: Path | None = None
+        self._begin = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
         self._thread.start()
 
@@ -68,6 +71,12 @@ class Keeper:
             self._changed.notify()
             return f"evidence/{self._number:03d}.json"
 
+    def close_run(self, run: Path) -> None:
+        """Say in `run.json` that the run is finished: a watcher beside a foreign job owns it."""
+        with self._changed:
+            self._run_to_close = run
+            self._changed.notify()
+
     def close(self, limit_s: float = 1.5) -> bool:
         """Write what is left, at most for so long; whether all of it was handed to the disk."""
         with self._changed:
@@ -87,8 +96,16 @@ class Keeper:
                 self._evidence.clear()
                 self._view = None
             if not (records or view or documents):
-                return  # closed, and nothing is left
+                break  # closed, and nothing is left
             self._write(view, records, documents)
+        if self._run_to_close is not None:
+            self._finish(RunDir(self._run_to_close))
+
+    def _finish(self, run: RunDir) -> None:
+        finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        seconds = time.monotonic() - self._begin
+        with contextlib.suppress(OSError, RunError):
+            run.write_info(msgspec.structs.replace(run.info, finished=finished, seconds=seconds))
 
     def _write(self, view: JobView | None, records: bytes, documents: list[tuple[int, NodeEvidence]]) -> None:
         """The view comes first: somebody waits for it."""

@@ -23,6 +23,7 @@ class Past:
         self.ranks: list[RankIdentity] = []
         self.exits: dict[tuple[int, int], Exit] = {}
         self.watchers = 0
+        self._now = False
         for record in _records(node):
             self._take(record)
 
@@ -31,9 +32,10 @@ class Past:
         ev = record.get("ev")
         try:
             if ev == "start":
-                if record.get("boot_id") != boot_id():
-                    self.ranks, self.exits = [], {}
-                self.watchers += 1
+                self._now = record.get("boot_id") == boot_id()
+                self.watchers += self._now
+            elif not self._now:
+                return
             elif ev == "rank" and len(self.ranks) < MOST_RANKS:
                 self.ranks.append(msgspec.convert(record, RankIdentity))
             elif ev == "exit":
