@@ -1,4 +1,4 @@
-"""Logs as a watcher follows them: every line counted, signs found, the time of each byte known as exactly as is said."""
+"""Logs as a watcher follows them: every line counted, signs found, the time of each byte as exact as is said."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import threading
 from pathlib import Path
 
 import pytest
-
 from launched_job import until
+
 from torchprobes.distributed import JobIdentity, RankIdentity
 from torchprobes.jobs.watch.agent import Agent
 from torchprobes.jobs.watch.following import ATTACHED_BYTES, SLICE, Follower, LogTail
@@ -123,7 +123,7 @@ def test_what_is_no_log_has_a_cause(tmp_path: Path, kind: str) -> None:
     assert (heard.lines, heard.tail) == (0, ())
 
 
-# --- marks ---------------------------------------------------------------------------------------------------------------
+# --- marks ---
 
 
 def test_a_byte_has_the_time_of_the_look_that_saw_it(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_a_tail_marks_what_it_reads(tmp_path: Path) -> None:
     log.close()
 
 
-# --- the thread ----------------------------------------------------------------------------------------------------------
+# --- the thread ---
 
 
 def test_a_sign_wakes_whoever_waits_and_nothing_is_heard_twice(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-
 from launched_job import until
+
 from torchprobes.distributed import JobIdentity, JobView, RankIdentity
 from torchprobes.jobs.node import NodeFolder
 from torchprobes.jobs.watch.collecting import Collector
@@ -31,7 +31,7 @@ def rank(number: int, attempt: int = 0, pid: int = 0) -> RankIdentity:
     return RankIdentity(rank=number, pid=pid or 1000 + number + 100 * attempt, start_ticks=1, attempt=attempt)
 
 
-# --- the order ---------------------------------------------------------------------------------------------------------
+# --- the order ---
 
 
 def test_a_supervisor_without_msgspec_can_give_the_order() -> None:
@@ -49,7 +49,7 @@ def test_what_is_no_order_is_refused_in_one_line(line: bytes) -> None:
         read(line)
 
 
-# --- progress ------------------------------------------------------------------------------------------------------------
+# --- progress ---
 
 
 def told(*events: Event, now_ns: int = 10**12) -> Tracker:
@@ -113,7 +113,7 @@ def test_a_hostile_event_breaks_nothing(event: Event) -> None:
     assert progress.enqueued is None
 
 
-# --- the roster ------------------------------------------------------------------------------------------------------------
+# --- the roster ---
 
 
 def test_a_later_attempt_takes_the_place_of_the_one_before() -> None:
@@ -176,7 +176,7 @@ def test_looks_at_a_process_are_taken_from_the_standstill_on() -> None:
     assert [p.t_ns for p in watched.evidence(100).processes] == [18, 19], "the newest two, where none is so young"
 
 
-# --- out of memory ---------------------------------------------------------------------------------------------------------
+# --- out of memory ---
 
 
 def counter(folder: Path, count: int) -> str:
@@ -223,7 +223,7 @@ def test_counters_of_both_versions_are_found(tmp_path: Path) -> None:
     assert kills("") is None
 
 
-# --- what is written -------------------------------------------------------------------------------------------------------
+# --- what is written ---
 
 
 @pytest.fixture
@@ -299,7 +299,7 @@ def test_a_successor_knows_what_was_seen_on_this_boot(node: NodeFolder) -> None:
     assert past.watchers == 1
 
 
-# --- close looks -----------------------------------------------------------------------------------------------------------
+# --- close looks ---
 
 
 def test_a_look_at_a_time_and_one_reason_that_waits() -> None:

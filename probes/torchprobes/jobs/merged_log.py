@@ -118,10 +118,10 @@ def _places_in(node: NodeFolder, told: dict[str, object]) -> Iterable[LogPlace]:
 class _Log:
     """One log, followed from its end."""
 
-    def __init__(self, number: int, place: LogPlace) -> None:
+    def __init__(self, number: int, place: LogPlace, kept: int) -> None:
         self.skipped = False
         """Whether there is more of it than was read."""
-        self._number, self._place = number, place
+        self._number, self._place, self._kept = number, place, kept
         self._file = LogFile(place.path, links=False)
         self._marks = MarkReader(Path(place.marks))
         self._offset = 0
@@ -160,7 +160,11 @@ class _Log:
 
     def _entries(self, whole: bytes, start: int) -> list[_Entry]:
         found: list[_Entry] = []
-        for raw in whole.split(b"\n"):
+        lines = whole.split(b"\n")
+        if len(lines) > self._kept:  # nobody will see the others
+            self.skipped = True
+            start += sum(len(raw) + 1 for raw in lines[: -self._kept])
+        for raw in lines[-self._kept :]:
             if raw.strip():
                 found.append(self._entry(raw, start))
             start += len(raw) + 1
@@ -267,7 +271,7 @@ class MergedLog:
         """Follow logs that are new."""
         for place in found:
             if place not in self._logs:
-                self._logs[place] = _Log(len(self._logs), place)
+                self._logs[place] = _Log(len(self._logs), place, self._kept)
 
     def _look(self) -> None:
         budget = max(LEAST_BYTES, BEHIND_BYTES // max(1, len(self._logs)))
