@@ -126,8 +126,8 @@ def test_a_launched_rank_tells_of_nccl_and_memory_and_costs_next_to_nothing(tmp_
         other = statistics.median(bare["times"])
         share = one["hook_us"] * 1e-6 / step + 2 * one["beat_us"] * 1e-6
         print(
-            f"rank {rank}: hook {one['hook_us']:.2f} µs, beat {one['beat_us']:.0f} µs twice a second = {share:.4%} of a "
-            f"step of {step * 1e3:.2f} ms; medians with {step * 1e3:.3f}, without {other * 1e3:.3f} ms "
+            f"rank {rank}: hook {one['hook_us']:.2f} µs, beat {one['beat_us']:.0f} µs twice a second = {share:.4%} of "
+            f"a step of {step * 1e3:.2f} ms; medians with {step * 1e3:.3f}, without {other * 1e3:.3f} ms "
             f"({step / other - 1:+.2%}), n {len(one['times'])}/{len(bare['times'])}"
         )
         assert share < LIMIT
