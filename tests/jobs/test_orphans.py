@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from launched_job import RANK, Job, cheap_job, until
+from launched_job import RANK, Job, cheap_job, lines, until
 
 from torchprobes.jobs import control
 from torchprobes.jobs.launch import LaunchOptions
@@ -38,6 +38,8 @@ def kill(job: Job, who: tuple[str, ...], console: int) -> None:
         "agent": job.agent,
         "watcher": until(lambda: job.records("watcher"))[-1]["pid"],
     }
+    if {"supervisor", "warden"} <= set(who):  # then only the watcher is left to clear up: it must have begun
+        until(lambda: any(record["ev"] == "start" for record in lines(job.node.watch)))
     chosen = [pids[name] for name in who]
     for number in (signal.SIGSTOP, signal.SIGKILL):
         for pid in chosen:

@@ -58,7 +58,7 @@ def drop_once(folder: Path) -> None:
     shell, master = shell_on_a_terminal()
     type_and_wait(master, f"{sys.executable} {script} {run.path}", "launched ")
     node = node_folder(run)
-    until(lambda: node.agent_log.stat().st_size > 0)
+    until(lambda: node.agent_log.exists() and node.agent_log.stat().st_size > 0)
     os.close(master)  # the kernel hangs the terminal up: SIGHUP to the shell, and by it to its jobs
     _, status = os.waitpid(shell, 0)
     assert os.waitstatus_to_exitcode(status) in (-signal.SIGHUP, 129, 0)

@@ -139,7 +139,7 @@ def end_leftovers(node: NodeFolder) -> int:
     if entry is not None:
         return 0
     known = {(r.get("pid"), r.get("start")) for r in told if r.get("ev") in ("process", "agent")}
-    found: set[tuple[int, int]] = set()
+    found = _kill_at_once(known)
     _end(lambda: _recorded(known), found)
     token = start.get("token")
     if isinstance(token, str) and token:
@@ -148,6 +148,13 @@ def end_leftovers(node: NodeFolder) -> int:
         marked.start()
         marked.join(_TOKEN_LIMIT_S)
     return len(found)
+
+
+def _kill_at_once(known: set[tuple[Any, Any]]) -> set[tuple[int, int]]:
+    """SIGKILL to every recorded process that is there still; what they forked meanwhile is looked for afterwards."""
+    there = set(processes.pids())
+    entries = [e for pid, _ in known if pid in there and (e := processes.read(pid)) is not None]
+    return {e.key for e in entries if e.key in known and not e.dead and processes.send(e, signal.SIGKILL)}
 
 
 def _end(living: Any, found: set[tuple[int, int]]) -> None:
