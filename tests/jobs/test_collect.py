@@ -280,6 +280,28 @@ def test_the_ends_of_logs_are_read_and_signs_found(tmp_path: Path) -> None:
     assert state(found.ranks[0], "log").available
 
 
+def test_the_file_that_nccl_writes_is_read_too(tmp_path: Path) -> None:
+    line = b"here:7:9 [0] NCCL WARN [Service thread] Accept failed Resource temporarily unavailable\n"
+    host = os.uname().nodename.partition(".")[0]
+    (tmp_path / f"nccl.{host}.7.log").write_bytes(
+        b"here:7:9 [0] NCCL INFO x\n"
+        + line
+        + b"here:7:9 [0] transport/net_ib.cc:88 NCCL WARN NET/IB : Got async event : port error\n"
+    )
+    around = Surroundings(environment={"NCCL_DEBUG_FILE": f"{tmp_path}/nccl.%h.%p.log"})
+    assert collecting.logs.of_nccl(myself(inner_pid=7), around)
+    assert collecting.logs.of_nccl(myself(inner_pid=8), around) == ()
+    assert collecting.logs.of_nccl(myself(inner_pid=7), Surroundings()) == ()
+
+
+def test_no_thread_is_left_behind() -> None:
+    """A watcher collects again and again in one process."""
+    before = threading.active_count()
+    for _ in range(3):
+        collect(job_of(myself()), None, 2.0, looks=1)
+    await_that(lambda: threading.active_count() <= before)
+
+
 def test_what_is_no_log_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("/etc/hostname")

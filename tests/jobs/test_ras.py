@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,8 +15,11 @@ from typing import Any
 
 import pytest
 
+from torchprobes.distributed import RankIdentity
+from torchprobes.jobs.collect.surroundings import surroundings
 from torchprobes.jobs.ras import BadAnswer, NoRas, address_of, ask, parse_json, parse_text
 from torchprobes.jobs.ras.client import is_of
+from torchprobes.jobs.ras.namespace import ask_in
 from torchprobes.rank_evidence import Ras
 
 RECORDED = Path(__file__).parent / "ras"
@@ -276,6 +282,56 @@ def test_a_text_that_names_no_process_cannot_be_told_from_anothers(serve: Serve)
     healthy = VERBOSE.split(b"\nErrors\n")[0]
     with pytest.raises(NoRas, match="names no process"):
         ask(serve(healthy, json_too=False).address, 5, {1})
+
+
+def test_a_text_that_names_no_process_counts_if_one_of_the_job_serves_it(serve: Serve) -> None:
+    healthy = VERBOSE.split(b"\nErrors\n")[0].replace(b"INCOMPLETE,MISMATCH", b"OK")
+    server = serve(healthy, json_too=False)
+    assert ask(server.address, 5, {1}, servers=[os.getpid()]).communicators[0].size == 8
+    with pytest.raises(NoRas, match="names no process"):
+        ask(server.address, 5, {1}, servers=[1, os.getppid()])
+
+
+ELSEWHERE = """
+import ctypes, fcntl, os, socket, struct, sys
+if ctypes.CDLL(None).unshare(0x40000000):  # CLONE_NEWNET
+    print("refused", flush=True); sys.exit()
+with socket.socket() as s:  # lo, up and running
+    fcntl.ioctl(s, 0x8914, struct.pack("16sh", b"lo", 0x41))
+status = sys.argv[1].encode().replace(b"652", str(os.getpid()).encode())
+server = socket.create_server(("127.0.0.1", 28028))
+print("ready", flush=True)
+while True:
+    client, _ = server.accept()
+    with client, client.makefile("rwb") as talk:
+        for line in talk:
+            talk.write(status if b"STATUS" in line else b"SERVER PROTOCOL 2\\n" if b"CLIENT" in line else b"OK\\n")
+            talk.flush()
+            if b"STATUS" in line:
+                break
+"""
+
+
+def test_a_job_in_another_network_namespace_is_asked_from_there() -> None:
+    command = [sys.executable, "-S", "-c", ELSEWHERE, JSON.decode()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as rank:
+        try:
+            assert rank.stdout is not None
+            if rank.stdout.readline() != b"ready\n":
+                pytest.skip("a network namespace needs root")
+            identity = RankIdentity(rank=0, pid=rank.pid, start_ticks=0)
+            around = surroundings(identity)
+            assert around.foreign_network
+            assert around.addresses >= {"127.0.0.1"}
+            assert not surroundings(RankIdentity(rank=0, pid=os.getpid(), start_ticks=0)).foreign_network
+            found = ask_in(rank.pid, "localhost:28028", 10, {rank.pid}, {"192.0.2.2"})
+            assert found.communicators[0].ranks[0].pid == rank.pid
+            with pytest.raises(NoRas):
+                ask("localhost:28028", 5, {rank.pid})
+            with pytest.raises(NoRas, match="another network namespace"):
+                ask_in(1 << 30, "localhost:28028", 5, {rank.pid}, ())
+        finally:
+            rank.kill()
 
 
 def test_nobody_listens() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from ...distributed import JobIdentity, RankIdentity, SourceName, SourceState
-from ...rank_evidence import AgentEvidence, Exit, NodeEvidence, ProcessReading, RankEvidence, Ras
+from ...rank_evidence import AgentEvidence, Exit, NodeEvidence, ProcessReading, RankEvidence, Ras, Sign
 from ...samples import KernelEvent, Sample
 from .. import ras
 from ..node import NodeFolder
@@ -71,14 +71,17 @@ class Collection:
     def run(self, looks: int, stop: threading.Event | None) -> NodeEvidence:
         """Do it."""
         now_ns = time.time_ns()
-        self._look()
-        tasks = self._start()
-        gap = min(GAP_S, 0.6 * (self._deadline - self._begun)) / max(1, looks - 1)
-        for _ in range(looks - 1):
-            self._sleep(self._looked[-1] + gap, stop)
+        try:
             self._look()
-        self._pool.wait(self._deadline - _REST_S, stop)
-        return self._told(now_ns, tasks)
+            tasks = self._start()
+            gap = min(GAP_S, 0.6 * (self._deadline - self._begun)) / max(1, looks - 1)
+            for _ in range(looks - 1):
+                self._sleep(self._looked[-1] + gap, stop)
+                self._look()
+            self._pool.wait(self._deadline - _REST_S, stop)
+            return self._told(now_ns, tasks)
+        finally:
+            self._pool.close()
 
     def _sleep(self, until: float, stop: threading.Event | None) -> None:
         (stop or threading.Event()).wait(max(0.0, min(until, self._deadline - _REST_S) - time.monotonic()))
@@ -112,6 +115,7 @@ class Collection:
         known = told(self._node, rank)
         tasks.told[rank.rank] = known
         tasks.logs[rank.rank] = self._pool.start("log", lambda: logs.of_rank(rank))
+        tasks.nccl[rank.rank] = self._pool.start("nccl", lambda: logs.of_nccl(rank, tasks.surroundings(rank, until)))
         tasks.stacks[rank.rank] = self._pool.start("stacks", lambda: stacks(rank, reading, known, until))
         since = self._job.started_ns
         tasks.flights[rank.rank] = self._pool.start(
@@ -129,11 +133,13 @@ class Collection:
         address = around.environment.get("NCCL_RAS_ADDR", ras.DEFAULT_ADDRESS)
         pids = {rank.inner_pid or rank.pid for rank in self._job.ranks}
 
+        servers = tuple(rank.pid for rank in living)
+
         def once() -> Ras:
             left = until - time.monotonic()
             if around.foreign_network:
-                return ask_in(living[0].pid, address, left, pids, around.addresses)
-            return ras.ask(address, left, pids, around.addresses)
+                return ask_in(living[0].pid, address, left, pids, around.addresses, servers)
+            return ras.ask(address, left, pids, around.addresses, servers)
 
         first = once()
         pause = min(GAP_S, (until - time.monotonic()) / 2)
@@ -200,7 +206,7 @@ class Collection:
             exit=_with_oom(ended(rank, readings[-1]), rank, events),
             stacks=stack.stacks,
             flights=flight.flights,
-            signs=log.signs,
+            signs=(*log.signs, *tasks.nccl[rank.rank].value(())),
             gpu=None if isinstance(gpu, SourceState) else gpu,
             sources=_joined(
                 (*self._process_states(rank, readings), *shared, log.state, *flight.states, *stack.states),
@@ -243,6 +249,7 @@ class Tasks:
         self.around: dict[int, Pending[Surroundings]] = {}
         self.told: dict[int, Told] = {}
         self.logs: dict[int, Pending[logs.Log]] = {}
+        self.nccl: dict[int, Pending[tuple[Sign, ...]]] = {}
         self.stacks: dict[int, Pending[Stacks]] = {}
         self.flights: dict[int, Pending[Flights]] = {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 from typing import Final, NamedTuple
 
@@ -10,6 +11,7 @@ from ...distributed import RankIdentity, SourceState
 from ...masking import mask_text
 from ...rank_evidence import Sign
 from ..signs import Scanner
+from .surroundings import Surroundings
 
 TAIL_BYTES: Final = 256 << 10
 MOST_SIGNS: Final = 200
@@ -53,6 +55,16 @@ def of_files(paths: tuple[str, ...], rank: int | None) -> Log:
         tail,
         SourceState(source="log", available=available, why="" if available else "; ".join(reasons)[:300]),
     )
+
+
+def of_nccl(rank: RankIdentity, around: Surroundings) -> tuple[Sign, ...]:
+    """Signs in the file that NCCL writes for this rank, where its environment names one (%h host, %p its pid)."""
+    name = around.environment.get("NCCL_DEBUG_FILE", "")
+    if not name.startswith("/"):
+        return ()
+    host = socket.gethostname().partition(".")[0]
+    path = name.replace("%h", host).replace("%p", str(rank.inner_pid or rank.pid))
+    return of_files((f"{around.root}{path}",), rank.rank).signs
 
 
 def read_tail(path: str, most: int = TAIL_BYTES) -> bytes:

@@ -46,8 +46,10 @@ class Pool:
     """Threads that take tasks in order. Nobody waits for a thread that hangs, not even the end of this process."""
 
     def __init__(self, threads: int) -> None:
-        self._waiting: queue.SimpleQueue[tuple[Pending[Any], Callable[[], Any]]] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[tuple[Pending[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
         self._all: list[Pending[Any]] = []
+        self._threads = threads
+        self._closed = False
         for number in range(threads):
             threading.Thread(target=self._work, name=f"evidence {number}", daemon=True).start()
 
@@ -65,7 +67,13 @@ class Pool:
                 if time.monotonic() >= deadline or (stop is not None and stop.is_set()):
                     return
 
+    def close(self) -> None:
+        """Nothing more is begun, and threads that are free end."""
+        self._closed = True
+        for _ in range(self._threads):
+            self._waiting.put(None)
+
     def _work(self) -> None:
-        while True:
-            pending, work = self._waiting.get()
+        while (task := self._waiting.get()) is not None and not self._closed:
+            pending, work = task
             pending.run(work)

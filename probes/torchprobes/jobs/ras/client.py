@@ -11,11 +11,12 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 from ...rank_evidence import Ras
 from .documents import BadAnswer, parse_json
+from .peer import holds_other_end
 from .text import parse_text
 
 DEFAULT_ADDRESS: Final = "localhost:28028"
@@ -49,10 +50,18 @@ def address_of(text: str) -> Address:
     return Address(host.strip("[]") or "localhost", int(port))
 
 
-def ask(address: str, deadline_s: float, pids: Collection[int], hosts: Collection[str] = ()) -> Ras:
+def ask(
+    address: str,
+    deadline_s: float,
+    pids: Collection[int],
+    hosts: Collection[str] = (),
+    servers: Sequence[int] = (),
+) -> Ras:
     """The status of the job whose processes here have these pids, as they see themselves.
 
     `hosts` are the addresses of this node as the ranks see it: a pid counts only on one of them (none: anywhere).
+    `servers` are the same processes as we see them: an answer that names no process (the text of a healthy job) counts
+    if one of them holds the other end of the connection.
 
     Raises:
         NoRas: nobody listens, no answer in time, or none that is of this job.
@@ -63,8 +72,8 @@ def ask(address: str, deadline_s: float, pids: Collection[int], hosts: Collectio
     for _ in range(MOST_TRIES):
         if time.monotonic() >= deadline:
             break
-        ras = _once(where, deadline)
-        if is_of(ras, pids, hosts):
+        ras, ours = _once(where, deadline, servers)
+        if is_of(ras, pids, hosts) or (ours and not _names_any(ras)):
             return ras
         others = sorted({rank.pid for one in ras.communicators for rank in one.ranks if rank.pid})
         told = f"its processes are {', '.join(map(str, others[:4]))}" if others else "it names no process"
@@ -83,10 +92,15 @@ def is_of(ras: Ras, pids: Collection[int], hosts: Collection[str] = ()) -> bool:
     )
 
 
-def _once(where: Address, deadline: float) -> Ras:
-    """One conversation: JSON where it is offered, else text."""
+def _names_any(ras: Ras) -> bool:
+    return any(rank.pid is not None for one in ras.communicators for rank in one.ranks)
+
+
+def _once(where: Address, deadline: float, servers: Sequence[int]) -> tuple[Ras, bool]:
+    """One conversation, JSON where it is offered, else text; and whether one of `servers` is at the other end."""
     with contextlib.closing(_connect(where, deadline)) as server:
         talk = _Talk(server, deadline)
+        ours = False
         try:
             greeting = talk.command(f"CLIENT PROTOCOL {_PROTOCOL}")
             if not greeting.upper().startswith("SERVER PROTOCOL "):
@@ -94,6 +108,7 @@ def _once(where: Address, deadline: float) -> Ras:
             patience = max(1, int((deadline - time.monotonic()) * 0.6))
             talk.command(f"TIMEOUT {patience}")
             as_json = talk.command("SET FORMAT json").upper() == "OK"
+            ours = not as_json and holds_other_end(server, servers)
             body = talk.rest("VERBOSE STATUS")
         except TimeoutError:
             raise NoRas(
@@ -102,7 +117,7 @@ def _once(where: Address, deadline: float) -> Ras:
         except OSError as error:
             raise NoRas(f"RAS: {error.strerror or error}") from None
     try:
-        return (parse_json if as_json else parse_text)(body, time.time_ns())
+        return (parse_json if as_json else parse_text)(body, time.time_ns()), ours
     except BadAnswer as error:
         raise NoRas(str(error)) from None
 

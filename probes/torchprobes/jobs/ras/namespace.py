@@ -6,7 +6,7 @@ import ctypes
 import errno
 import os
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from ...rank_evidence import Ras
@@ -16,7 +16,14 @@ _CLONE_NEWNET: Final = 0x40000000
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
-def ask_in(pid: int, address: str, deadline_s: float, pids: Collection[int], hosts: Collection[str]) -> Ras:
+def ask_in(
+    pid: int,
+    address: str,
+    deadline_s: float,
+    pids: Collection[int],
+    hosts: Collection[str],
+    servers: Sequence[int] = (),
+) -> Ras:
     """Ask as if from the network namespace of process `pid`; setns(2) moves one thread only.
 
     Raises:
@@ -27,7 +34,7 @@ def ask_in(pid: int, address: str, deadline_s: float, pids: Collection[int], hos
     def work() -> None:
         try:
             _enter(pid)
-            found.append(ask(address, deadline_s, pids, hosts))
+            found.append(ask(address, deadline_s, pids, hosts, servers))
         except NoRas as error:
             found.append(error)
 
