@@ -56,7 +56,8 @@ def _tells(view: JobView) -> bool:
 
 
 def _detail(row: RankView) -> str:
-    parts = (row.exit, row.collective if row.state in ("waiting", "hung") else "", row.why)
+    ended = "" if row.why.startswith(row.exit) else row.exit
+    parts = (ended, row.collective if row.state in ("waiting", "hung") else "", row.why)
     said = ", ".join(dict.fromkeys(part for part in parts if part))
     return f": {said}" if said else ""
 

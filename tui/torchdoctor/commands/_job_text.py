@@ -101,8 +101,9 @@ def _what(row: RankView) -> str:
     late = f"{row.lag_s * 1e3:.3g} ms late" if row.lag_s is not None and row.lag_s >= 1e-3 else ""
     memory = f"{row.rss_bytes / 2**30:.1f} GiB" if row.rss_bytes is not None else ""
     collective = " ".join(filter(None, (row.collective, waits)))
-    why = row.why if row.why != row.exit else ""
-    return "  ".join(filter(None, (row.exit, steps, rate, collective, late, memory, why)))
+    ended = row.why if row.exit and row.why.startswith(row.exit) else row.exit
+    why = row.why if ended != row.why else ""
+    return "  ".join(filter(None, (ended, steps, rate, collective, late, memory, why)))
 
 
 # --- sources -------------------------------------------------------------------------------------------------------
