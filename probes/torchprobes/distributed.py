@@ -56,7 +56,8 @@ class RankIdentity(Frozen, frozen=True, kw_only=True):
     """One rank of a job: a process.
 
     `inner_pid` is its pid in the innermost namespace, where that is another. `gpu_uuid` is "" where it holds none or
-    nobody knows. `stdout` and `stderr` are absolute paths of regular files, else "" with `log_why` in words. `how`
+    nobody knows. `visible_devices` is its CUDA_VISIBLE_DEVICES, "unset" without one, None unread. `stdout` and
+    `stderr` are absolute paths of regular files, else "" with `log_why` in words. `how`
     names what the rank number rests on: environ, log-path, order, command, ras, cgroup; the first is the strongest.
     """
 
@@ -69,6 +70,7 @@ class RankIdentity(Frozen, frozen=True, kw_only=True):
     inner_pid: int | None = None
     gpu_uuid: str = ""
     gpu_index: int | None = None
+    visible_devices: str | None = None
     uid: int | None = None
     user: str = ""
     command: str = ""

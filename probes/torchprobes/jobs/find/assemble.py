@@ -15,6 +15,7 @@ from ...masking import mask_text
 from . import logs, reading
 from .claims import Claim, by_environment
 from .ordered import by_order
+from .reading import Seen
 from .scan import Census
 
 TYPE_CHECKING = False
@@ -113,6 +114,7 @@ def _rank(census: Census, claim: Claim) -> dict[str, Any]:
         "host": socket.gethostname(),
         "local_rank": claim.local,
         "attempt": claim.attempt,
+        "visible_devices": None if seen.environ is None or seen.denied else _visible(seen),
         "inner_pid": inner if inner != seen.pid else None,
         "uid": uid,
         "user": user(uid),
@@ -120,6 +122,10 @@ def _rank(census: Census, claim: Claim) -> dict[str, Any]:
         "how": list(claim.how),
         **logs.places(census, seen),
     }
+
+
+def _visible(seen: Seen) -> str:
+    return seen.told.get("CUDA_VISIBLE_DEVICES", "unset")
 
 
 def _run(claim: Claim, rank: dict[str, Any]) -> str:

@@ -32,11 +32,11 @@ NAMES: Final = (
     "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_MCA_ess_base_jobid",
     "OMPI_MCA_orte_ess_jobid", "PMIX_NAMESPACE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE", "PMI_JOBID", "MPI_LOCALRANKID",
     "HOROVOD_RANK", "HOROVOD_SIZE", "HOROVOD_LOCAL_RANK",
-    "TORCHDOCTOR_NODE", "TORCHDOCTOR_EVENTS",
+    "CUDA_VISIBLE_DEVICES", "TORCHDOCTOR_NODE", "TORCHDOCTOR_EVENTS",
 )  # fmt: skip
 """Variables that say who a process is in a job. No other leaves the scan."""
 
-_MARKS: Final = (b"RANK=", b"MASTER_ADDR=", b"SLURM_PROCID=")
+_MARKS: Final = (b"RANK=", b"MASTER_ADDR=", b"SLURM_PROCID=", b"CUDA_VISIBLE_DEVICES=")
 """What every environment that gives a place in a job holds: looking for them is a tenth of taking one apart."""
 
 _WANTED = re.compile(rb"(?:^|\0)(" + "|".join(NAMES).encode() + rb")=([^\0]{0,1024})")
