@@ -10,7 +10,7 @@ from typing import Any
 import click
 import msgspec
 
-from torchprobes.jobs.listing import JobSummary, list_jobs
+from torchprobes.jobs.listing import JobSummary, Listing, listing
 from torchprobes.model import SCHEMA
 from torchprobes.reports import exit_codes
 from torchprobes.reports.text import mask, plain
@@ -29,23 +29,24 @@ COLUMNS = ("job", "launcher", "ranks", "state", "user", "command")
 @click.pass_context
 def jobs_(ctx: click.Context, as_json: bool) -> int:
     """Every distributed job of this node, ours or not; nothing is touched."""
-    found = list_jobs(place_of(settings_of(ctx)))
+    found = listing(place_of(settings_of(ctx)))
     if as_json:
         say_document(jobs_document(found))
         return exit_codes.OK
-    say("\n".join(job_rows(found, terminal_width())) + "\n")
-    for words in dict.fromkeys(words for job in found for words in job.notes):
+    say("\n".join(job_rows(found.jobs, terminal_width())) + "\n")
+    for words in dict.fromkeys((*(words for job in found.jobs for words in job.notes), *found.notes)):
         note(plain(mask(words)))
     return exit_codes.OK
 
 
-def jobs_document(found: Sequence[JobSummary]) -> dict[str, Any]:
+def jobs_document(found: Listing) -> dict[str, Any]:
     """`jobs --json`."""
     return {
         "schema": SCHEMA,
         "host": socket.gethostname(),
         "taken": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "jobs": msgspec.to_builtins(tuple(found)),
+        "jobs": msgspec.to_builtins(found.jobs),
+        "notes": list(found.notes),
     }
 
 
