@@ -147,7 +147,14 @@ SIGNS: Final[tuple[Pattern, ...]] = (
 EXCEPTION: Final = Pattern("exception", "")
 """An exception that no row knows: the fault of the rank that raised it."""
 
-PATTERNS: Final = {pattern.id: pattern for pattern in (*SIGNS, EXCEPTION)}
+class _Patterns(dict[str, Pattern]):
+    """A sign comes from another node too, whose torchdoctor may be later: what only that one knows tells nothing."""
+
+    def __missing__(self, id_: str) -> Pattern:
+        return Pattern(id_, "")
+
+
+PATTERNS: Final = _Patterns({pattern.id: pattern for pattern in (*SIGNS, EXCEPTION)})
 """By id, for those who judge a sign by its role; of rows with one id the last, and all of them agree."""
 
 HOOKS: Final = (
