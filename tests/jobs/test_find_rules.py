@@ -248,17 +248,25 @@ def test_a_shell_in_a_pod_whose_ranks_are_nodes_is_no_rank(proc: FakeProc) -> No
 
 
 def test_mpirun_in_an_allocation_is_mpis(proc: FakeProc) -> None:
-    step = {**STEP, "SLURM_PROCID": 0, "OMPI_MCA_ess_base_jobid": 4711, "OMPI_COMM_WORLD_SIZE": 2}
+    step = {**STEP, "SLURM_PROCID": 0, "PMIX_NAMESPACE": "prterun-h-47@1", "OMPI_COMM_WORLD_SIZE": 2}
     daemon = proc.add("/usr/bin/orted -mca x", {**STEP, "SLURM_PROCID": 0})
     ranks = [proc.add(TRAIN, {**step, "OMPI_COMM_WORLD_RANK": n, "OMPI_COMM_WORLD_LOCAL_RANK": n}, parent=daemon)
              for n in (0, 1)]  # fmt: skip
     job = one(proc)
-    assert (job.key, job.launcher, job.launcher_pid) == ("mpi:4711", "mpirun", daemon)
+    assert (job.key, job.launcher, job.launcher_pid) == ("mpi:prterun-h-47@1", "mpirun", daemon)
     assert pids(job) == dict(enumerate(ranks))
 
 
+def test_a_step_that_speaks_pmi_is_slurms(proc: FakeProc) -> None:
+    daemon = proc.add(("slurmstepd: [6.0]",))
+    for task in (0, 1):
+        proc.add(TRAIN, {**STEP, "SLURM_PROCID": task, "PMI_RANK": task, "PMI_SIZE": 2}, parent=daemon)
+    assert (one(proc).key, one(proc).launcher) == ("slurm:6.0", "srun")
+
+
 def test_mpich_and_deepspeed(proc: FakeProc) -> None:
-    proxy = proc.add("hydra_pmi_proxy --control-port n:1")
+    mpiexec = proc.add("/opt/mpich/bin/mpiexec -n 2 ./all_reduce_perf")
+    proxy = proc.add("hydra_pmi_proxy --control-port n:1", parent=mpiexec)
     for rank in (0, 1):
         proc.add("./all_reduce_perf", {"PMI_RANK": rank, "PMI_SIZE": 2, "MPI_LOCALRANKID": rank}, parent=proxy)
     launch = proc.add(f"{PYTHON} -u -m deepspeed.launcher.launch --world_info=x train.py")
@@ -268,6 +276,7 @@ def test_mpich_and_deepspeed(proc: FakeProc) -> None:
     deepspeed, mpi = found(proc)
     assert (deepspeed.key, deepspeed.launcher, len(deepspeed.ranks)) == ("master:h:29500", "deepspeed", 2)
     assert (mpi.key, mpi.launcher, len(mpi.ranks)) == (f"mpi:{proxy}", "mpirun", 2)
+    assert (mpi.launcher_pid, mpi.command) == (proxy, "/opt/mpich/bin/mpiexec -n 2 ./all_reduce_perf")
 
 
 # --- without a word ------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import socket
 import time
 
 from ...masking import mask_text
-from . import logs, reading
+from . import logs, programs, reading
 from .claims import Claim, by_environment
 from .ordered import by_order
 from .reading import Seen
@@ -95,13 +95,20 @@ def _job(census: Census, name: str, group: list[Claim]) -> dict[str, Any]:
         "launcher_pid": launcher.pid if launcher else None,
         "launcher_start_ticks": launcher.start if launcher else None,
         "user": ranks[0]["user"],
-        "command": _command(starter.words, starter.name),
+        "command": _command(_first(census, starter).words, starter.name),
         "started_ns": _wall_ns(starter.start if launcher else min(claim.seen.start for claim in group)),
         "run": run,
         "slurm_job": environ.get("SLURM_JOB_ID", "") or (name[6:].partition(".")[0] if name[:6] == "slurm:" else ""),
         "master": master,
         "notes": list(dict.fromkeys(note for claim in group for note in claim.notes)),
     }
+
+
+def _first(census: Census, starter: Seen) -> Seen:
+    """What a person typed: mpiexec, whose proxy started the ranks; the runner of DeepSpeed before its launcher."""
+    kind = programs.launcher(starter)
+    above = [seen for seen in census.ancestors(starter) if kind and programs.launcher(seen) == kind]
+    return above[-1] if above and kind != "srun" else starter
 
 
 def _rank(census: Census, claim: Claim) -> dict[str, Any]:

@@ -169,5 +169,5 @@ def _claim(census: Census, seen: Seen, one: Told) -> Claim:
     claim.launcher = _launcher(census, seen)
     claim.kind = programs.launcher(claim.launcher) if claim.launcher else ""
     parent = claim.launcher or census.parent(seen)
-    claim.key = key(one, parent.pid if parent else seen.pid)
+    claim.key = key(one, parent.pid if parent else seen.pid, claim.kind)
     return claim

@@ -84,7 +84,7 @@ def _applies(scheme: str, environ: Mapping[str, str], world: int) -> bool:
     return True
 
 
-def key(told: Told, launcher_pid: int) -> str:
+def key(told: Told, launcher_pid: int, launcher: str = "") -> str:
     """The name of the job that an environment belongs to; `launcher_pid` names one that has no name."""
     environ = told.environ
     run_id = environ.get("TORCHELASTIC_RUN_ID", "")
@@ -93,9 +93,8 @@ def key(told: Told, launcher_pid: int) -> str:
         return f"torchrun:{run_id}"
     if told.scheme in ("torch", "lightning") and environ.get("MASTER_ADDR") and environ.get("MASTER_PORT"):
         return f"master:{environ['MASTER_ADDR']}:{environ['MASTER_PORT']}"
-    if told.scheme == "mpi":
-        names = ("OMPI_MCA_ess_base_jobid", "OMPI_MCA_orte_ess_jobid", "PMIX_NAMESPACE", "PMI_JOBID")
-        return f"mpi:{next((environ[name] for name in names if environ.get(name)), launcher_pid)}"
+    if told.scheme == "mpi" and launcher != "srun":  # srun speaks PMI and PMIx too, of its own step
+        return f"mpi:{environ.get('PMIX_NAMESPACE') or launcher_pid}"
     if len(step) > 1 and number(environ, "SLURM_PROCID") == told.rank:
         return f"slurm:{step}"
     return f"spawn:{launcher_pid}"
