@@ -192,9 +192,7 @@ def test_a_workers_own_traceback_gives_the_site() -> None:
 
 
 def test_colours_of_a_terminal_are_taken_off() -> None:
-    (sign,) = read(
-        'Traceback (most recent call last):\n  File "/w/t.py", line 3, in f\n\x1b[1;35mValueError\x1b[0m: bad'
-    )
+    (sign,) = read('Traceback (most recent call last):\n  File "/w/t.py", line 3, in f\n\x1b[1;35mValueError\x1b[0m: x')
     assert sign.exception == "ValueError: x"
 
 

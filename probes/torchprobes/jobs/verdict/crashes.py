@@ -57,7 +57,7 @@ def _first(case: Case, ends: Sequence[Ending], own: Sequence[Ending]) -> Candida
         ranks=ranks if not rivals else (first.seen.rank, *(r for r in ranks if r != first.seen.rank)),
         strength="crash",
         what=_what(first, case),
-        site="" if first.word is None else first.word.site,
+        site=_site(first),
         sure=not doubt,
         t_ns=first.t_ns,
         error_ns=first.error_ns,
@@ -111,13 +111,21 @@ def _weak(case: Case, weak: Sequence[Ending]) -> Candidate:
         ranks=tuple(sorted({end.seen.rank for end in tied})),
         strength="weak-crash",
         what=_what(first, case),
-        site="" if first.word is None else first.word.site,
+        site=_site(first),
         t_ns=first.t_ns,
         error_ns=first.error_ns,
         doubt="its log could not be read, and a victim ends like that too" if not first.seen.log_read else
         "only an older line of its log speaks of a fault",
         evidence=tuple(_evidence(weak)),
     )  # fmt: skip
+
+
+def _site(end: Ending) -> str:
+    """Where it happened: a rank that a thread of C++ aborts at last has told the place in its traceback before."""
+    word = end.word
+    if word is None or word.site:
+        return "" if word is None else word.site
+    return next((sign.site for sign in reversed(end.seen.signs) if sign.id == word.id and sign.site), "")
 
 
 _WHAT: Final = {
@@ -193,6 +201,8 @@ def returned_early(case: Case) -> Iterator[Candidate]:
     if not clean or any(end.part == "own" and not end.weak for end in ends):
         return
     hurt = [end for end in ends if end.part in ("victim", "unclear")]
+    if _waited(hurt):
+        return
     early = [end for end in clean if all(_apart_ns(case, end, other) > 0 for other in hurt)]
     if not hurt or not early:
         return
