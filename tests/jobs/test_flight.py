@@ -312,11 +312,11 @@ def test_a_file_that_is_not_the_ranks_is_not_believed(tmp_path: Path) -> None:
         ("link3", 0, rank(), "symbolic link"),
         ("pipe3", 0, rank(), "no file"),
         ("empty3", 0, rank(), "empty"),
-        ("nothing3", 0, rank(), "No such file"),
+        ("nothing3", 0, rank(), "written no dump"),
     ):
         with pytest.raises(NoFlight, match=why):
             files.newest((str(tmp_path / name),), who, since)
-    with pytest.raises(NoFlight, match="no dump file"):
+    with pytest.raises(NoFlight, match="written no dump"):
         files.newest((), rank(), 0)
 
 

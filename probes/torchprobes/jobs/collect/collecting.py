@@ -73,7 +73,7 @@ class Collection:
         now_ns = time.time_ns()
         try:
             self._look()
-            tasks = self._start()
+            tasks = self._start(looks)
             gap = min(GAP_S, 0.6 * (self._deadline - self._begun)) / max(1, looks - 1)
             for _ in range(looks - 1):
                 self._sleep(self._looked[-1] + gap, stop)
@@ -92,7 +92,7 @@ class Collection:
 
     # --- tasks -------------------------------------------------------------------------------------------------------
 
-    def _start(self) -> Tasks:
+    def _start(self, looks: int) -> Tasks:
         """Start all; those whose answers others wait for come first."""
         job, until = self._job, self._deadline - _REST_S
         tasks = Tasks()
@@ -100,7 +100,7 @@ class Collection:
             if reading.state != GONE:
                 tasks.around[rank.rank] = self._pool.start("environment", partial(surroundings, rank))
         tasks.kernel = self._pool.start("kernel", lambda: machine.kernel(job))
-        tasks.ras = self._pool.start("ras", lambda: self._ask_ras(tasks, until))
+        tasks.ras = self._pool.start("ras", lambda: self._ask_ras(tasks, until, looks))
         if self._sample is None:
             tasks.sample = self._pool.start("gpu", lambda: machine.sample(until))
         tasks.agent = self._pool.start("agent", self._read_agent)
@@ -122,8 +122,8 @@ class Collection:
             "flight", lambda: flights(rank, known, tasks.surroundings(rank, until), self._node, since, until)
         )
 
-    def _ask_ras(self, tasks: Tasks, until: float) -> tuple[Ras, ...]:
-        """RAS twice, as far apart as the looks: equal and unequal counts mean something only if they stand still."""
+    def _ask_ras(self, tasks: Tasks, until: float, looks: int) -> tuple[Ras, ...]:
+        """RAS, twice if there are two looks, and as far apart: unequal counts say something only if they stand still."""
         living = [rank for rank, reading in zip(self._job.ranks, self._readings[0], strict=True) if _lives(reading)]
         if not living:
             raise ras.NoRas("no rank lives here")
@@ -142,6 +142,8 @@ class Collection:
             return ras.ask(address, left, pids, around.addresses, servers)
 
         first = once()
+        if looks < 2:
+            return (first,)
         pause = min(GAP_S, (until - time.monotonic()) / 2)
         time.sleep(max(0.0, pause))
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from ...distributed import RankIdentity, SourceName, SourceState
@@ -68,8 +68,21 @@ def stacks(rank: RankIdentity, reading: ProcessReading, told: Told, deadline: fl
         except (NoStack, NoAnswer) as error:
             states.append(SourceState(source=name, available=False, why=str(error)))
             continue
-        return Stacks((stack,), (*states, SourceState(source=name, available=True)))
+        states.append(SourceState(source=name, available=True))
+        return Stacks((stack,), (*states, *_unasked(told, states)))
     return Stacks((), tuple(states))
+
+
+def _unasked(told: Told, states: Sequence[SourceState]) -> list[SourceState]:
+    """The sources that the rank told of at its start and that were not needed."""
+    offered: dict[SourceName, bool] = {"server": bool(told.server), "faulthandler": told.stack_signal is not None}
+    tried = {state.source for state in states}
+    why = "told of at its start, and not asked: a less intrusive source answered"
+    return [
+        SourceState(source=name, available=True, why=why)
+        for name, is_there in offered.items()
+        if is_there and name not in tried
+    ]
 
 
 def _by_pyspy(rank: RankIdentity, reading: ProcessReading, deadline: float) -> Stack:
@@ -122,7 +135,9 @@ def flights(
         except (NoAnswer, NoFlight, BadDump) as error:
             reasons.append(str(error))
             continue
-        return Flights(found, (SourceState(source="flight", available=True),))
+        if any(flight.entries or flight.groups for flight in found):
+            return Flights(found, (SourceState(source="flight", available=True),))
+        reasons.append("its recorder has recorded nothing: no collective yet, or a back end that is not recorded")
     why = "; ".join(dict.fromkeys(reasons))[:400]
     return Flights((), (SourceState(source="flight", available=False, why=why),))
 

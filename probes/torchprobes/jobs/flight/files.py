@@ -31,6 +31,9 @@ class Mark(NamedTuple):
     size: int
 
 
+_NOTHING: Final = Mark(0, 0)
+
+
 def places(rank: int, environment: Mapping[str, str], root: str = "") -> tuple[str, ...]:
     """Where torch writes the dump of a rank: the named prefix and the global rank; else its defaults, newest first."""
     named = [environment.get(name) for name in ("TORCH_FR_DUMP_TEMP_FILE", "TORCH_NCCL_DEBUG_INFO_TEMP_FILE")]
@@ -50,12 +53,13 @@ def newest(paths: Sequence[str], rank: RankIdentity, since_ns: int) -> Flight:
         NoFlight: there is none of this rank's process.
     """
     reasons = []
-    for path in sorted(paths, key=lambda path: _mark(path).mtime_ns, reverse=True):
+    there = {path: mark.mtime_ns for path in paths if (mark := _mark(path)) != _NOTHING}
+    for path in sorted(there, key=lambda path: there[path], reverse=True):
         try:
             return _read(path, rank, since_ns, "file")
         except NoFlight as error:
             reasons.append(str(error))
-    raise NoFlight(reasons[0] if reasons else "no dump file is known")
+    raise NoFlight(reasons[0] if reasons else "it has written no dump")
 
 
 def on_demand(stem: str, paths: Sequence[str], rank: RankIdentity, root: str, deadline: float) -> Flight:
@@ -130,5 +134,5 @@ def _mark(path: str) -> Mark:
     try:
         found = os.lstat(path)
     except OSError:
-        return Mark(0, 0)
+        return _NOTHING
     return Mark(found.st_mtime_ns, found.st_size)
