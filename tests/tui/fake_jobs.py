@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,10 +55,11 @@ def view(ranks: tuple[RankView, ...], state: str = "running", **changes: Any) ->
 
 HEALTHY = view(tuple(rank(number) for number in range(8)))
 
+_LATE: dict[str, Any] = {"lag_s": 0.0213, "last_share": 1.0}
+
 MANY = view(
     tuple(
-        rank(number, host=f"gpu-node-{number // 8:02}", step_rate_hz=3.1,
-             **({"lag_s": 0.0213, "last_share": 1.0} if number == 37 else {}))
+        rank(number, host=f"gpu-node-{number // 8:02}", step_rate_hz=3.1, **(_LATE if number == 37 else {}))
         for number in range(64)
     ),
     nodes=tuple(f"gpu-node-{node:02}" for node in range(8)),
@@ -157,9 +157,12 @@ SPAWN = summary(
 )  # fmt: skip
 
 
-def age(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same rows, begun a while before now."""
-    return [{**row, "started_ns": time.time_ns() - int(754e9)} for row in rows]
+BEGAN_NS = 1_790_000_000 * 10**9
+
+
+def begun(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same rows, begun at a time."""
+    return [{**row, "started_ns": BEGAN_NS - 4000 * 10**9 * place} for place, row in enumerate(rows)]
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from fake_jobs import CPU_JOB, CRASHED, ENDED, FOREIGN, HEALTHY, HUNG, MANY, OURS, SPAWN, FakeJobs
+from fake_jobs import CPU_JOB, CRASHED, ENDED, FOREIGN, HEALTHY, HUNG, MANY, OURS, SPAWN, FakeJobs, begun
 from fakes import World
 
 from torchprobes.distributed import JobView
@@ -23,9 +23,14 @@ class Picture:
     rows: tuple[dict[str, Any], ...] = ()
     answers: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def filled(self) -> bool:
+        """Whether the form is filled in."""
+        return len(self.keys) > 1 and self.keys[0] == "L"
+
     def world(self) -> World:
         rows = list(self.rows or ((OURS,) if self.view is not None else ()))
-        return World(report=None, jobs=FakeJobs(rows=rows, view=self.view, answers=self.answers))
+        return World(report=None, jobs=FakeJobs(rows=begun(rows), view=self.view, answers=self.answers))
 
 
 TAIL = {"tail": ["Traceback (most recent call last):", '  File "train.py", line 212, in loss_of',
@@ -52,6 +57,20 @@ FOUND = [
      "DataLoader workers hand data over through it.", "source": "pytorch/torchtitan 853"},
 ]  # fmt: skip
 
+_AT = 1_790_000_000 * 10**9
+
+LOG = {
+    "first": 0, "total": 6, "skipped": False, "new": False, "cause": "",
+    "lines": [
+        [_AT + 12_000_000, 0, 0, "out", "step 1840 loss 2.113", "printed"],
+        [_AT + 14_000_000, 5, 0, "out", "step 1840 loss 2.109", "printed"],
+        [_AT + 200_000_000, 5, 0, "err", "[rank5]: Traceback (most recent call last):", "±0.1 s"],
+        [_AT + 200_000_000, 5, 0, "err", '[rank5]:   File "train.py", line 212, in loss_of', "±0.1 s"],
+        [_AT + 200_000_000, 5, 0, "err", "[rank5]: RuntimeError: CUDA error: device-side assert triggered", "±0.1 s"],
+        [0, 3, 0, "out", "progress without a newline, and nobody knows when", "unknown"],
+    ],
+}  # fmt: skip
+
 PICTURES = {
     "none": Picture(),
     "none-60x16": Picture(size=SMALL),
@@ -73,6 +92,7 @@ PICTURES = {
     "hang-stacks": Picture(HUNG, keys=("t",)),
     "hang-evidence": Picture(HUNG, (120, 30), ("v",)),
     "sources": Picture(HUNG, keys=("u",)),
+    "logs": Picture(CRASHED, keys=("l",), answers={"log": LOG}),
     "stop": Picture(HEALTHY, keys=("c",)),
     "launch": Picture(keys=("L",), answers={"plan": "!name a script, or -m and a module"}),
     "launch-filled": Picture(keys=("L", *FILL), answers={"plan": PLAN, "preflight": FOUND}),

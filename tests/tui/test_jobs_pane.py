@@ -386,6 +386,9 @@ def test_words_of_numbers() -> None:
     ("/v/python -m torch.distributed.run --no-python /v/python -I -S /x/rank_shim.py td-1 /v/python -u train.py --lr 1",
      "train.py --lr 1"),
     ("/v/bin/python3.11 -u -m pkg.train a", "-m pkg.train a"),
+    ("python -m torch.distributed.run --standalone --nproc-per-node=2 a_train.py --x", "a_train.py --x"),
+    ("/v/bin/torchrun --nnodes 2 -m pkg.train", "-m pkg.train"),
+    ("torchrun --no-python ./app", "torchrun --no-python ./app"),
     ("srun --mpi=pmix ./app", "srun --mpi=pmix ./app"),
     ("", ""),
 ])  # fmt: skip

@@ -97,6 +97,17 @@ def filter_line(text: str, lines: Lines, done: Callable[[str], None]) -> Widget:
     return made
 
 
+def rank_line(text: str, lines: Lines, done: Callable[[str], None]) -> Widget:
+    """The line that asks of which ranks to show the logs."""
+    made: Widget = _module("widgets.filter_line").FilterLine(text, lines, done, "ranks: 0-3,7; empty for all")
+    return made
+
+
+def merged_lines(*asked: Any) -> Any:
+    """The merged logs of a job."""
+    return _module("widgets.merged_lines").MergedLines(*asked)
+
+
 def signal_question(process: ProcessSample) -> ModalScreen[int | None]:
     """Which signal to send to a process, if any."""
     made: ModalScreen[int | None] = _module("signal_dialog").SignalQuestion(process)

@@ -107,8 +107,8 @@ class LaunchForm(ModalScreen["str | None"]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f5,ctrl+enter", "launch", "Launch", key_display="F5", id="launch.go", tooltip="Launch it"),
-        Binding("tab", "app.focus_next", "Next field", id="form.next", tooltip="The next field"),
-        Binding("shift+tab", "app.focus_previous", "Field before", show=False, id="form.previous",
+        Binding("tab", "app.focus_next", "Next field", priority=True, id="form.next", tooltip="The next field"),
+        Binding("shift+tab", "app.focus_previous", "Field before", show=False, priority=True, id="form.previous",
                 tooltip="The field before"),
         Binding("escape", "leave", "Cancel", id="launch.leave", tooltip="Launch nothing"),
     ]  # fmt: skip

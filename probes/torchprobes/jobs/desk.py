@@ -49,6 +49,8 @@ class Desk:
         self.place = place
         self._attached: dict[str, Any] = {}
         """Watchers of foreign jobs, by the path of their run directory."""
+        self._logs: dict[str, Any] = {}
+        """Readers of merged logs, by run."""
 
     def answer(self, question: str, arguments: With) -> Any:
         """The answer, as what JSON can hold.
@@ -69,11 +71,11 @@ class Desk:
 
     # --- looking -----------------------------------------------------------------------------------------------
 
-    def list(self, _: With) -> Any:
-        """All jobs of this node; those with a run directory with the verdict of their newest view."""
-        watching = set(self._attached)
-        rows = [msgspec.to_builtins(row) for row in _jobs("listing").list_jobs(self.place)]
-        return [{**row, **_verdict(row)} for row in rows if row.get("run") not in watching]
+    def listing(self, _: With) -> Any:
+        """All jobs of this node, those with a run directory with the verdict of their newest view; what is unseen."""
+        found = _jobs("listing").listing(self.place)
+        rows = [msgspec.to_builtins(row) for row in found.jobs]
+        return {"jobs": [{**row, **_verdict(row)} for row in rows], "notes": list(found.notes)}
 
     def view(self, arguments: With) -> Any:
         """The view of a run of several nodes, judged from the evidence of all."""
@@ -97,6 +99,28 @@ class Desk:
         """The last lines of a log; it may lie anywhere."""
         return tail(Path(arguments["path"]), int(arguments["lines"]))
 
+    def log(self, arguments: With) -> Any:
+        """A page of the merged logs of a run."""
+        reader, ranks = self._reader(str(arguments["run"])), arguments.get("ranks")
+        return reader.page(int(arguments["first"]), int(arguments["count"]), ranks, hold=bool(arguments["hold"]))
+
+    def find(self, arguments: With) -> int:
+        """The place of the next line of the merged logs that holds a text."""
+        reader = self._reader(str(arguments["run"]))
+        asked = str(arguments["text"]), int(arguments["at"]), int(arguments["by"])
+        return int(reader.find(*asked, arguments.get("ranks")))
+
+    def close_log(self, arguments: With) -> None:
+        """Nobody reads these logs any more."""
+        reader = self._logs.pop(str(arguments["run"]), None)
+        if reader is not None:
+            reader.close()
+
+    def _reader(self, run: str) -> Any:
+        if run not in self._logs:
+            self._logs[run] = _jobs("log_desk").LogReader(Path(run))
+        return self._logs[run]
+
     # --- launching ---------------------------------------------------------------------------------------------
 
     def plan(self, arguments: With) -> Any:
@@ -118,15 +142,13 @@ class Desk:
 
 
 def _verdict(row: With) -> dict[str, Any]:
-    """What is made of a job that has a run directory; nothing where there is no view yet."""
-    if not row.get("run"):
-        return {"ours": False}
-    views = _jobs("node").views(RunDir(Path(str(row["run"]))))
+    """What is made of a job of ours; nothing where there is no view yet."""
+    views = _jobs("node").views(RunDir(Path(str(row["run"])))) if row.get("run") else []
     if not views:
-        return {"ours": True}
+        return {}
     view = max(views, key=lambda view: (view.verdict.cause != "none", view.verdict.sure, -view.t_ns))
     verdict = view.verdict
-    return {"ours": True, "cause": verdict.cause, "sure": verdict.sure, "line": verdict.line}
+    return {"cause": verdict.cause, "sure": verdict.sure, "line": verdict.line}
 
 
 def tail(path: Path, lines: int) -> list[str]:
@@ -150,11 +172,14 @@ def tail(path: Path, lines: int) -> list[str]:
 
 
 ANSWERS: Final[dict[str, Callable[[Desk, With], Any]]] = {
-    "list": Desk.list,
+    "list": Desk.listing,
     "view": Desk.view,
     "attach": Desk.attach,
     "detach": Desk.detach,
     "tail": Desk.tail,
+    "log": Desk.log,
+    "find": Desk.find,
+    "close log": Desk.close_log,
     "plan": Desk.plan,
     "preflight": Desk.preflight,
     "launch": Desk.launch,

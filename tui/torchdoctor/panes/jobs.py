@@ -25,6 +25,9 @@ TAIL_LINES: Final = 14
 TAIL_S: Final = 2.0
 
 
+_OVER: Final = ("ended", "failed", "stopped", "lost")
+"""States of a job from which nothing more comes."""
+
 _VIEWS: Final = (
     ("v", "evidence", "What the verdict rests on"),
     ("t", "stacks", "Stacks of all ranks, equal ones together"),
@@ -79,6 +82,8 @@ d collects evidence now, in two seconds. A launched job goes on when this consol
         self.head, self.foot = Rows(id="jobs-head"), Rows(id="jobs-foot")
         self.look: Any = None
         """How the opened job is looked at (`jobs_views.Look`), None while the list is shown."""
+        self.merged: Any = None
+        """The merged logs (`widgets.merged_lines.MergedLines`) while they are shown."""
         self._held: Jobs | None = None
         self._may_open = True
         """Whether the first list may open a job by itself."""
@@ -130,6 +135,8 @@ d collects evidence now, in two seconds. A launched job goes on when this consol
             self._enter(job.key, job.run)
         if self.look is not None and self.look.rank:
             self._read_tail()
+        if self.merged is not None:
+            self.merged.refresh_data()
         super().refresh_data()
 
     def stamp(self, snapshot: Snapshot) -> object:
@@ -138,7 +145,8 @@ d collects evidence now, in two seconds. A launched job goes on when this consol
 
     def state(self) -> object:
         """The look, and where the cursor stands."""
-        return self.look, self.lines.cursor, self._held is not None, self._tail
+        log = (self.merged.feed.got, self.merged.follows) if self.merged is not None else None
+        return self.look, self.lines.cursor, self._held is not None, self._tail, log
 
     def draw(self, snapshot: Snapshot) -> None:
         """The three parts, and the keys where others work now."""
@@ -150,7 +158,8 @@ d collects evidence now, in two seconds. A launched job goes on when this consol
             read_of, tail = self._tail
             look = replace(self.look, cursor=self.lines.cursor, tail=tail if read_of == self.look.rank else None)
             made = later.job_views().shown(jobs, look, size)
-            self._place(made.head, made.page, made.foot)
+            foot = made.foot if self.merged is None else (self.merged.status(size[0]),)
+            self._place(made.head, made.page, foot)
             self._point(jobs)
         works = [allowed(self) for allowed in self._allowed.values()]
         if works != self._works:
@@ -189,9 +198,9 @@ d collects evidence now, in two seconds. A launched job goes on when this consol
 
     def _subject(self) -> Listed | None:
         """The job that is open, or that the cursor stands on."""
-        jobs = self.jobs
-        key = jobs.opened if self.look is not None else self.lines.cursor
-        return next((job for job in jobs.listed or () if job.key == key), None)
+        if self.look is not None:
+            return self.jobs.job
+        return next((job for job in self.jobs.listed or () if job.key == self.lines.cursor), None)
 
     def _may_change(self) -> bool:
         settings = console(self).settings
@@ -203,7 +212,7 @@ d collects evidence now, in two seconds. A launched job goes on when this consol
 
     def _may_stop(self) -> bool:
         job = self._subject()
-        return job is not None and self._may_change()
+        return job is not None and job.state not in _OVER and self._may_change()
 
     _allowed: ClassVar[dict[str, Callable[[JobsPane], bool]]] = {
         "open": lambda pane: pane.look is None or (pane.look.view == "ranks" and not pane.look.rank),
@@ -243,9 +252,25 @@ d collects evidence now, in two seconds. A launched job goes on when this consol
         """Look another way, from the top."""
         if changes:
             self.look = replace(self.look, **changes)
+        self._show_log(self.look is not None and self.look.view == "logs" and bool(self.jobs.run))
         self.refresh_data()
         self.lines.scroll_to(y=0, animate=False, immediate=True)
         self.refresh_bindings()
+
+    def _show_log(self, wanted: bool) -> None:
+        """Put the merged logs in the place of the page, or take them away."""
+        if wanted == (self.merged is not None):
+            return
+        self.lines.display = not wanted
+        if wanted:
+            self.merged = later.merged_lines(self.source, self.jobs.run)
+            self.mount(self.merged, after=self.lines)
+            self.merged.focus()
+        else:
+            self.merged.feed.stop()
+            self.merged.remove()
+            self.merged = None
+            self.lines.focus()
 
     def action_open(self) -> None:
         """This job, or this rank."""
@@ -320,6 +345,11 @@ d collects evidence now, in two seconds. A launched job goes on when this consol
 
     # --- actions ---------------------------------------------------------------------------------------------------
 
+    def stop(self) -> None:
+        """Let go of the logs."""
+        if self.merged is not None:
+            self.merged.feed.stop()
+
     def plain_text(self) -> str:
         """What `y` copies: what stays at the top, and the whole page."""
         head = "\n".join(text_of(row).rstrip() for row in self.head.rows).strip("\n")
@@ -359,7 +389,7 @@ d collects evidence now, in two seconds. A launched job goes on when this consol
 
 def _obvious(listed: tuple[Listed, ...] | None) -> Listed | None:
     """The job that needs no choice: the only one of ours that runs, or the only one at all."""
-    running = [job for job in listed or () if job.ours and job.state not in ("ended", "failed", "stopped", "lost")]
+    running = [job for job in listed or () if job.ours and job.state not in _OVER]
     if len(running) == 1:
         return running[0]
     return listed[0] if listed is not None and len(listed) == 1 else None

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from torchdoctor.job_source import PROBE
-from torchdoctor.paint import BLANK, Line, Page, labelled, line
+from torchdoctor.paint import BLANK, Line, Page, fit, labelled, line
 from torchdoctor.text import safe
 from torchdoctor.widgets.job_detail import Tail, evidence_page, rank_page, sources_page, stacks_page
 from torchdoctor.widgets.job_head import VIEWS, elapsed_s, tabs_line, title_line, verdict_lines
-from torchdoctor.widgets.job_rows import job_peek, jobs_page
+from torchdoctor.widgets.job_rows import job_peek, jobs_page, name_of
 from torchdoctor.widgets.rank_rows import (
     SORTS,
     RankCell,
@@ -141,10 +141,10 @@ def not_ours(job: Listed) -> str:
     """Why a job is not stopped."""
     if job.key == PROBE:
         return "this is a probe of this console: ctrl+c cancels it"
-    return f"{safe(job.name or job.key)} was not launched by torchdoctor: it is only read, nothing here can end it"
+    return f"{name_of(job)} was not launched by torchdoctor: it is only read, nothing here can end it"
 
 
 def stop_text(job: Listed) -> str:
     """What a stop does."""
-    ranks = f"its {job.ranks} ranks end" if job.ranks != 1 else "its rank ends"
-    return f"{safe(job.name or job.command, limit=60)}: {ranks}, with SIGTERM first. The run directory stays."
+    ranks = f"its {job.ranks} ranks" if job.ranks != 1 else "its rank"
+    return f"{fit(name_of(job), 30).rstrip()}: {ranks} are asked to end, then made to."

@@ -1,14 +1,16 @@
-"""One line that asks which processes to show, and follows as it is typed."""
+"""One line that asks what to show of a list, and follows as it is typed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
 from torchdoctor.widgets.lines import Lines
+
+PROCESSES: Final = "user, command, job, container or pid"
 
 
 class FilterLine(Input):
@@ -19,11 +21,11 @@ class FilterLine(Input):
     FilterLine:focus { border: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "drop", "Drop", id="filter.drop", tooltip="All processes again")
+        Binding("escape", "drop", "Drop", id="filter.drop", tooltip="All of it again")
     ]
 
-    def __init__(self, text: str, lines: Lines, changed: Callable[[str], None]) -> None:
-        super().__init__(text, placeholder="user, command, job, container or pid", compact=True, select_on_focus=True)
+    def __init__(self, text: str, lines: Lines, changed: Callable[[str], None], hint: str = PROCESSES) -> None:
+        super().__init__(text, placeholder=hint, compact=True, select_on_focus=True)
         self._lines = lines
         self._told = changed
 
@@ -38,7 +40,7 @@ class FilterLine(Input):
         self._close()
 
     def action_drop(self) -> None:
-        """All of them again."""
+        """All of it again."""
         self._told("")
         self._close()
 

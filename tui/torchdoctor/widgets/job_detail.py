@@ -15,7 +15,7 @@ from .rank_rows import RankCell, exit_or_why, readings
 if TYPE_CHECKING:
     from torchprobes.distributed import JobView, RankView, SourceState, StackGroup
 
-_AT: Final = 14
+_AT: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ def source_rows(ranks: Sequence[RankView], width: int) -> list[Line]:
         whose = "all ranks" if len(who) == len(ranks) else f"rank{'s' * (len(who) != 1)} {ranks_text(who)}"
         head = line("  ", (f"{mark} ", role), fit(source.source, _AT - 4), (fit(word, 10), role),
                     (fit("" if len(ranks) == 1 else whose, 0 if len(ranks) == 1 else 16), "dim"))  # fmt: skip
-        at = 24 if len(ranks) == 1 else 40
+        at = _AT + (10 if len(ranks) == 1 else 26)
         texts = wrap(safe(source.why), max(20, width - at - 2))
         rows.append((*head, (texts[0], "" if not source.available else "dim")))
         rows += [line(" " * at + text) for text in texts[1:]]

@@ -27,11 +27,9 @@ reads: it gets no signal, and nothing is written into its folders."""
 
 
 def name_of(job: Listed) -> str:
-    """A job in a word: of ours what it runs, of others the key by which it is attached to."""
-    if not job.ours:
-        return safe(job.name or job.key, limit=200)
+    """A job in a word: the script or module that it runs, else the key by which it is attached to."""
     words = command_text(job.command).split()
-    found = words[1:2] if words[:1] == ["-m"] else words[:1]
+    found = words[1:2] if words[:1] == ["-m"] else [word for word in words[:1] if word.endswith(".py")]
     return found[0].rpartition("/")[2] if found else safe(job.name or job.key, limit=200)
 
 
@@ -52,8 +50,13 @@ def _ranks(job: Listed, _: int) -> Sequence[Span]:
     return [(str(job.ranks) if world is None else f"{job.ranks}/{world}", "")]
 
 
+def now_ns() -> int:
+    """The wall clock, to which ages are counted."""
+    return time.time_ns()
+
+
 def _since(job: Listed, _: int) -> Sequence[Span]:
-    return [(long_text(time.time() - job.started_ns / 1e9) if job.started_ns else "", "dim")]
+    return [(long_text((now_ns() - job.started_ns) / 1e9) if job.started_ns else "", "dim")]
 
 
 def _said(job: Listed, _: int) -> Sequence[Span]:

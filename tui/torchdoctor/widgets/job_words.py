@@ -74,7 +74,7 @@ def job_over(state: str) -> bool:
 
 def verdict_sign(verdict: JobVerdict, state: str) -> Span:
     """The sign of a verdict: of the job's state where no fault was seen, a question mark where it is not sure."""
-    if verdict.cause == "none":
+    if verdict.cause == "none" or state == "starting":
         return JOB_SIGNS.get(state, UNKNOWN)
     mild = MILD.get(verdict.cause)
     return mild if mild is not None else ("✘", "fail") if verdict.sure else UNSURE
@@ -83,6 +83,8 @@ def verdict_sign(verdict: JobVerdict, state: str) -> Span:
 def verdict_text(view: JobView) -> str:
     """The verdict in one line. Without a fault it says what was looked at, never that all is well."""
     verdict = view.verdict
+    if view.state == "starting" and not view.ranks:
+        return "starting: no rank is there yet"
     if verdict.cause == "none":
         return safe(verdict.line) or _no_fault(view)
     text = safe(verdict.line) or join((f"rank {ranks_text(verdict.ranks)}" if verdict.ranks else "", verdict.cause))
@@ -152,13 +154,16 @@ _SHIM: Final = re.compile(r".*?rank_shim\.py\s+\S+\s+")
 """Our own launches: all that stands before what a rank runs ends with the shim and the run's id."""
 
 _PYTHON: Final = re.compile(r"(?:\S*/)?python[\d.]*\s+(?:-[uBISE]+\s+)*")
+_TORCHRUN: Final = re.compile(
+    r"(?:-m\s+torch\.distributed\.(?:run|launch)|(?:\S*/)?torchrun)\s.*?(?=-m\s+\S|\S+\.py\b)"
+)
+"""torchrun and its options, up to a module or a file of Python."""
 
 
 def command_text(command: str) -> str:
     """What a rank of a job runs, without the launcher before it: `train.py --lr 3e-4`, `-m pkg.train`."""
     text = command
-    if (found := _SHIM.match(text)) is not None:
-        text = text[found.end() :]
-    if (found := _PYTHON.match(text)) is not None:
-        text = text[found.end() :]
+    for before in (_SHIM, _PYTHON, _TORCHRUN):
+        found = before.match(text)
+        text = text[found.end() :] if found is not None else text
     return safe(text.strip() or command, limit=400)

@@ -286,13 +286,17 @@ class Lines(ScrollView, can_focus=True):
         else:
             self.scroll_to(y=max(0, self._place - 1), animate=False, immediate=True)
 
-    def search(self, text: str) -> int:
-        """Mark every line that holds `text` (without regard to case unless it has capitals); how many there are."""
+    def mark_hits(self, text: str) -> None:
+        """Show where `text` stands in what is on screen."""
         self.query_text = text
         flags = re.IGNORECASE if text == text.lower() else 0
         self._looked = re.compile(re.escape(text), flags) if text else None
         self.refresh()
         self.refresh_bindings()
+
+    def search(self, text: str) -> int:
+        """Mark every line that holds `text` (without regard to case unless it has capitals); how many there are."""
+        self.mark_hits(text)
         if self._looked is None:
             return 0
         hits = sum(1 for row in self.page.lines if self._looked.search(text_of(row)))

@@ -95,7 +95,7 @@ COLUMNS: Final[tuple[_Row, ...]] = (
     (Column("step", 7, 12, _number(lambda rank: rank.steps, "{:,}")), lambda rank: rank.steps),
     (Column("last collective", 15, 1, _words(lambda rank: rank.collective), left=True, most=30),
      lambda rank: rank.collective or None),
-    (Column("waits", 8, 2, _waits), lambda rank: rank.quiet_s if rank.waiting_s is None else rank.waiting_s),
+    (Column("waits", 8, 1, _waits), lambda rank: rank.quiet_s if rank.waiting_s is None else rank.waiting_s),
     (Column("lag", 8, 4, _lag), lambda rank: rank.lag_s),
     (Column("memory", 9, 7, _memory, most=16), lambda rank: rank.memory_bytes),
     (Column("gpu %", 5, 8, _number(lambda rank: rank.gpu_utilization_percent, "{:.0f}")),
@@ -107,7 +107,7 @@ COLUMNS: Final[tuple[_Row, ...]] = (
 """(column, what of a rank it needs): one that no rank has anything for is left out."""
 
 
-WHY: Final = Column("why", 16, 5, _words(exit_or_why, "dim"), left=True, most=100)
+WHY: Final = Column("why", 26, 2, _words(exit_or_why, "dim"), left=True, most=100)
 ENDS: Final = Column("how it ended", 34, 1, _words(exit_or_why, "dim"), left=True, most=110)
 """The last column: why a rank is in its state; where one has ended, how, before most else."""
 
