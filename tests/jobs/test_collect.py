@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import pytest
-from test_flight import nccl_dump, nccl_entry
+from own_rank import await_that, full_ring, job_of, own_node
 from worker_server_fake import FakeServer, myself
 
 from torchprobes.distributed import JobIdentity, RankIdentity, SourceState
 from torchprobes.jobs.collect import collect, collect_in_child, collecting, machine
 from torchprobes.jobs.collect import ranks as reading_ranks
-from torchprobes.jobs.collect.apart import PROGRAM
-from torchprobes.jobs.collect.order import Order
 from torchprobes.jobs.collect.surroundings import Surroundings, surroundings
 from torchprobes.jobs.find import JobError, find_job
 from torchprobes.jobs.launch_plan import INJECT
@@ -184,58 +180,11 @@ def test_a_child_collects_the_same(hung: Hung) -> None:
 # --- a rank that is this very process --------------------------------------------------------------------------------
 
 
-def job_of(*ranks: RankIdentity) -> JobIdentity:
-    return JobIdentity(key="test:1", launcher="unknown", host="here", ranks=ranks, started_ns=1)
-
-
-def own_node(path: Path, server: str, *ranks: RankIdentity) -> NodeFolder:
-    """A folder of our own run in which these ranks told of a server."""
-    node = NodeFolder(path)
-    node.events.mkdir(parents=True)
-    for rank in ranks:
-        event = {"v": 1, "ev": "init", "pid": rank.pid, "labels": {"server": server, "stack_signal": "40"}}
-        file = node.events / f"{rank.pid}.r{rank.rank}.a0.jsonl"
-        file.write_text('{"ev":"start"}\nno event\n' + json.dumps(event) + "\n" + '{"ev":"init","labels":{"ser')
-    return node
-
-
 def test_what_a_rank_told_of_itself_is_read(tmp_path: Path) -> None:
     node = own_node(tmp_path, "/run/x.sock", myself(inner_pid=7, pid=7))
     assert told(node, myself(inner_pid=7)) == Told("/run/x.sock", 40, node.stacks / "7.r0.a0.txt")
     assert told(node, myself(pid=8)) == Told()
     assert told(None, myself(inner_pid=7)) == Told()
-
-
-def full_ring() -> bytes:
-    return json.dumps(nccl_dump(*(nccl_entry(number) for number in range(1, 2001)))).encode()
-
-
-MEASURE = """
-import os, subprocess, sys
-child = subprocess.Popen([sys.executable, "-I", "-B", sys.argv[1]], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-child.stdin.write(sys.stdin.buffer.read() + b"\\n")
-child.stdin.flush()
-sys.stdout.buffer.write(child.stdout.read())
-print(os.wait4(child.pid, 0)[2].ru_maxrss, file=sys.stderr)
-"""
-"""A small parent: what a process used before exec counts as its child's."""
-
-
-def test_eight_ranks_with_full_rings_cost_less_than_60_megabytes(tmp_path: Path) -> None:
-    ranks = tuple(myself(rank=number) for number in range(8))
-    server = FakeServer(tmp_path / "s", {"fr_trace_json": full_ring(), "dump_traceback": b"nothing"})
-    node = own_node(tmp_path / "node", server.path, *ranks)
-    order = Order(job=job_of(*ranks), node=str(node.path), deadline_s=4.0, looks=1)
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", MEASURE, str(PROGRAM)],
-        input=msgspec.json.encode(order), capture_output=True, check=True,
-    )  # fmt: skip
-    server.close()
-    found = msgspec.json.decode(done.stdout, type=NodeEvidence)
-    assert [len(flight.entries) for rank in found.ranks for flight in rank.flights] == [200] * 8
-    peak_mb = int(done.stderr.split()[-1]) / 1024
-    print(f"peak {peak_mb:.1f} MB")
-    assert peak_mb < 60
 
 
 def test_a_source_that_hangs_costs_itself_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -418,99 +367,3 @@ def test_a_gpu_is_found_by_identity_by_the_drivers_list_and_by_ras() -> None:
     ]
     assert (readings[0].utilization_percent, readings[0].power_w, readings[0].power_limit_w) == (100, 130.0, 700.0)
     assert found[3] == SourceState(source="gpu", available=False, why="no GPU is known to be its")
-
-
-# --- a collector that is lost ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("program", "why"),
-    [
-        ("import os; os._exit(3)", "died"),
-        ("import time; time.sleep(600)", "within its deadline"),
-        ("print('hello', flush=True)", "not understood"),
-        ("import sys\nwhile True: sys.stdout.write('x' * 1000000)", "says too much"),
-    ],
-)
-def test_a_collector_that_is_lost_leaves_a_look_at_the_processes(
-    tmp_path: Path, program: str, why: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("torchprobes.jobs.collect.apart.START_S", 0.5 if "sleep" in program else 20)
-    path = tmp_path / "collector.py"
-    path.write_text(program)
-    found = collect_in_child(job_of(myself()), None, 0.1, program=path)
-    assert why in found.why
-    assert found.state == "ok"
-    assert found.ranks[0].processes[0].state in "RS"
-    assert why in found.notes[-1]
-
-
-SLOW_PYSPY = "#!/bin/sh\necho $$ >> {pids}\nexec sleep 600\n"
-
-
-def start_collector(order: Order, program: str = "") -> subprocess.Popen[bytes]:
-    """The collector itself, or with another py-spy; its order given."""
-    patch = "import torchprobes.jobs.collect.ranks as r, torchprobes.jobs.stacks.pyspy as p\n"
-    patch += f"r.find = p.find = lambda: {program!r}\n"
-    code = f"import sys\nsys.path.insert(0, {str(PROGRAM.parents[3])!r})\n{patch if program else ''}"
-    code += "from torchprobes.jobs.collect import collector\ncollector.main()\n"
-    process = subprocess.Popen(
-        [sys.executable, "-B", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
-    )
-    assert process.stdin is not None
-    process.stdin.write(msgspec.json.encode(order) + b"\n")
-    process.stdin.flush()
-    return process
-
-
-def await_that(condition: Callable[[], Any], limit_s: float = 30) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
-@pytest.mark.parametrize("end", ["SIGKILL", "its lifeline"])
-def test_a_collector_that_ends_takes_its_helpers_along(tmp_path: Path, end: str) -> None:
-    pids, program = tmp_path / "pids", tmp_path / "py-spy"
-    program.write_text(SLOW_PYSPY.format(pids=pids))
-    program.chmod(0o755)
-    ranks = tuple(myself(rank=number) for number in range(2))
-    collector = start_collector(Order(job=job_of(*ranks), deadline_s=60.0), str(program))
-    await_that(lambda: pids.exists() and len(pids.read_text().split()) == 2)
-    if end == "SIGKILL":
-        collector.kill()
-    else:
-        assert collector.stdin is not None
-        collector.stdin.close()
-    collector.wait(30)
-    for pid in map(int, pids.read_text().split()):
-        await_that(lambda pid=pid: (entry := processes.read(pid)) is None or entry.dead)  # type: ignore[misc]
-
-
-@needs_pyspy
-@pytest.mark.trials
-def test_a_collector_killed_in_mid_dump_stops_no_rank(tmp_path: Path) -> None:
-    """A hundred times, at a moment of its own each; the ranks count on all the while."""
-    counting = "import time, sys\nn = 0\nwhile True:\n    n += 1; print(n, flush=True); time.sleep(0.005)"
-    files = [tmp_path / f"count{number}" for number in range(4)]
-    ranks = [subprocess.Popen([sys.executable, "-S", "-c", counting], stdout=path.open("wb")) for path in files]
-    identities = []
-    for number, process in enumerate(ranks):
-        entry = processes.read(process.pid)
-        assert entry is not None
-        identities.append(RankIdentity(rank=number, pid=process.pid, start_ticks=entry.start, uid=os.getuid()))
-    order = Order(job=job_of(*identities), deadline_s=2.0)
-    for trial in range(100):
-        collector = start_collector(order)
-        time.sleep(0.15 + trial * 0.004)  # from its start until its stacks are read
-        collector.kill()
-        collector.wait()
-        before = [len(path.read_bytes()) for path in files]
-        await_that(lambda before=before: all(len(p.read_bytes()) > b for p, b in zip(files, before, strict=True)), 5)  # type: ignore[misc]
-        states = [found.state for process in ranks if (found := processes.read(process.pid))]
-        assert set(states) <= {"S", "R"}, states
-    await_that(lambda: not [p for p in processes.pids() if "py-spy" in processes.command_line(p)])
-    for process in ranks:
-        process.send_signal(signal.SIGKILL)
-        process.wait()

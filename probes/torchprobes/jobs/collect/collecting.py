@@ -65,6 +65,7 @@ class Collection:
         self._deadline = self._begun + deadline_s
         self._pool = Pool(min(_MOST_THREADS, 4 * len(job.ranks) + 6))
         self._processes = Processes()
+        self._shared = logs.shared_by(job.ranks)
         self._readings: list[tuple[ProcessReading, ...]] = []
         self._looked: list[float] = []
 
@@ -114,7 +115,7 @@ class Collection:
     def _start_rank(self, tasks: Tasks, rank: RankIdentity, reading: ProcessReading, until: float) -> None:
         known = told(self._node, rank)
         tasks.told[rank.rank] = known
-        tasks.logs[rank.rank] = self._pool.start("log", lambda: logs.of_rank(rank))
+        tasks.logs[rank.rank] = self._pool.start("log", lambda: logs.of_rank(rank, self._shared))
         tasks.nccl[rank.rank] = self._pool.start("nccl", lambda: logs.of_nccl(rank, tasks.surroundings(rank, until)))
         tasks.stacks[rank.rank] = self._pool.start("stacks", lambda: stacks(rank, reading, known, until))
         since = self._job.started_ns
@@ -123,7 +124,7 @@ class Collection:
         )
 
     def _ask_ras(self, tasks: Tasks, until: float, looks: int) -> tuple[Ras, ...]:
-        """RAS, twice if there are two looks, and as far apart: unequal counts say something only if they stand still."""
+        """RAS, twice if there are two looks, and as far apart: unequal counts mean something only if they stay."""
         living = [rank for rank, reading in zip(self._job.ranks, self._readings[0], strict=True) if _lives(reading)]
         if not living:
             raise ras.NoRas("no rank lives here")

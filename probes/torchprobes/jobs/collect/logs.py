@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import stat
+from collections import Counter
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from ...distributed import RankIdentity, SourceState
@@ -27,13 +29,26 @@ class Log(NamedTuple):
     state: SourceState
 
 
-def of_rank(rank: RankIdentity) -> Log:
-    """The ends of a rank's stderr and stdout."""
+def shared_by(ranks: Sequence[RankIdentity]) -> frozenset[str]:
+    """Files that more than one rank writes to, such as Slurm's one file a job: a line there is anybody's."""
+    writers = Counter(path for rank in ranks for path in {rank.stdout, rank.stderr} if path)
+    return frozenset(path for path, count in writers.items() if count > 1)
+
+
+def of_rank(rank: RankIdentity, shared: frozenset[str] = frozenset()) -> Log:
+    """The ends of a rank's stderr and stdout; of a file that ranks share, only the lines that say they are its own."""
     paths = tuple(dict.fromkeys(path for path in (rank.stderr, rank.stdout) if path))
     if not paths:
         why = rank.log_why or "its output goes to no file that is known"
         return Log((), (), SourceState(source="log", available=False, why=why))
-    return of_files(paths, rank.rank)
+    own, common = ([path for path in paths if (path in shared) is wanted] for wanted in (False, True))
+    logs = [of_files(tuple(own), rank.rank)] if own else []
+    if common:
+        log = of_files(tuple(common), None)
+        logs.append(log._replace(signs=tuple(sign for sign in log.signs if sign.rank == rank.rank)))
+    state = next((log.state for log in logs if log.state.available), logs[0].state)
+    signs = tuple(sign for log in logs for sign in log.signs)
+    return Log(signs, next((log.tail for log in logs if log.tail), ()), state)
 
 
 def of_files(paths: tuple[str, ...], rank: int | None) -> Log:
