@@ -25,6 +25,7 @@ from torchprobes.reports.text import mask, plain
 from torchprobes.rundir import RunDir, RunError
 
 from ._output import note
+from ._session import chosen_target
 from ._table import finding_lines
 from .runs import place_of, terminal_width
 
@@ -49,8 +50,6 @@ def start(
         click.UsageError: if a pre-flight finding is critical, or something cannot be as asked.
         LaunchError, RunError, TargetError, OptionError, SlurmError: one line each.
     """
-    from ._session import chosen_target
-
     target = chosen_target(settings)
     options, notes = _spread(options, found)
     launch.check(launch.plan(target, options, RunDir(Path("/run-to-be"))))

@@ -29,11 +29,13 @@ class Logs:
         writers = Counter(path for rank in job.ranks for path in {rank.stdout, rank.stderr} if path)
         self._shared = {path for path, count in writers.items() if count > 1}
         self._followed: set[str] = set()
+        self._agents, self._of_all = "", False
 
     def follow_agent(self, path: str) -> None:
         """The launcher's own log."""
         if path not in self._followed:
             self._followed.add(path)
+            self._agents = path
             self._follower.follow(AGENT, LogTail(path, None, None, whole=self._whole))
 
     def find_agents(self, pid: int, proc: str = "/proc") -> None:
@@ -50,7 +52,9 @@ class Logs:
     def follow(self, rank: RankIdentity) -> None:
         """The files that a rank writes to."""
         for stream, path in (("out", rank.stdout), ("err", rank.stderr)):
-            if path in self._shared:
+            if path == self._agents and path:  # the launcher gave its ranks no log of their own
+                self._of_all = True
+            elif path in self._shared:
                 if path not in self._followed:
                     self._followed.add(path)
                     self._follower.follow((0, 0, path), LogTail(path, None, None, whole=self._whole))
@@ -65,7 +69,7 @@ class Logs:
         fresh: list[Sign] = []
         for key, heard in look.logs.items():
             fresh += heard.signs
-            if key == AGENT:
+            if key == AGENT and not self._of_all:
                 agent.take(heard.signs)
             elif key[0] == 0:
                 _of_all(heard, roster, agent)
