@@ -167,6 +167,16 @@ def test_two_looks_at_one_standstill_are_kept_and_compared() -> None:
     assert [s.t_ns for s in watched.evidence(0).stacks] == [1]
 
 
+def test_what_was_seen_of_a_rank_while_it_lived_stays() -> None:
+    watched = Roster().add(rank(0))
+    assert watched is not None
+    alive = RankEvidence(identity=watched.identity, stacks=(Stack(how="py-spy", t_ns=1),))
+    watched.look_came(alive, same=False)
+    watched.exit = Exit(t_ns=2, code=1)
+    watched.look_came(RankEvidence(identity=watched.identity), same=False)
+    assert watched.evidence(0).stacks == alive.stacks
+
+
 def test_looks_at_a_process_are_taken_from_the_standstill_on() -> None:
     watched = Roster().add(rank(0))
     assert watched is not None

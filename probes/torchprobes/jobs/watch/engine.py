@@ -269,8 +269,11 @@ class Watcher:
     # --- looking closely ------------------------------------------------------------------------------------------
 
     def _trigger(self) -> None:
+        living = self.roster.living
+        if not living:
+            return  # it neither stands still nor goes on
         was = self.stillness.still
-        why = self.stillness.due([w.pulse() for w in self.roster.living], time.monotonic_ns())
+        why = self.stillness.due([w.pulse() for w in living], time.monotonic_ns())
         if was and not self.stillness.still:
             self.keeper.record("goes-on")
             self.showing.forget_look()

@@ -57,9 +57,16 @@ class Watched:
             self.tracker = tracker
 
     def look_came(self, looked: RankEvidence, same: bool) -> None:
-        """What a close look saw. With `same` the look before saw the same standstill, and the two are compared."""
-        before = self.looked if same else None
-        if before is not None:
+        """What a close look saw. With `same` the look before saw the same standstill, and the two are compared.
+
+        Of a rank that has ended, what was seen last while it lived stays.
+        """
+        before = self.looked
+        if before is not None and self.exit is not None:
+            looked = msgspec.structs.replace(
+                looked, stacks=looked.stacks or before.stacks, flights=looked.flights or before.flights
+            )
+        elif before is not None and same:
             looked = msgspec.structs.replace(
                 looked,
                 stacks=(*before.stacks[-1:], *looked.stacks)[-2:],

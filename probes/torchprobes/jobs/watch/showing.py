@@ -5,6 +5,7 @@ told a failure, else as often as a person can read, and only what changed.
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -42,6 +43,10 @@ end together not each gets a view of its own."""
 SLOWEST_S: Final = 5.0
 SHARE: Final = 0.005
 """The part of a core that judging may cost while nothing happens."""
+
+
+_NUMBERS: Final = re.compile(r"\d[\d.]*")
+"""A verdict whose seconds or rates alone changed is no new one for the record."""
 
 
 class Showing:
@@ -175,7 +180,7 @@ class Showing:
 
     def _publish(self, view: JobView) -> None:
         verdict = view.verdict
-        words = f"{verdict.cause} {verdict.sure} {verdict.line}"
+        words = f"{verdict.cause} {verdict.sure} {_NUMBERS.sub('#', verdict.line)}"
         if words != self._verdict_line:
             self._verdict_line = words
             self._watcher.keeper.record(
