@@ -204,7 +204,7 @@ def test_a_source_that_hangs_costs_itself_only(tmp_path: Path, monkeypatch: pyte
 
 def test_a_log_and_a_stack_that_hang_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     never = threading.Event()
-    monkeypatch.setattr(collecting.logs, "of_rank", lambda _rank: never.wait(60))
+    monkeypatch.setattr(collecting.logs, "of_rank", lambda *_: never.wait(60))
     monkeypatch.setattr(collecting, "stacks", lambda *_: never.wait(60))
     found = collect(job_of(myself()), None, 0.6, looks=1)
     assert "within the deadline" in state(found.ranks[0], "log").why
