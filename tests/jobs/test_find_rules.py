@@ -346,13 +346,14 @@ def test_workers_of_ray_are_ranks_where_they_are_joined(proc: FakeProc) -> None:
     proc.add("default_worker.py", parent=raylet, title="ray::IDLE")
     for _ in range(2):
         proc.add("default_worker.py", parent=raylet, title="ray::map", threads=("a", "b"))
-    ranks = [
-        proc.add("w", parent=raylet, title=f"ray::RayTrainWorker{tail}", threads=GLOO) for tail in (".execute", "")
-    ]
+    kinds = ((".execute", GLOO), ("", STORE), ("", GLOO))
+    later, first, last = (
+        proc.add("w", parent=raylet, title=f"ray::RayTrainWorker{tail}", threads=threads) for tail, threads in kinds
+    )
     job = one(proc)
     assert (job.key, job.launcher) == (f"ray:{raylet}:RayTrainWorker", "ray")
-    assert pids(job) == dict(enumerate(ranks))
-    assert "by order" in job.notes[0]
+    assert pids(job) == {0: first, 1: later, 2: last}, "rank 0 serves the store"
+    assert "need not be that of their ranks" in job.notes[0]
 
 
 def test_kernel_threads_and_ended_processes_are_passed_over(proc: FakeProc) -> None:

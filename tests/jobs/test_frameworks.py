@@ -98,6 +98,19 @@ def test_it_is_found_with_the_right_ranks(tmp_path: Path, name: str) -> None:
         assert process.wait(DEADLINE_S) == 0, (tmp_path / "log").read_text()[-3000:]
 
 
+def test_actors_of_ray_are_found_and_those_beside_them_are_not(tmp_path: Path) -> None:
+    if subprocess.run([PYTHON, "-c", "import ray"], capture_output=True, check=False).returncode != 0:
+        pytest.skip(f"{PYTHON} has no Ray: pip install ray")
+    with running(tmp_path, [PYTHON, "ray_train.py"]) as process:
+        ranks = told(tmp_path, process)
+        job = with_ranks(ranks)
+        assert (job.launcher, job.key.rpartition(":")[2]) == ("ray", "TrainWorker")
+        assert {rank.rank: rank.pid for rank in job.ranks} == ranks
+        assert all(rank.stdout for rank in job.ranks)
+        (tmp_path / "end").touch()
+        assert process.wait(DEADLINE_S) == 0, (tmp_path / "log").read_text()[-3000:]
+
+
 @pytest.mark.parametrize("script", ["accelerate_train.py", "trainer_train.py", "lightning_train.py"])
 def test_launch_runs_it_unmodified(tmp_path: Path, script: str) -> None:
     """The same files as `accelerate launch` or Lightning's own launcher would run; spawn_train.py is no case of it."""

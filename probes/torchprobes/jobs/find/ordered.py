@@ -24,6 +24,10 @@ LOG_PLACE: Final = re.compile(r"/attempt_(\d{1,6})/(\d{1,6})/std(?:out|err)\.log
 """Where torchrun's `--log-dir` puts the output of a local rank."""
 
 IDLE: Final = re.compile(r"ray::(?:IDLE|SpillWorker|RestoreWorker|DashboardAgent|RuntimeEnvAgent)")
+OF_RAY: Final = (
+    "Ray shows no rank numbers outside its workers: rank 0 is the one that serves the store, the others are in order "
+    "of birth, which need not be that of their ranks"
+)
 SILENT: Final = frozenset({"owner", "overwritten", "stuck"})
 
 
@@ -208,11 +212,17 @@ def _of_ray(census: Census, raylet: Seen) -> list[Claim]:
     for name, workers in classes.items():
         if not _joined(census, workers):
             continue
+        workers.sort(key=lambda worker: not _holds_store(census, worker))
         for claim in _numbered(workers, raylet):
             claim.key, claim.kind, claim.scheme = f"ray:{raylet.pid}:{name}", "ray", "ray"
-            claim.notes.append("Ray shows no rank numbers outside its workers: these are by order of birth")
+            claim.notes.append(OF_RAY)
             found.append(claim)
     return found
+
+
+def _holds_store(census: Census, seen: Seen) -> bool:
+    """Whether it serves the store of a process group, which is rank 0's to do."""
+    return any(name.startswith("pt_tcpstore") for name in reading.thread_names(census.proc, seen.pid))
 
 
 def _first_of_lightning(census: Census, claims: list[Claim], known: dict[int, Claim]) -> Iterator[Claim]:
