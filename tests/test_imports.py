@@ -33,6 +33,12 @@ HEADLESS = (
     ["diagnose", "--at", "-5m"],
     ["snapshot", "--json"],
     ["release", "--read-only"],
+    ["launch", "--skip-preflight", "--", "no-such.py"],
+    ["jobs", "--json"],
+    ["attach", "1"],
+    ["diagnose", "1"],
+    ["stop", "no-such-run"],
+    ["env", "--diagnosable"],
     ["check", "no.such.probe"],
 )
 

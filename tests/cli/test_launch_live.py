@@ -73,8 +73,7 @@ def ranks_of(script: Path) -> list[int]:
 def test_a_job_outlives_its_launcher_is_watched_by_another_and_ends_on_request(
     tmp_path: Path, script: Path, running: subprocess.Popen[str]
 ) -> None:
-    assert running.stdout is not None
-    until(lambda: "ranks 0-1" in running.stdout.readline() or len(ranks_of(script)) >= 3, "two ranks and their parent")
+    until(lambda: len(ranks_of(script)) >= 3, "two ranks and their parent")
     running.send_signal(signal.SIGINT)
     assert running.wait(30) == 130
     said = (tmp_path / "err").read_text()

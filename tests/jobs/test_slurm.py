@@ -157,7 +157,8 @@ def test_ranks_of_a_plain_srun_are_diagnosed_too(cluster: Cluster) -> None:
     command = ["sbatch", "--parsable", "-N2", "-o", out, str(script)]
     done = subprocess.run(command, env=environ(cluster), capture_output=True, text=True, timeout=60, check=True)
     wait_for(cluster, "ready")  # rank 0 has come through the rendezvous
-    deadline, view = time.monotonic() + 60, {"ranks": []}
+    deadline = time.monotonic() + 60
+    view: dict[str, Any] = {"ranks": []}
     while len(view["ranks"]) < 2 or not any(row["collective"] or row["state"] == "waiting" for row in view["ranks"]):
         assert time.monotonic() < deadline, (view, said(cluster))
         _, view, _ = diagnose(cluster, done.stdout.strip())
