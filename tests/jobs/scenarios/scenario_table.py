@@ -13,6 +13,7 @@ class Trial:
 
     `causes` are the words that are right. `named_s` is when a view first had the right rank and cause, `sure_s` when
     it was sure of it; `told_s` when any cause was told. `wrong_sure` are verdicts of any view, sure and wrong.
+    `after_exit_s` is `named_s` from the end of the faulty rank, which an interpreter that shuts down delays.
     `pressed_s` is the same as `named_s` from a request to look closely, where one was made. `baseline` is the rank
     that torchrun calls the root cause, None if it names none.
     """
@@ -27,6 +28,7 @@ class Trial:
     named_s: float | None = None
     sure_s: float | None = None
     told_s: float | None = None
+    after_exit_s: float | None = None
     pressed_s: float | None = None
     wrong_sure: tuple[str, ...] = ()
     baseline: int | None = None
@@ -85,18 +87,18 @@ def told(seconds: float | None) -> str:
 
 
 TIMES = (
-    ("named_s", 0.5, 11), ("named_s", 0.99, 7), ("sure_s", 0.5, 10), ("sure_s", 0.99, 7), ("pressed_s", 0.5, 9),
-    ("pressed_s", 0.99, 7),
+    ("named p50", "named_s", 0.5, 11), ("p99", "named_s", 0.99, 7), ("sure p50", "sure_s", 0.5, 10),
+    ("p99", "sure_s", 0.99, 7), ("exit p50", "after_exit_s", 0.5, 10), ("p99", "after_exit_s", 0.99, 7),
+    ("key p50", "pressed_s", 0.5, 9), ("p99", "pressed_s", 0.99, 7),
 )  # fmt: skip
-"""Columns of the table: which seconds, which quantile, how wide."""
+"""Columns of the table: title, which seconds, which quantile, how wide."""
 
 
 def table(trials: Sequence[Trial]) -> str:
     """A row a scenario, and their sum."""
     head = f"{'scenario':<18}{'trials':>7}{'right':>7}{'unsure':>8}{'WRONG':>7}{'torchrun':>10}"
-    lines = [
-        head + f"{'named p50':>11}{'p99':>7}{'sure p50':>10}{'p99':>7}{'key p50':>9}{'p99':>7}   causes that were told"
-    ]
+    columns = "".join(f"{title:>{width}}" for title, _, _, width in TIMES)
+    lines = [f"{head}{columns}   causes that were told"]
     names = list(dict.fromkeys(trial.name for trial in trials))
     for name in [*names, ""]:
         rows = [t for t in trials if t.counts and (not name or t.name == name)]
@@ -116,7 +118,7 @@ def _row(name: str, rows: Sequence[Trial], *, with_causes: bool) -> str:
     counts = f"{len(rows):>7}{right:>7}{unsure:>8}{len(rows) - right - unsure:>7}"
     baseline = sum(t.baseline == t.rank for t in rows)
     times = "".join(
-        f"{told(quantile([getattr(t, which) for t in rows], share)):>{width}}" for which, share, width in TIMES
+        f"{told(quantile([getattr(t, which) for t in rows], share)):>{width}}" for _, which, share, width in TIMES
     )
     causes = ", ".join(dict.fromkeys(t.cause or "nothing" for t in rows)) if with_causes else ""
     return f"{name:<18}{counts}{baseline:>10}{times}   {causes}"

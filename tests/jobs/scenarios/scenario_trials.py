@@ -31,11 +31,13 @@ HERE = Path(__file__).resolve().parent
 ROOTS = [str(HERE.parents[2] / name) for name in ("tui", "probes")]
 RANKS = 4
 POLL_S = 0.05
-START_S, HANG_S, END_S = 90.0, 40.0, 60.0
-"""Within which the fault comes, a hang is sure, and a crashed job ends (30 s of it are torchrun's patience)."""
+START_S, HANG_S, END_S = 90.0, 30.0, 60.0
+"""Within which the fault comes, a hang is named, and a crashed job ends (30 s of it are torchrun's patience)."""
 
 HEALTHY_S = 120.0
 PRESS_S = 2.0
+SETTLE_S = 6.0
+"""So long a hang is watched after it was named: whether the verdict stays, and becomes sure."""
 
 FAULTS: dict[str, tuple[str, ...]] = {
     "raised": ("raised",), "exit3": ("exited",), "os-exit3": ("exited",), "returned-early": ("returned-early",),
@@ -157,6 +159,16 @@ class Started:
         logs = [node.agent_log for node in nodes(run)] if run else []
         return "\n".join(log.read_text(errors="replace") for log in logs if log.exists())
 
+    def exit_ns(self, rank: int) -> int | None:
+        """When the watcher saw a rank end, wall clock; None if it did not."""
+        run = self.run
+        for node in nodes(run) if run else []:
+            for line in node.watch.read_text(errors="replace").splitlines() if node.watch.exists() else []:
+                told = json.loads(line) if line.startswith('{"ev": "exit"') else {}
+                if told.get("rank") == rank:
+                    return int(told["exit"]["t_ns"])
+        return None
+
     def words(self) -> str:
         """The last words of the command, for what went wrong."""
         return (self.place / "launch.log").read_text(errors="replace").strip()[-300:]
@@ -195,7 +207,8 @@ def trial(
     try:
         fault_ns = _until_fault(started, mark)
         pressed_ns = _press(started) if press and name in HANGS else 0
-        _until_verdict(started, name, lambda: started.seen.first_s(fault_ns, rank, causes, None if press else True))
+        settle_s = 0.0 if press else SETTLE_S
+        _until_verdict(started, name, settle_s, lambda sure: started.seen.first_s(fault_ns, rank, causes, sure))
     except ScenarioError as problem:
         error = str(problem)
     finally:
@@ -235,10 +248,17 @@ def _press(started: Started) -> int:
     return time.time_ns()
 
 
-def _until_verdict(started: Started, name: str, enough: Callable[[], float | None]) -> None:
-    """Until the job has ended; one that hangs, until the verdict is enough, or HANG_S."""
+def _until_verdict(started: Started, name: str, settle_s: float, first: Callable[[bool | None], float | None]) -> None:
+    """Until the job has ended; one that hangs until the right verdict is sure, or has stood for `settle_s`, or HANG_S.
+
+    `first(sure)` is when the right verdict came: seconds after the fault, None for not yet.
+    """
+    named: float | None = None
     for _ in started.follow(HANG_S if name in HANGS else END_S):
-        if name in HANGS and enough() is not None:
+        if name not in HANGS or first(None) is None:
+            continue
+        named = time.monotonic() if named is None else named
+        if first(True) is not None or time.monotonic() - named >= settle_s:
             return
 
 
@@ -248,8 +268,10 @@ def _result(started: Started, view: JobView | None, fault_ns: int, trial: Trial)
     seen, rank, causes = started.seen, trial.rank, trial.causes
     if view is None or not fault_ns:
         return dataclasses.replace(trial, error=trial.error or f"no view: {started.words()!r}")
+    ended_ns = None if trial.name in HANGS else started.exit_ns(rank)
     return dataclasses.replace(
         trial,
+        after_exit_s=seen.first_s(ended_ns, rank, causes) if ended_ns else None,
         ranks=view.verdict.ranks,
         cause=view.verdict.cause,
         sure=view.verdict.sure,
