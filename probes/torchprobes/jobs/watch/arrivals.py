@@ -9,7 +9,7 @@ from ...distributed import RankIdentity
 from ...model import Event
 from ...rundir import start_ticks
 from .edges import Ends
-from .finding import YOUNG_S, Finder, Found, Rescan, children
+from .finding import YOUNG_S, Finder, Found, Rescan, Says, children
 from .order import Order
 from .progress import Tracker
 from .roster import Roster
@@ -32,7 +32,6 @@ class Ranks:
         self.notes: tuple[str, ...] = ()
         self._launcher = order.job.launcher_pid
         self._ends, self._roster = ends, roster
-        self._host = host
         self._finder = Finder(host, "" if order.mode == "launched" else order.job.key)
         self._rescan = Rescan(order.job, order.mode == "launched")
         self._rescans = 0 if not order.job.ranks else len(RESCAN_S) - 1
@@ -41,7 +40,7 @@ class Ranks:
         self._asked: set[tuple[int, int]] = set()
         self._known: dict[int, float] = {}
         """Pids among the launcher's children that need no look, and until when they do not."""
-        self._by_event: dict[int, Event] = {}
+        self._heard_of: set[tuple[int, int, int]] = set()
         self._trackers: dict[tuple[int, int, int], Tracker] = {}
         self._held_up: set[int] = set()
 
@@ -87,11 +86,10 @@ class Ranks:
         if found.world_size is not None:
             self.world_size = found.world_size
         if found.rank is None:
-            event = self._by_event.get(found.pid)
             if found.why.startswith("its memory") and found.pid not in self._held_up:
                 self._held_up.add(found.pid)
                 self.notes = (*self.notes[-7:], f"pid {found.pid} cannot be read: {found.why}")
-            return _of_event(event, found, self._host) if event is not None and found.why != "gone" else None
+            return None
         self._young.pop(key, None)
         self._known[found.pid] = time.monotonic() + KNOWN_S
         return found.rank
@@ -131,19 +129,9 @@ class Ranks:
         watched = self._roster.rank(event.rank)
         if watched is not None and event.pid in (watched.identity.pid, watched.identity.inner_pid):
             watched.adopt(tracker)
-        elif event.pid not in self._by_event:
-            self._by_event[event.pid] = event
+        elif key not in self._heard_of:
+            self._heard_of.add(key)
             ticks = start_ticks(event.pid)
             if ticks is not None and self._roster.of(event.pid, ticks) is None:
                 self._asked.add((event.pid, ticks))
-                self._finder.ask(event.pid, ticks)
-
-
-def _of_event(event: Event, found: Found, host: str) -> RankIdentity | None:
-    """A rank by its own word, where its environment does not say it."""
-    if event.rank is None:
-        return None
-    return RankIdentity(
-        rank=event.rank, pid=found.pid, start_ticks=found.start_ticks, attempt=event.attempt or 0, host=host,
-        how=("command",),
-    )  # fmt: skip
+                self._finder.ask(event.pid, ticks, Says(event.rank, event.attempt or 0))

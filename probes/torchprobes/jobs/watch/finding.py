@@ -36,6 +36,13 @@ YOUNG_S: Final = 20.0
 """So long a child of the launcher may still become a rank: a shell, a shim, an interpreter from a slow disk."""
 
 
+class Says(NamedTuple):
+    """What a process told of itself by its events."""
+
+    rank: int
+    attempt: int
+
+
 class Found(NamedTuple):
     """What a process turned out to be: a rank, or none (yet). `world_size` is what it was told; `why` in words."""
 
@@ -51,7 +58,7 @@ class Finder:
 
     def __init__(self, host: str, key: str = "", proc: str = "/proc") -> None:
         self._host, self._key, self._proc = host, key, proc
-        self._queue: deque[tuple[int, int]] = deque()
+        self._queue: deque[tuple[int, int, Says | None]] = deque()
         self._found: deque[Found] = deque()
         self._ready = threading.Semaphore(0)
         self._at: tuple[int, int] | None = None
@@ -59,9 +66,9 @@ class Finder:
         self._generation = 0
         self._begin()
 
-    def ask(self, pid: int, start_ticks: int) -> None:
-        """Ask who this process is."""
-        self._queue.append((pid, start_ticks))
+    def ask(self, pid: int, start_ticks: int, says: Says | None = None) -> None:
+        """Ask who this process is; `says` is what it said of itself."""
+        self._queue.append((pid, start_ticks, says))
         self._ready.release()
 
     def take(self) -> list[Found]:
@@ -84,11 +91,11 @@ class Finder:
                 self._ready.release()
                 return
             try:
-                pid, start_ticks = self._queue.popleft()
+                pid, start_ticks, says = self._queue.popleft()
             except IndexError:
                 continue
             self._at, self._since = (pid, start_ticks), time.monotonic()
-            found = identify(pid, start_ticks, self._host, self._key, self._proc)
+            found = identify(pid, start_ticks, self._host, self._key, says, self._proc)
             if generation != self._generation:
                 return
             self._at = None
@@ -110,13 +117,18 @@ def _by_parent(pid: int, proc: str) -> list[int]:
     return [one.pid for one in found if one is not None and one.parent == pid]
 
 
-def identify(pid: int, start_ticks: int, host: str, key: str = "", proc: str = "/proc") -> Found:
-    """Who a process is. May wait for its memory lock, and for the file system of its logs."""
+def identify(
+    pid: int, start_ticks: int, host: str, key: str = "", says: Says | None = None, proc: str = "/proc"
+) -> Found:
+    """Who a process is, by its environment, its logs, or what it says itself.
+
+    May wait for its memory lock, and for the file system of its logs.
+    """
     seen = reading.stat(proc, pid)
     if seen is None or seen.start != start_ticks:
         return Found(pid, start_ticks, None, why="gone")
     reading.memory(proc, seen)
-    if programs.is_wrapper(seen) and programs.program(seen.words) != SHIM:
+    if says is None and programs.is_wrapper(seen) and programs.program(seen.words) != SHIM:
         return Found(pid, start_ticks, None, why="it only runs another program")
     said = told.told(seen)
     if key and said is not None and told.key(said, seen.parent) != key:
@@ -127,6 +139,8 @@ def identify(pid: int, start_ticks: int, host: str, key: str = "", proc: str = "
         number, local, attempt = said.rank, said.local, said.attempt
     elif seen.denied and (layout := _LAYOUT.search(places["stdout"] or places["stderr"])):
         number, local, attempt, how = int(layout[2]), int(layout[2]), int(layout[1]), "log-path"
+    elif says is not None:
+        number, attempt, how = says.rank, says.attempt, "command"
     if number < 0:
         return Found(pid, start_ticks, None, why=seen.denied)
     uid, inner = reading.status(proc, pid)

@@ -108,12 +108,12 @@ class Keeper:
             run.write_info(msgspec.structs.replace(run.info, finished=finished, seconds=seconds))
 
     def _write(self, view: JobView | None, records: bytes, documents: list[tuple[int, NodeEvidence]]) -> None:
-        """The view comes first: somebody waits for it."""
+        """The records come first: a successor must know what a view already shows."""
         try:
-            if view is not None:
-                write_atomically(self.node.view, msgspec.json.encode(view))
             if records:
                 _append(self.node.watch, records)
+            if view is not None:
+                write_atomically(self.node.view, msgspec.json.encode(view))
             for number, evidence in documents:
                 self.node.evidence.mkdir(exist_ok=True, mode=0o700)
                 write_atomically(self.node.evidence / f"{number:03d}.json", msgspec.json.encode(evidence))

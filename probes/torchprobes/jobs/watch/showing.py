@@ -151,13 +151,12 @@ class Showing:
 
     def show(self) -> NodeEvidence:
         """Judge all that is known and publish the view; the evidence that it rests on."""
-        begin = time.monotonic()
+        begin = time.thread_time()
         self.dirty = self.urgent = False
         evidence = self.evidence()
         self._judged = judge([evidence])
         self._publish(view_of([evidence], self._judged, self._setting()))
-        now = time.monotonic()
-        cost = now - begin
+        now, cost = time.monotonic(), time.thread_time() - begin
         self._due = now + min(SLOWEST_S, max(JUDGE_S, cost / SHARE))
         self._urgent_due = now + min(SLOWEST_S, URGENT * cost)
         return evidence
