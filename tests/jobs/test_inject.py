@@ -14,6 +14,7 @@ import pytest
 from launched_job import lines, until
 
 from torchprobes.distributed import RankIdentity
+from torchprobes.jobs.flight.parse import parse
 from torchprobes.jobs.node import NodeFolder
 from torchprobes.jobs.stacks.dumps import parse_dump
 from torchprobes.jobs.told import told
@@ -190,20 +191,28 @@ def test_it_works_on_every_torch(tmp_path: Path, target: str) -> None:
     env = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0", "RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
     rank = Rank(tmp_path, interpreter, "-u", str(script), **env, PYTHONWARNINGS="ignore")
     out, err = rank.process.communicate(timeout=120)
-    assert rank.process.returncode == 0
-    assert "Traceback" not in err
+    assert (rank.process.returncode, "Traceback" in err) == (0, False), err[-2000:]
     labels = {name: text for event in rank.events("init") for name, text in event["labels"].items()}
     facts = {event["name"]: event["evidence"] for event in rank.events("fact")}
     print(target, out.strip(), labels, facts)
     assert "beat" not in " ".join(facts)
     assert rank.events("step")[-1]["n"] == 40
+    assert len(list(rank.node.events.iterdir())) == len(rank.events("end")) == 1
     assert ("server" in labels) != ("inject.server" in facts)
     assert bool(rank.events("coll")) != ("inject.flight" in facts) or target in ("t26", "t38")
 
 
 TRAIN = """
-import time, torch
+import glob, os, sys, time, torch
 import torch.distributed as dist
+told = glob.glob(os.environ["TORCHDOCTOR_NODE"] + "/events/*")[0]
+while not any(word in open(told).read() for word in ('"server"', "inject.server")):
+    time.sleep(0.05)
+child = os.fork()
+if not child:
+    sys.exit(0)  # its interpreter ends as any does: no thread of the server is there to be waited for
+assert os.waitpid(child, 0)[1] == 0
+assert len(list(torch.utils.data.DataLoader(range(8), num_workers=2))) == 8
 dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
 model = torch.nn.Linear(4, 4)
 optimizer = torch.optim.SGD(model.parameters(), 0.1)
@@ -238,3 +247,33 @@ def test_what_a_step_costs(tmp_path: Path) -> None:
     print(f"hook {hook:.2f} µs a step; beat {each:.1f} µs, twice a second: {each * 2e-6:.6%} of a core")
     assert hook < 10  # 0.1 % of a step of 10 ms
     assert each * 2e-6 < 0.001
+
+
+RECORDED = """
+import json, sys, types
+entries = [{"collective_seq_id": n, "profiling_name": "nccl:all_reduce", "process_group": ["0", "default_pg"],
+            "input_sizes": [[1024]], "input_dtypes": ["Float"], "state": "completed"} for n in range(1, 101)]
+fake = types.ModuleType("torch._C._distributed_c10d")
+fake._dump_nccl_trace_json = lambda includeCollectives, onlyActive: json.dumps({"version": "2.10", "entries": entries})
+sys.modules[fake.__name__] = fake
+"""
+
+
+def test_the_record_of_a_rank_that_left_is_kept(tmp_path: Path) -> None:
+    rank = Rank(tmp_path, *python(RECORDED))
+    rank.node.flight.mkdir()
+    rank.end()
+    (path,) = rank.node.flight.iterdir()
+    assert (path.name, path.stat().st_mode & 0o777) == ("end.a0.r3", 0o600)
+    flight = parse(path.read_bytes(), "file", 1)
+    assert [entry.seq for entry in flight.entries] == list(range(37, 101))
+    assert (flight.entries[-1].op, flight.entries[-1].input_sizes) == ("all_reduce", ((1024,),))
+    assert not rank.events("fact")
+
+
+@pytest.mark.parametrize("broken", ["lambda **_: 'no JSON'", "lambda: '{}'", "lambda **_: '{}'", "None", "int"])
+def test_a_recorder_that_cannot_be_asked_leaves_nothing(tmp_path: Path, broken: str) -> None:
+    rank = Rank(tmp_path, *python(RECORDED + f"\nfake._dump_nccl_trace_json = {broken}"))
+    rank.node.flight.mkdir()
+    rank.end()
+    assert list(rank.node.flight.iterdir()) == []

@@ -13,6 +13,8 @@ from evidence_builder import (
     four,
     node,
     ns,
+    ops,
+    twice,
     victim,
 )
 
@@ -431,3 +433,64 @@ def test_the_newest_attempt_counts() -> None:
         rank.evidence = msgspec.structs.replace(rank.evidence, identity=identity)
         rank.exits(0, at=-1.0)
     assert judge([node(*old, *new)]).verdict.cause == "none"
+
+
+# --- before they have ended ---
+
+
+def test_what_a_living_rank_raised_is_named_at_once_and_is_not_sure() -> None:
+    ranks = four()
+    ranks[2].says(RAISED.format(2), at=-0.3)
+    told = judge([node(*ranks)]).verdict
+    assert (told.ranks, told.cause, told.sure) == ((2,), "raised", False)
+    assert told.line.startswith("rank 2 on node1 raised ValueError: bad batch at train.py:41 (load)")
+    for rank in (0, 3):
+        ranks[rank].says(CLOSED.format(rank), at=-0.1)
+    assert judge([node(*ranks)]).verdict.ranks == (2,)
+
+
+def test_what_a_rank_has_caught_is_no_fault() -> None:
+    long_ago, went_on = four(), four()
+    long_ago[2].says(RAISED.format(2), at=-60)
+    assert judge([node(*long_ago)]).verdict.ranks == ()
+    went_on[2].says(RAISED.format(2), at=-8).tells(moved_ns=99 * 10**9)
+    assert judge([node(*went_on, m_ns=100 * 10**9)]).verdict.ranks == ()
+    went_on[2].tells(moved_ns=92 * 10**9)
+    assert judge([node(*went_on, m_ns=100 * 10**9)]).verdict.ranks == (2,)
+
+
+def test_a_rank_that_left_is_sure_as_soon_as_living_peers_complain() -> None:
+    ranks = four()
+    ranks[2].exits(0, at=-0.2)
+    for rank in (0, 1):
+        ranks[rank].says(CLOSED.format(rank), at=-0.4)
+    told = judge([node(*ranks)]).verdict
+    assert (told.ranks, told.cause, told.sure) == ((2,), "returned-early", True)
+    assert "while ranks 0 and 1 still waited for it" in told.line
+
+
+def test_living_ranks_that_lost_a_peer_are_not_called_healthy() -> None:
+    ranks = four()
+    ranks[1].says(CLOSED.format(1), at=-0.4)
+    told = judge([node(*ranks)]).verdict
+    assert (told.ranks, told.cause, told.sure) == ((), "unknown", False)
+    assert "rank 1 lost a peer: RuntimeError" in told.line
+
+
+def test_a_healthy_job_that_was_cancelled_between_two_steps_did_not_hang() -> None:
+    """A look caught it in the middle of a step, and a person ended it then."""
+    ranks = four()
+    for rank in ranks:
+        calls = [(seq, "all_reduce", 8) for seq in range(1, 5 if rank.rank == 2 else 6)]
+        rank.flies(*twice(ops(*calls, completed=4, age=3.0))).exits(signal="SIGTERM", at=-0.3)
+    told = judge([node(*ranks, agent=closing(-0.5, alive=False, stop_asked_ns=ns(-0.6)))]).verdict
+    assert (told.ranks, told.cause) == ((), "cancelled")
+
+
+def test_a_hang_that_a_person_ended_stays_a_hang() -> None:
+    ranks = four()
+    for rank in ranks:
+        calls = [(seq, "all_reduce", 8) for seq in range(1, 5 if rank.rank == 2 else 6)]
+        rank.flies(*twice(ops(*calls, completed=4, age=45.0))).exits(signal="SIGTERM", at=-0.3)
+    told = judge([node(*ranks, agent=closing(-0.5, alive=False, stop_asked_ns=ns(-0.6)))]).verdict
+    assert (told.ranks, told.cause) == ((2,), "hung-in-collective")

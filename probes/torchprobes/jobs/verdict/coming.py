@@ -42,7 +42,7 @@ class Wait:
     @property
     def words(self) -> str:
         """`all_reduce 5`, with the group's name if it is not the first one."""
-        name = f"{self.op} {self.seq}".strip()
+        name = f"{self.op or 'collective'} {self.seq}"
         return name if self.group in ("0", "", "*") else f"{name} of group {self.group}"
 
 
@@ -86,7 +86,8 @@ def _told(case: Case) -> dict[Group, dict[int, Come]]:
         if progress is None or progress.enqueued is None:
             continue
         behind = progress.completed is not None and progress.completed < progress.enqueued
-        found[rank] = Come(progress.enqueued, (progress.completed or 0) + 1 if behind else None, progress.collective)
+        op = "" if progress.collective.startswith("group") else progress.collective
+        found[rank] = Come(progress.enqueued, (progress.completed or 0) + 1 if behind else None, op)
     return {("*", ()): found} if found else {}
 
 

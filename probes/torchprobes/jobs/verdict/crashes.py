@@ -14,8 +14,8 @@ from ...quantity import quantity
 from ...rank_evidence import Sign
 from ..signs import PATTERNS, exit_words
 from .candidate import Candidate, ranks_words, told
-from .case import Case
-from .endings import Ending, endings
+from .case import Case, Seen
+from .endings import Ending, cause_of_word, endings, last_word, role
 from .oom import oom_bytes, oom_event
 
 _GENERIC: Final = frozenset({"raised", "exited", "aborted"})
@@ -140,13 +140,21 @@ def _what(end: Ending, case: Case) -> str:
     word = end.word
     if end.cause == "oom":
         return _oom_words(end, case)
-    if end.cause == "port-taken" and word is not None:
-        port = word.details.get("port", "")
-        return f"found the port{' ' + port if port else ''} of the rendezvous taken: {short(word)}"
-    if word is not None and end.cause in ("raised", "dataloader-stuck"):
-        return f"{_WHAT[word.id]}: {short(word)}" if word.id in _WHAT else f"raised {short(word)}"
+    if word is not None and end.cause in ("raised", "dataloader-stuck", "port-taken"):
+        return what_raised(end.seen, word)[1]
     words = {"killed": "was killed: ", "segfault": "crashed: ", "aborted": "aborted: "}.get(end.cause, "ended with ")
     return words + exit_words(end.end) + _killed_by(end, case)
+
+
+def what_raised(seen: Seen, word: Sign) -> tuple[str, str]:
+    """The cause that a rank's own word tells, and the word as the second half of a line."""
+    cause = cause_of_word(word)
+    if cause == "port-taken":
+        port = word.details.get("port", "")
+        return cause, f"found the port{' ' + port if port else ''} of the rendezvous taken: {short(word)}"
+    if cause == "oom":
+        return cause, f"ran out of GPU memory: {short(word)}"
+    return cause, f"{_WHAT[word.id]}: {short(word)}" if word.id in _WHAT else f"raised {short(word)}"
 
 
 def _oom_words(end: Ending, case: Case) -> str:
@@ -194,6 +202,12 @@ def _evidence(ends: Sequence[Ending]) -> Iterator[Evidence]:
             yield told("log", f"rank {end.seen.rank}: {end.word.exception or end.word.text}{site}")
 
 
+def _lost_a_peer(seen: Seen) -> bool:
+    """Whether a living rank's last word is that a peer went away: it is about to end of that."""
+    word = last_word(seen, None)
+    return word is not None and role(word) == "victim" and word.id in PATTERNS and PATTERNS[word.id].tells == "closed"
+
+
 def returned_early(case: Case) -> Iterator[Candidate]:
     """Ranks that ended with 0 while others were still waiting for them, and died of that or wait now."""
     ends = endings(case)
@@ -201,19 +215,21 @@ def returned_early(case: Case) -> Iterator[Candidate]:
     if not clean or any(end.part == "own" and not end.weak for end in ends):
         return
     hurt = [end for end in ends if end.part in ("victim", "unclear")]
+    ending = [rank for rank, seen in case.ranks.items() if seen.alive and _lost_a_peer(seen)]
     if _waited(hurt):
         return
     early = [end for end in clean if all(_apart_ns(case, end, other) > 0 for other in hurt)]
-    if not hurt or not early:
+    if not (hurt or ending) or not early:
         return
-    closed = [end for end in hurt if end.word is not None]
+    closed = bool(ending) or any(end.word is not None for end in hurt)
+    waited = ranks_words([*ending, *(end.seen.rank for end in hurt)])
     majority = len(early) * 2 >= len(case.ranks)
     doubt = "as many ranks ended well" if majority else "" if closed else "nothing tells why the others ended"
     yield Candidate(
         cause="returned-early",
         ranks=tuple(end.seen.rank for end in early),
         strength="returned",
-        what=f"ended with exit code 0 while {ranks_words(end.seen.rank for end in hurt)} still waited for it",
+        what=f"ended with exit code 0 while {waited} still waited for it",
         sure=not doubt,
         t_ns=early[0].t_ns,
         error_ns=early[0].error_ns,

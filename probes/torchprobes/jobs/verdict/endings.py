@@ -84,14 +84,15 @@ def last_word(seen: Seen, end: Exit | None) -> Sign | None:
     What ended a Python program with a code is its last exception: threads of NCCL and the store go on to complain
     while it ends. What aborted it is whatever came last. Warnings judge nothing.
     """
-    weighty = [sign for sign in seen.signs if _role(sign) in ("own", "victim", "asked") and not _warning(sign)]
+    weighty = [sign for sign in seen.signs if role(sign) in ("own", "victim", "asked") and not _warning(sign)]
     if end is not None and end.signal is None:
         raised = [sign for sign in weighty if sign.exception]
         weighty = raised or weighty
     return weighty[-1] if weighty else None
 
 
-def _role(sign: Sign) -> str:
+def role(sign: Sign) -> str:
+    """Whose fault a sign tells: own, victim, asked, launcher, hint."""
     if sign.victim:
         return "victim"
     pattern = PATTERNS.get(sign.id)
@@ -104,15 +105,15 @@ def _warning(sign: Sign) -> bool:
 
 def _part(case: Case, seen: Seen, end: Exit, word: Sign | None) -> tuple[Part, bool]:
     """Its part, and whether that rests on a weak text only."""
-    role = "" if word is None else _role(word)
-    own = role == "own"
+    of = "" if word is None else role(word)
+    own = of == "own"
     if end.code == 0:
         return "clean", False
     if _asked(case, seen, end):
         return ("own", True) if own and _before_closing(case, seen, word) else ("asked", False)
     if word is not None and word.id in ("interrupted", "signalled"):
         return "asked", False
-    if role == "victim" and end.signal not in ("SIGKILL", "SIGSEGV", "SIGBUS"):
+    if of == "victim" and end.signal not in ("SIGKILL", "SIGSEGV", "SIGBUS"):
         return "victim", False
     if own or _speaks_for_itself(seen, end):
         return "own", False
@@ -149,9 +150,14 @@ def _before_closing(case: Case, seen: Seen, word: Sign | None) -> bool:
     return word is not None and (not word.t_ns or not closing or seen.wall(word.t_ns) < closing)
 
 
+def cause_of_word(word: Sign) -> str:
+    """The cause that a rank's own word tells: `raised`, or what is more than that."""
+    return _BY_TEXT.get(word.id, "raised")
+
+
 def _cause(end: Exit, word: Sign | None, oom: bool) -> str:
     by = end.signal or shell_signal(end.code)
-    own = word is not None and _role(word) == "own"
+    own = word is not None and role(word) == "own"
     if oom:
         return "oom"
     if own and word is not None and word.id in _BY_TEXT and by not in ("SIGKILL", "SIGBUS"):

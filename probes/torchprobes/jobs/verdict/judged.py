@@ -22,6 +22,7 @@ from .launchers import agents, cancelled, lost_nodes, network, ports, slurm_out_
 from .leaving import left_waiting
 from .mismatch import mismatches
 from .missing import by_counts, by_elimination, by_names, by_record, by_stacks, by_use
+from .raising import raising, suffering
 from .resolve import pick
 from .states import states
 
@@ -47,6 +48,8 @@ RULES: Final[tuple[Rule, ...]] = (
     mismatches,
     held,
     agents,
+    raising,
+    suffering,
     by_record,
     by_names,
     returned_early,

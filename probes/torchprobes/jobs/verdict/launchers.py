@@ -15,6 +15,9 @@ from .quiet import quiet
 
 _SIGNALS_OF_PEOPLE: Final = frozenset({"SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"})
 
+STOOD_S: Final = 10.0
+"""A job that had stood for so long when its end was asked for was ended because it stood."""
+
 
 def cancelled(case: Case) -> Iterator[Candidate]:
     """Somebody asked for the end, and no rank had failed by then."""
@@ -27,14 +30,14 @@ def cancelled(case: Case) -> Iterator[Candidate]:
     before = [end for end in own if end.t_ns and case.stop_ns and end.t_ns <= case.stop_ns]
     if before:
         return
-    evidence = list(_stop_evidence(case))
+    evidence, still = list(_stop_evidence(case)), quiet(case)
     limit = any(s.details.get("limit") for _, agent in case.agents for s in agent.signs if s.id == "slurm-cancelled")
     line = "Slurm ended the job: its time limit was reached" if limit else "the job was ended on request"
     over = bool(ends) or any(agent.alive is False for _, agent in case.agents)
     yield Candidate(
         cause="cancelled",
         ranks=(),
-        strength="cancelled",
+        strength="cancelled" if still.timed_out or (still.seconds or 0.0) >= STOOD_S else "cancelled-at-work",
         line=line if over else "the job's end was asked for",
         sure=True,
         t_ns=case.stop_ns,

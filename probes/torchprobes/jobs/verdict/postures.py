@@ -42,6 +42,12 @@ _ROWS: Final[tuple[tuple[Does, re.Pattern[str], re.Pattern[str]], ...]] = tuple(
     (does, re.compile(file), re.compile(rf"^(?:{name})" if name else "")) for does, file, name in _FRAMES
 )
 _COMPILERS: Final = re.compile(r"\b(?:ptxas|nvcc|cicc|cudafe\+\+|cc1plus|g\+\+|clang(?:\+\+)?|ld|compile_worker)\b")
+_PHASES: Final[dict[str, Does]] = {
+    "starting": "importing", "importing": "importing", "initialising": "initialising", "compiling": "compiling",
+    "saving": "saving", "loading": "saving", "waiting for data": "loading",
+}  # fmt: skip
+"""By the phase that an injected rank tells of itself (`payloads/inject/torchdoctor_beat.py`), twice a second."""
+
 _STOPPED: Final = frozenset({"T", "t"})
 _MOST_FRAMES: Final = 64
 
@@ -142,9 +148,8 @@ def _told(seen: Seen) -> Posture:
     looks = seen.evidence.processes
     if looks and any(_COMPILERS.search(child) for child in looks[-1].children):
         return Posture("compiling", by="process")
-    known: dict[str, Does] = {"importing": "importing", "starting": "importing", "initialising": "initialising"}
-    if phase in known:
-        return Posture(known[phase], by="events")
+    if phase in _PHASES:
+        return Posture(_PHASES[phase], by="events")
     return Posture("unknown")
 
 

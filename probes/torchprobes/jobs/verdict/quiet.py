@@ -110,11 +110,12 @@ def quiet(case: Case) -> Quiet:
 
 
 def since_moved(seen: Seen) -> float | None:
-    """Seconds since a watched rank told of anything new, None if nobody watched it."""
+    """Seconds since a watched rank told of anything new, up to its end; None if nobody watched it."""
     progress, node = seen.evidence.progress, seen.node
     if progress is None or not progress.moved_ns or not node.m_ns:
         return None
-    return max(0.0, (node.m_ns - progress.moved_ns) / 1e9)
+    last_ns = seen.end.m_ns if seen.end is not None and seen.end.m_ns else node.m_ns
+    return max(0.0, (last_ns - progress.moved_ns) / 1e9)
 
 
 def _pending_s(seen: Seen) -> float | None:

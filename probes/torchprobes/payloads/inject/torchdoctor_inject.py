@@ -70,7 +70,7 @@ def begin(environ, load):
     stop = threading.Event()
     thread = threading.Thread(target=run, args=(beat, stop, events), name="torchdoctor", daemon=True)
     thread.start()
-    atexit.register(end, events, beat, stop, thread)
+    atexit.register(end, events, beat, stop, thread, load("torchdoctor_record").keep)
 
 
 def handle_stacks(events):
@@ -98,7 +98,7 @@ def run(beat, stop, events):
         pause = beat.beat()
 
 
-def end(events, beat, stop, thread):
+def end(events, beat, stop, thread, keep):
     """The interpreter ends: say how, and let no thread of ours meet its finalization."""
     if not events.ours:
         return
@@ -106,6 +106,7 @@ def end(events, beat, stop, thread):
     thread.join(END_S)
     raised = getattr(sys, "last_value", None)
     beat.close()
+    keep(events)
     if raised is None:
         events.write("end", name="atexit")
     else:
