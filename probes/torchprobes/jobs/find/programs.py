@@ -76,7 +76,9 @@ def base(path: str) -> str:
 
 def is_python(seen: Seen) -> bool:
     """Whether its command line runs a Python interpreter; one that set a title over it is told by `has_title`."""
-    return bool(seen.words) and bool(_PYTHON.match(base(seen.words[0]).lstrip("-")))
+    if seen.python is None:
+        seen.python = bool(seen.words) and bool(_PYTHON.match(base(seen.words[0]).lstrip("-")))
+    return seen.python
 
 
 def has_title(seen: Seen) -> bool:

@@ -46,12 +46,12 @@ class Seen:
     """One process. `command` and `environ` are None while unread; `denied` says in one word why they stay so.
 
     `denied` is "" · "owner" (another user's) · "stuck" (its memory lock) · "overwritten" (it set a title over its
-    environment: setproctitle does) · "gone". `kind` is what `programs` made of its command line, None before.
+    environment: setproctitle does) · "gone". `kind` and `python` are what `programs` made of its command line.
     """
 
     __slots__ = (
-        "command", "denied", "environ", "kernel", "kind", "name", "parent", "pid", "session", "start", "state",
-        "threads",
+        "command", "denied", "environ", "kernel", "kind", "name", "parent", "pid", "python", "session", "start",
+        "state", "threads",
     )  # fmt: skip
 
     def __init__(self, pid: int, parent: int, start: int, name: str = "", state: str = "S") -> None:
@@ -60,6 +60,7 @@ class Seen:
         self.threads = 1
         self.kernel = False
         self.kind: str | None = None
+        self.python: bool | None = None
         self.command: tuple[str, ...] | None = None
         self.environ: dict[str, str] | None = None
         self.denied = ""

@@ -92,7 +92,8 @@ class Scanner:
         known = self._known.get(_key(seen))
         if known is None or _age_s(seen) < YOUNG_S:
             return False
-        seen.command, seen.environ, seen.denied, seen.kind = known.command, known.environ, known.denied, known.kind
+        seen.command, seen.environ, seen.denied = known.command, known.environ, known.denied
+        seen.kind, seen.python = known.kind, known.python
         return True
 
     def _read(self, todo: list[Seen], until: float) -> None:
