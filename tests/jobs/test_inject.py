@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -177,6 +178,24 @@ def test_stacks_come_on_a_private_signal_and_the_script_sees_none(tmp_path: Path
     Path(f"{mine}.go").touch()
     assert rank.end() == "[]\n"
     assert (mine.read_text() != "") if own else not mine.exists()
+
+
+def test_sockets_of_ranks_that_were_killed_are_removed(tmp_path: Path) -> None:
+    def bound(name: str) -> socket.socket:
+        one = socket.socket(socket.AF_UNIX)
+        one.bind(str(tmp_path / name))
+        return one
+
+    bound("1-dead").close()
+    bound("3-young").close()
+    (tmp_path / "no-socket").touch()
+    with bound("2-alive") as alive:
+        alive.listen()
+        for name in ("1-dead", "2-alive", "no-socket"):
+            os.utime(tmp_path / name, (1, 1))
+        text = f"import sys; sys.path.insert(0, {str(INJECT)!r}); import torchdoctor_server as s; s.sweep(sys.argv[1])"
+        subprocess.run([sys.executable, "-I", "-S", "-B", "-c", text, str(tmp_path)], check=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2-alive", "3-young", "no-socket"]
 
 
 @pytest.mark.trials

@@ -110,7 +110,7 @@ def plan(
     """
     _check_target(target, options)
     base = os.environ if environ is None else environ
-    cwd = options.cwd or os.getcwd()
+    cwd = options.cwd or _here()
     if options.preset and options.preset not in PRESETS:
         raise LaunchError(f"there is no preset {options.preset!r}: {', '.join(PRESETS)}")
     if not options.command and not options.preset:
@@ -119,6 +119,13 @@ def plan(
         return _Build(target, options, node_folder(run, host), {**base, **options.env}, cwd).plan()
     except torchrun_options.OptionError as error:
         raise LaunchError(str(error)) from None
+
+
+def _here() -> str:
+    try:
+        return os.getcwd()
+    except OSError as error:
+        raise LaunchError(f"the folder that this was started in cannot be had: {error.strerror}") from None
 
 
 def _check_target(target: Target, options: LaunchOptions) -> None:

@@ -183,7 +183,7 @@ class Beat:
         if self._flight is None:
             self._flight = _recorders(torch)
             if not self._flight:
-                self.events.fact("flight", "this torch has no flight recorder that can be asked (2.4 has none, 2.6 has)")
+                self.events.fact("flight", "this torch has no flight recorder to be asked (2.4 has none, 2.6 has)")
         groups = {}
         for dump in self._flight:
             groups.update(_status(dump))

@@ -7,11 +7,14 @@ Standard library only; parses on Python 3.8.
 import os
 import stat
 import sys
+import time
 
 LONGEST = 107
 """Bytes of a path that a unix socket can have (unix(7): sun_path)."""
 
 FEWEST_TASKS = 4096
+MOST_SWEPT = 256
+YOUNG_S = 60.0
 
 
 class Server:
@@ -42,7 +45,9 @@ def start(events):
         events.fact("server", why)
         return None
     try:
-        path = os.path.join(folder(), "%d-%s" % (os.getpid(), os.urandom(4).hex()))
+        place = folder()
+        sweep(place)
+        path = os.path.join(place, "%d-%s" % (os.getpid(), os.urandom(4).hex()))
         if len(os.fsencode(path)) > LONGEST:
             raise OSError("its path would be too long: %s" % path)
         server = Server(path, make(path))
@@ -116,6 +121,27 @@ def folder():
             return path
         refused = "%s is not a folder of ours alone" % path
     raise OSError(refused)
+
+
+def sweep(place):
+    """Remove old sockets on which nobody listens: a rank that was killed leaves its own.
+
+    Who lives is asked, not guessed from a pid, which may be of another namespace; a young one may not listen yet.
+    """
+    import socket
+
+    for name in os.listdir(place)[:MOST_SWEPT]:
+        path = os.path.join(place, name)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.setblocking(False)
+            try:
+                seen = os.lstat(path)
+                if stat.S_ISSOCK(seen.st_mode) and time.time() - seen.st_mtime > YOUNG_S:
+                    client.connect(path)
+            except ConnectionRefusedError:
+                os.unlink(path)
+            except OSError:
+                continue
 
 
 def _immortal(thing):
