@@ -236,6 +236,24 @@ def test_what_cannot_be_diagnosed_is_one_line_and_2(
     assert said in told.err
 
 
+@pytest.mark.usefixtures("nothing_here")
+def test_a_run_at_a_time_is_told_from_what_was_collected_by_then(
+    place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    made = own_run(place, RAISED)
+    folder = node_folder(made, "n1")
+    folder.evidence.mkdir()
+    old, new = (seen(job(), t_ns=stamp * 10**9) for stamp in (1_700_000_000, 1_800_000_000))
+    for number, one in enumerate((old, new), 1):
+        (folder.evidence / f"{number:03}.json").write_bytes(msgspec.json.encode(one))
+    assert run(["diagnose", made.name, "--at", "2024-06-01 12:00", "--json"]) == 4
+    assert json.loads(capfd.readouterr().out)["t_ns"] == old.t_ns
+    assert run(["diagnose", made.name, "--at", "2020-01-01 00:00"]) == 2
+    assert "had collected anything by then" in capfd.readouterr().err
+    assert run(["diagnose", "torchrun:abc", "--at", "-5m"]) == 2
+    assert "is no such run" in capfd.readouterr().err
+
+
 # --- snapshot ----------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from torchdoctor import settings
 from torchdoctor.cli import run
 from torchdoctor.commands import _job_headless, _job_launch, env, stop
 from torchprobes import rundir
-from torchprobes.distributed import JobView
+from torchprobes.distributed import JobVerdict, JobView
 from torchprobes.jobs.node import node_folder
 from torchprobes.model import Finding, Severity, Target
 from torchprobes.rundir import Place, RunDir
@@ -171,3 +171,35 @@ def test_switches_reach_the_plan(launching: Callable[..., list[Any]], capfd: pyt
     assert plan.argv[plan.argv.index("--nproc-per-node") :][:2] == ("--nproc-per-node", "3")
     assert plan.argv[-4:] == ("-m", "pkg.train", "--lr", "1")
     capfd.readouterr()
+
+
+# --- a hang ----------------------------------------------------------------------------------------------------------
+
+STUCK = JobView(
+    job="k", state="stuck", verdict=JobVerdict(ranks=(1,), cause="hung-in-collective", sure=True, line="rank 1 hangs")
+)
+UNSURE = msgspec.structs.replace(STUCK, verdict=msgspec.structs.replace(STUCK.verdict, sure=False))
+STOPPED = msgspec.structs.replace(STUCK, state="stopped")
+
+
+@pytest.mark.parametrize(
+    ("shown", "stop_on_hang", "asked"),
+    [(STUCK, True, 1), (UNSURE, True, 0), (STUCK, False, 0)],
+    ids=["a sure hang is stopped", "an unsure one is waited for", "wait is the default"],
+)
+def test_on_hang(
+    shown: JobView, stop_on_hang: bool, asked: int, place: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    made = own_run(place, over=False)
+    views = [shown, shown, shown, STOPPED]
+    calls: list[RunDir] = []
+    monkeypatch.setattr(_job_headless, "merged_view", lambda _: views.pop(0) if len(views) > 1 else views[0])
+    monkeypatch.setattr(_job_headless.control, "stop", lambda run, _: calls.append(run) or "stopped")
+    monkeypatch.setattr(_job_headless.control, "supervisor", lambda _: None if len(views) == 1 else object())
+    headless = _job_headless.Headless(None, stop_on_hang)
+    assert headless.follow_own(made, node_folder(made, "n1")) == 1
+    said = capfd.readouterr()
+    assert len(calls) == asked
+    assert ("stopping: rank 1 hangs" in said.err) is bool(asked)
+    assert "rank 1 hangs" in said.out

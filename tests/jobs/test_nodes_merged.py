@@ -10,7 +10,7 @@ import pytest
 from torchprobes import rundir
 from torchprobes.distributed import JobIdentity, JobVerdict, JobView, RankIdentity, RankView
 from torchprobes.jobs.node import node_folder
-from torchprobes.jobs.nodes import judged_view, merged_view, same_clock
+from torchprobes.jobs.nodes import judged_view, merged, merged_view, same_clock
 from torchprobes.jobs.nodes.merged import newest_evidence
 from torchprobes.jobs.signs import Scanner
 from torchprobes.rank_evidence import AgentEvidence, Exit, NodeEvidence, ProcessReading, RankEvidence, Sign
@@ -164,3 +164,26 @@ def test_signs_that_only_a_later_torchdoctor_knows_end_nothing() -> None:
     unknown = Sign(id="quantum-decoherence", text="?", victim=True, t_ns=T0)
     seen = [node("n1", rank(0, "n1", T0 + S, unknown)), SECOND]
     assert judged_view(seen).verdict.ranks == (1,)
+
+
+def test_what_did_not_change_is_neither_read_nor_judged_again(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(run, "n1", own_view("n1", 0), FIRST)
+    keep(run, "n2", own_view("n2", 1), SECOND)
+    first = merged_view(run)
+    monkeypatch.setattr(merged, "read", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(merged, "judge", lambda *_: pytest.fail("judged again"))
+    assert merged_view(run) is first
+    monkeypatch.undo()
+    rundir.write_atomically(node_folder(run, "n2").view, msgspec.json.encode(own_view("n2", 1, user="new")))
+    (node_folder(run, "n2").evidence / "002.json").write_bytes(
+        msgspec.json.encode(node("n2", rank(1, "n2", T0, sign(1, "KeyError: 'y'", T0))))
+    )
+    again = merged_view(run)
+    assert again is not None
+    assert "KeyError" in again.verdict.line
+
+
+def test_the_evidence_of_a_time_is_the_last_one_before_it(run: RunDir) -> None:
+    keep(run, "n1", own_view("n1", 0), *(node("n1", FIRST.ranks[0], stamp * S) for stamp in (10, 20, 30)))
+    stamps = {until: newest_evidence(node_folder(run, "n1"), until * S) for until in (9, 10, 29, 99)}
+    assert {until: one.t_ns // S if one else None for until, one in stamps.items()} == {9: None, 10: 10, 29: 20, 99: 30}

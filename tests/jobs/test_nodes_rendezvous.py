@@ -8,7 +8,7 @@ from torchprobes.jobs import torchrun_options
 from torchprobes.jobs.launch_plan import LaunchOptions
 from torchprobes.jobs.nodes import allocation, rendezvous, slurm
 from torchprobes.jobs.nodes.allocation import Allocation
-from torchprobes.jobs.preflight.looks import Interface, Name
+from torchprobes.jobs.preflight.looks import Interface, Looks, Name
 
 ETH = Interface(name="eth0", up=True, carrier=True, loopback=False, virtual=False, addresses=("10.0.0.7", "fd00::7"))
 LO = Interface(name="lo", up=True, carrier=True, loopback=True, virtual=True, addresses=("127.0.0.1",))
@@ -68,6 +68,23 @@ def test_here_for_real_the_loopback_is_ours() -> None:
     assert done.serves is True
     assert "--rdzv-conf=is_host=true" in done.options.torchrun
     assert done.options.env == {"GLOO_SOCKET_IFNAME": "lo"}
+
+
+def test_a_name_that_has_no_address_yet_is_waited_for_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [Name(host="train-0.train", error="Name or service not known"), HERE]
+    monkeypatch.setattr(rendezvous, "look", lambda *_: Looks(endpoint=answers.pop(0), interfaces=(LO, ETH)))
+    monkeypatch.setattr(rendezvous, "RETRY_S", 0.0)
+    options, told = LaunchOptions(torchrun=tuple(TWO.split()), command=("t.py",)), []
+    done = rendezvous.complete(options, {}, told.append)
+    assert "--rdzv-conf=is_host=true" in done.options.torchrun
+    assert told == ["waiting up to 30 s for an address of head: Name or service not known"]
+
+
+def test_a_name_that_never_has_one_is_left_to_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    unknown = Name(host="head", error="Name or service not known")
+    monkeypatch.setattr(rendezvous, "look", lambda *_: Looks(endpoint=unknown))
+    options = LaunchOptions(torchrun=tuple(TWO.split()), command=("t.py",))
+    assert rendezvous.complete(options, {}, resolve_s=0).options.torchrun == (*options.torchrun, "--rdzv-backend=c10d")
 
 
 # --- Slurm -----------------------------------------------------------------------------------------------------------

@@ -55,6 +55,23 @@ def diagnose(settings: Settings, what: str, far: Far) -> JobView:
     return judged_view(same_clock([evidence_of(job), *_others(picked.run)]))
 
 
+def diagnose_then(settings: Settings, what: str, at_ns: int) -> JobView:
+    """A run of ours at a time: from what each of its nodes had collected last by then.
+
+    Raises:
+        click.UsageError: if it is no run of ours, or none of its nodes had collected anything yet.
+    """
+    run = own_run(settings, what)
+    if run is None:
+        raise click.UsageError(f"--at takes a run that torchdoctor launched, or none: {what} is no such run")
+    seen = [found for folder in nodes(run) if (found := newest_evidence(folder, at_ns)) is not None]
+    if not seen:
+        raise click.UsageError(
+            f"no node of {run.name} had collected anything by then: that begins when something happens"
+        )
+    return judged_view(same_clock(seen))
+
+
 def _here(settings: Settings, what: str) -> Picked | None:
     """What the name means on this node; None where only Slurm may know it."""
     run = own_run(settings, what)

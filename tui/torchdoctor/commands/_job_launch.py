@@ -71,7 +71,7 @@ def _spread(options: LaunchOptions, found: Allocation) -> tuple[LaunchOptions, t
         words = (*allocation.words_of(found, os.environ), *options.torchrun)
         run_id = allocation.run_id_of(found.job, os.environ)
         options = msgspec.structs.replace(options, torchrun=words, run_id=run_id)
-    completed = rendezvous.complete(options, os.environ)
+    completed = rendezvous.complete(options, os.environ, lambda words: note(plain(words)))
     return completed.options, completed.notes
 
 

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from torchdoctor.status import cell_text
+from torchprobes.distributed import JobView
 from torchprobes.model import SCHEMA
 from torchprobes.reports import exit_codes
 from torchprobes.reports.text import mask, plain
@@ -49,6 +50,7 @@ def diagnose_(ctx: click.Context, /, what: str | None, at: str | None, as_json: 
     torchdoctor diagnose 4242
     torchdoctor diagnose 1234567 --via "srun --overlap --jobid={job} -N1 -n1 -w {node}"
     torchdoctor diagnose torchrun:abc --via "ssh {node}" --nodes n1,n2
+    torchdoctor diagnose 20261126T0312 --at 03:40
     torchdoctor diagnose --at -15m --window 30m --ring /var/lib/torchdoctor/flight
 
     Exit codes of a job: 0 no fault, 1 a cause was found, 4 not sure.
@@ -65,25 +67,23 @@ def diagnose_(ctx: click.Context, /, what: str | None, at: str | None, as_json: 
 def _now(ctx: click.Context, what: str, given: Mapping[str, Any], *, as_json: bool) -> int:
     """A job, from evidence of this moment."""
     from ._job_diagnose import Far, diagnose
-    from ._job_text import document_of, exit_code, job_lines
 
     nodes = tuple(filter(None, (given["nodes"] or "").split(",")))
     far = Far(given["via"] or "", nodes, given["program"] or "", given["deadline"])
-    view = diagnose(settings_of(ctx), what, far)
-    if as_json:
-        say_bytes(document_of(view))
-    else:
-        say("\n".join(job_lines(view, terminal_width())) + "\n")
-    return exit_code(view)
+    return _say_job(diagnose(settings_of(ctx), what, far), as_json=as_json)
 
 
-def _then(ctx: click.Context, /, what: str | None, at: str, given: Mapping[str, Any], *, as_json: bool) -> int:
-    """What the flight recorder saw; of a run of ours, also what its nodes collected last before."""
-    at_ns, ring, window = moment_ns(at), given["ring"], given["window"]
+def _then(ctx: click.Context, what: str | None, at: str, given: Mapping[str, Any], *, as_json: bool) -> int:
+    """What was there then: a run of ours by what its nodes had collected, else the node by its flight recorder."""
+    at_ns, settings = moment_ns(at), settings_of(ctx)
+    if what is not None:
+        from ._job_diagnose import diagnose_then
+
+        return _say_job(diagnose_then(settings, what, at_ns), as_json=as_json)
     try:
-        settings = settings_of(ctx)
+        ring = given["ring"]
         path = Path(ring).absolute() if ring is not None else find_folder(settings, at_ns)
-        account = give_account(path, at_ns, window, settings.thresholds)
+        account = give_account(path, at_ns, given["window"], settings.thresholds)
     except RecordingError as error:
         raise click.UsageError(str(error)) from None
     if as_json:
@@ -91,6 +91,16 @@ def _then(ctx: click.Context, /, what: str | None, at: str, given: Mapping[str, 
     else:
         say("\n".join(_lines(account, terminal_width())) + "\n")
     return _code(account)
+
+
+def _say_job(view: JobView, *, as_json: bool) -> int:
+    from ._job_text import document_of, exit_code, job_lines
+
+    if as_json:
+        say_bytes(document_of(view))
+    else:
+        say("\n".join(job_lines(view, terminal_width())) + "\n")
+    return exit_code(view)
 
 
 def _code(account: Account) -> int:

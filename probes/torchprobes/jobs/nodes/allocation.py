@@ -57,7 +57,7 @@ def step_command(found: Allocation, command: Sequence[str], given: Sequence[str]
     """The srun that starts one agent a node; a dead agent ends no other, because its peers' evidence is wanted."""
     return [
         "srun", f"--nodes={found.nodes}", f"--ntasks={found.nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit=0",
-        "--wait=0", *given, *command,
+        "--wait=0", "--cpu-bind=none", *given, *command,
     ]  # fmt: skip
 
 

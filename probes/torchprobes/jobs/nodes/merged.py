@@ -7,8 +7,11 @@ itself knows: step rate, memory, age.
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -19,21 +22,86 @@ from ..node import NodeFolder, nodes
 from ..verdict import judge
 from ..view import Setting, view_of
 
-MOST_BYTES = 32 << 20
-STALE_S = 30.0
+MOST_BYTES: Final = 32 << 20
+STALE_S: Final = 30.0
 """Evidence of two nodes that lies further apart is told: the older one may no longer be true."""
+
+MOST_KEPT: Final = 4
+MOST_FILES: Final = 4096
+TRIED: Final = 3
+"""Documents that are tried before a node counts as one without evidence: the newest may be being written."""
+
+_T = TypeVar("_T")
+Signature = tuple[int, ...]
+_kept: OrderedDict[str, Merging] = OrderedDict()
+_lock = threading.Lock()
 
 
 def merged_view(run: RunDir) -> JobView | None:
-    """The newest view of a run, all of its nodes in one; None before the first. A broken file is passed over."""
-    folders = nodes(run)
-    views = [view for view in map(_view, folders) if view is not None]
+    """The newest view of a run, all of its nodes in one; None before the first. A broken file is passed over.
+
+    It is asked again and again: what did not change is not read again, and not judged again.
+    """
+    with _lock:
+        kept = _kept.setdefault(str(run.path), Merging(run))
+        _kept.move_to_end(str(run.path))
+        while len(_kept) > MOST_KEPT:
+            _kept.popitem(last=False)
+    return kept.view()
+
+
+class Merging:
+    """The views and the evidence of one run, read when a file was replaced."""
+
+    def __init__(self, run: RunDir) -> None:
+        self._run = run
+        self._files: dict[Path, tuple[Signature, Any]] = {}
+        self._parts: tuple[JobView | NodeEvidence | None, ...] = ()
+        self._made: JobView | None = None
+        self._lock = threading.Lock()
+
+    def view(self) -> JobView | None:
+        """As `merged_view`."""
+        with self._lock:
+            folders = nodes(self._run)
+            views = [self._read(folder.view, JobView) for folder in folders]
+            seen = [self._newest(folder) for folder in folders] if len(folders) > 1 else []
+            parts = (*views, *seen)
+            if len(parts) != len(self._parts) or any(a is not b for a, b in zip(parts, self._parts, strict=True)):
+                self._parts = parts
+                self._made = _merged([v for v in views if v is not None], [s for s in seen if s is not None])
+            return self._made
+
+    def _newest(self, folder: NodeFolder) -> NodeEvidence | None:
+        found = (self._read(path, NodeEvidence) for path in evidence_files(folder)[:TRIED])
+        return next((one for one in found if one is not None), None)
+
+    def _read(self, path: Path, kind: type[_T]) -> _T | None:
+        """The file as it is now: from before if it was not replaced meanwhile."""
+        signature = _signature(path)
+        kept = self._files.get(path)
+        if kept is None or kept[0] != signature:
+            if len(self._files) > MOST_FILES:
+                self._files.clear()
+            kept = self._files[path] = signature, read(path, kind) if signature else None
+        value: _T | None = kept[1]
+        return value
+
+
+def _merged(views: Sequence[JobView], seen: Sequence[NodeEvidence]) -> JobView | None:
     if len(views) < 2:
         return views[0] if views else None
-    seen = [evidence for evidence in map(newest_evidence, folders) if evidence is not None]
     if len(seen) < 2:
         return _side_by_side(views)
     return _with_rows(judged_view(same_clock(seen)), views)
+
+
+def _signature(path: Path) -> Signature:
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def judged_view(seen: Sequence[NodeEvidence]) -> JobView:
@@ -69,32 +137,28 @@ def same_clock(seen: Sequence[NodeEvidence]) -> list[NodeEvidence]:
     ]
 
 
-def newest_evidence(folder: NodeFolder) -> NodeEvidence | None:
-    """What was collected last on a node; None if nothing was, or it cannot be read."""
+def newest_evidence(folder: NodeFolder, until_ns: int | None = None) -> NodeEvidence | None:
+    """What was collected last on a node (`until_ns`: last until then); None if nothing was, or it cannot be read."""
+    found = (read(path, NodeEvidence) for path in evidence_files(folder))
+    return next((one for one in found if one is not None and (until_ns is None or one.t_ns <= until_ns)), None)
+
+
+def evidence_files(folder: NodeFolder) -> list[Path]:
+    """The documents of a node, the newest first: they are numbered."""
     try:
-        names = sorted(folder.evidence.glob("*.json"), key=lambda path: (len(path.name), path.name), reverse=True)[:3]
+        names = [path for path in folder.evidence.iterdir() if path.suffix == ".json"]
     except OSError:
-        return None
-    for path in names:
-        found = _read(path)
-        if found is not None:
-            return found
-    return None
+        return []
+    return sorted(names, key=lambda path: (len(path.name), path.name), reverse=True)
 
 
-def _read(path: Path) -> NodeEvidence | None:
+def read(path: Path, kind: type[_T]) -> _T | None:
+    """A document of ours, None if it is missing, too large, broken, or of a later schema."""
     try:
         if path.stat().st_size > MOST_BYTES:
             return None
-        return decode(path.read_bytes(), NodeEvidence, str(path))
+        return decode(path.read_bytes(), kind, str(path))
     except (OSError, RunError):
-        return None
-
-
-def _view(folder: NodeFolder) -> JobView | None:
-    try:
-        return folder.read_view()
-    except RunError:
         return None
 
 

@@ -9,7 +9,8 @@ ours if packets to it would leave from its own address, and from the same answer
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -17,10 +18,12 @@ import msgspec
 from .. import torchrun_options
 from ..launch_plan import LaunchOptions
 from ..preflight.intent import Intent, address
-from ..preflight.looks import Interface, Name, look
+from ..preflight.looks import Interface, Looks, Name, look
 from ..torchrun_options import Options
 
 LOOK_S = 2.0
+RESOLVE_S = 30.0
+RETRY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,12 @@ class Completed:
     serves: bool | None = None
 
 
-def complete(options: LaunchOptions, environ: Mapping[str, str]) -> Completed:
+def complete(
+    options: LaunchOptions,
+    environ: Mapping[str, str],
+    tell: Callable[[str], None] = lambda _: None,
+    resolve_s: float = RESOLVE_S,
+) -> Completed:
     """Look at this node and add what is missing; what the person wrote stays, and one node needs nothing.
 
     Raises:
@@ -43,8 +51,22 @@ def complete(options: LaunchOptions, environ: Mapping[str, str]) -> Completed:
     if options.launcher == "command" or torchrun_options.one_node(given) or not endpoint:
         return Completed(options)
     host, _ = address(endpoint)
-    looks = look(Intent(host=host), LOOK_S) if host else None
+    looks = _resolved(host, tell, resolve_s) if host else None
     return add(options, given, looks.endpoint if looks else None, (looks.interfaces if looks else None) or (), environ)
+
+
+def _resolved(host: str, tell: Callable[[str], None], resolve_s: float) -> Looks:
+    """What is seen once the endpoint's name has an address: a pod's name gets one only when the pod runs."""
+    deadline, told = time.monotonic() + resolve_s, False
+    while True:
+        looks = look(Intent(host=host), LOOK_S)
+        name = looks.endpoint
+        if name is None or not name.error or time.monotonic() > deadline:
+            return looks
+        if not told:
+            tell(f"waiting up to {resolve_s:g} s for an address of {host}: {name.error}")
+            told = True
+        time.sleep(RETRY_S)
 
 
 def add(
