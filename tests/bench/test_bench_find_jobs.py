@@ -23,14 +23,16 @@ ROUNDS = 15
 RANKS = 8
 
 
-def bare() -> None:
+def bare() -> int:
     """What the reference measured: read /proc/PID/environ of all, and look for RANK."""
+    ranks = 0
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
-                b"RANK=" in Path(f"/proc/{name}/environ").read_bytes()
+                ranks += b"RANK=" in Path(f"/proc/{name}/environ").read_bytes()
             except OSError:
                 continue
+    return ranks
 
 
 def told(what: str, work: Callable[[], object]) -> None:

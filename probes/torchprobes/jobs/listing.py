@@ -17,8 +17,11 @@ from typing import Any, Final
 from ..distributed import JobIdentity, JobView
 from ..model import Frozen
 from ..rundir import RunDir, RunError, RunInfo, list_runs
-from .find import DEADLINE_S, Found, find_jobs
+from .find import Found, find_jobs
 from .node import nodes, views
+
+DEADLINE_S: Final = 4.0
+"""A node whose processes are stuck has a long run queue: starting a child there takes a second."""
 
 MOST_RUNS: Final = 64
 """So many runs of ours are looked at, the newest."""
