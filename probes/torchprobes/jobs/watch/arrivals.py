@@ -103,6 +103,8 @@ class Ranks:
             self._rescan.ask()
         job = self._rescan.take()
         if job is None:
+            if self._rescan.fault and self._rescan.fault not in self.notes:
+                self.notes = (*self.notes[-7:], self._rescan.fault)
             return []
         self.notes = job.notes
         self.world_size = job.world_size if job.world_size is not None else self.world_size

@@ -261,9 +261,11 @@ class Watcher:
                 if watched.exit is not None:
                     watched.exit = self._completed(watched, watched.exit)
             self.showing.soon()
-        for watched in living:
-            who = watched.identity
-            watched.gpu = self.gpus.reading(who.pid, who.start_ticks, who.gpu_uuid) or watched.gpu
+        job, readings = self.gpus.look(self.identity())
+        for rank in job.ranks if readings else ():
+            found = self.roster.of(rank.pid, rank.start_ticks)
+            if found is not None and found.exit is None:
+                found.identity, found.gpu = rank, readings.get(rank.rank, found.gpu)
         self.showing.dirty = True
 
     # --- looking closely ------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from ...masking import mask_text
 from ...runner.processes import descends
 from ..find import Finder as JobFinder
 from ..find import logs, programs, reading, told
+from ..find.gpus import UNSET
 from ..find.reading import Seen
 from ..find.scan import Census
 
@@ -146,6 +147,7 @@ def identify(
     uid, inner = reading.status(proc, pid)
     rank = RankIdentity(
         rank=number, pid=pid, start_ticks=start_ticks, host=host, local_rank=local, attempt=attempt,
+        visible_devices=None if seen.denied else seen.told.get("CUDA_VISIBLE_DEVICES", UNSET),
         inner_pid=inner if inner != pid else None, uid=uid, command=mask_text(" ".join(seen.words))[:400], how=(how,),
         **places,
     )  # fmt: skip
@@ -160,6 +162,8 @@ class Rescan:
     """Looks through all processes for the job's ranks, in a thread, when it is asked to."""
 
     def __init__(self, job: JobIdentity, ours: bool) -> None:
+        self.fault = ""
+        """What went wrong with the last look, in words."""
         self._job, self._ours = job, ours
         self._finder = JobFinder()
         self._found: JobIdentity | None = None
@@ -179,7 +183,12 @@ class Rescan:
         while True:
             self._asked.wait()
             self._asked.clear()
-            found = [job for job in self._finder.find().jobs if self._is(job)]
+            try:
+                found = [job for job in self._finder.find().jobs if self._is(job)]
+            except Exception as error:  # noqa: BLE001 - told; the thread lives on for the next time
+                self.fault = f"looking for ranks failed: {type(error).__name__}: {error}"[:300]
+                continue
+            self.fault = ""
             if found:
                 self._found = found[0]
 

@@ -8,11 +8,14 @@ from typing import Final
 
 import msgspec
 
+from ...distributed import JobIdentity
 from ...rank_evidence import GpuReading
-from ...samples import GpuSample, KernelEvent, ProcessSample, Sample
+from ...samples import KernelEvent, Sample
 from ...telemetry import hardware
 from ...telemetry.kernel.log import KernelLog
 from ...telemetry.source import Sampler
+from ..collect.machine import gpus
+from ..find.gpus import with_gpus
 
 RATE_HZ: Final = 1.0
 MOST_EVENTS: Final = 500
@@ -73,15 +76,14 @@ class Gpus:
         """Why there is no telemetry, "" if there is, or if there is no GPU."""
         return self._feed.state if self._feed else ""
 
-    def reading(self, pid: int, start_ticks: int, uuid: str = "") -> GpuReading | None:
-        """The GPU that a process holds; `uuid` is which one that is where the driver's list does not name it."""
+    def look(self, job: JobIdentity) -> tuple[JobIdentity, dict[int, GpuReading]]:
+        """The job with the GPUs that its ranks hold, and what the newest sample says of those, by rank."""
         sample = self.newest
-        if sample is None:
-            return None
-        process = next((one for one in sample.processes if _is(one, pid, start_ticks)), None)
-        wanted = process.gpu_uuid if process else uuid
-        gpu = next((one for one in sample.gpus if wanted and one.uuid == wanted), None)
-        return _reading(sample, gpu, process) if gpu is not None else None
+        if sample is None or not job.ranks:
+            return job, {}
+        located = with_gpus(job, sample)
+        found = gpus(located.ranks, sample)
+        return located, {rank: one for rank, one in found.items() if isinstance(one, GpuReading)}
 
     def stop(self) -> None:
         """Let the child end."""
@@ -92,31 +94,3 @@ class Gpus:
 def has_gpu() -> bool:
     """Whether there is a GPU that a sampler could read."""
     return hardware.count() > 0 or any(os.path.exists(path) for path in _OTHER_DRIVERS)
-
-
-def _is(process: ProcessSample, pid: int, start_ticks: int) -> bool:
-    return process.pid == pid and (not isinstance(process.started, int) or process.started == start_ticks)
-
-
-def _number(cell: object) -> float | None:
-    return float(cell) if isinstance(cell, (int, float)) and not isinstance(cell, bool) else None
-
-
-def _bytes(cell: object) -> int | None:
-    value = _number(cell)
-    return None if value is None else int(value)
-
-
-def _reading(sample: Sample, gpu: GpuSample, process: ProcessSample | None) -> GpuReading:
-    return GpuReading(
-        t_ns=sample.t_ns,
-        uuid=gpu.uuid,
-        index=gpu.index,
-        bus_id=gpu.bus_id,
-        state=gpu.state,
-        utilization_percent=_number(gpu.utilization_percent),
-        power_w=_number(gpu.power_w),
-        power_limit_w=_number(gpu.power_limit_w),
-        memory_used_bytes=_bytes(gpu.memory_used_bytes),
-        process_memory_bytes=_bytes(process.gpu_memory_bytes) if process else None,
-    )
