@@ -8,8 +8,8 @@ from torchprobes.distributed import RankIdentity
 from torchprobes.jobs.collect import logs
 
 
-def rank(number: int, **paths: str) -> RankIdentity:
-    return RankIdentity(rank=number, pid=100 + number, start_ticks=1, **paths)
+def rank(number: int, stdout: str = "", stderr: str = "") -> RankIdentity:
+    return RankIdentity(rank=number, pid=100 + number, start_ticks=1, stdout=stdout, stderr=stderr)
 
 
 def test_an_exception_in_a_shared_log_is_no_ranks_own(tmp_path: Path) -> None:

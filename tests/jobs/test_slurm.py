@@ -103,7 +103,7 @@ def diagnose(cluster: Cluster, *words: str, timeout: float = 60) -> tuple[int, d
 def test_a_raise_on_the_second_node_is_named_from_the_batch_script(cluster: Cluster) -> None:
     submit(cluster, "launch", "--headless", "--nproc-per-node", "1", "--", "train.py", "raise", "400")
     text = wait_for(cluster, "left with")
-    assert "rank 1 on n2 raised ValueError: bad batch on rank 1 at train.py:7" in text, text + _words(cluster)
+    assert "rank 1 on n2 raised ValueError: bad batch on rank 1 at train.py:8" in text, text + _words(cluster)
     assert "left with 1" in text
     assert "n1, n2" in text
 
