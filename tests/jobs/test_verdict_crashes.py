@@ -223,6 +223,17 @@ def test_the_same_error_on_all_ranks_is_one_fault_of_all() -> None:
     assert "ranks 0–3 on node1 raised FileNotFoundError" in judged.verdict.line
 
 
+def test_the_same_error_on_all_ranks_of_which_the_launcher_ended_most() -> None:
+    ranks = four()
+    for rank in ranks:
+        rank.says(RAISED.format(rank.rank).replace("ValueError: bad", "KeyError: no"), at=-1.2)
+    ranks[3].exits(1, at=-1.0)
+    for rank in (0, 1, 2):
+        ranks[rank].exits(signal="SIGTERM", at=-0.4)
+    told = judge([node(*ranks, agent=closing(-0.5))]).verdict
+    assert (told.ranks, told.cause, told.sure) == ((0, 1, 2, 3), "raised", True)
+
+
 def test_a_crash_after_a_peer_had_left_is_not_sure() -> None:
     ranks = four()
     ranks[1].exits(0, at=-2.0)

@@ -65,8 +65,10 @@ def test_a_hang_is_named_with_the_call_site_and_is_not_sure_at_first() -> None:
 
 
 def test_a_long_silence_of_an_idle_rank_is_sure() -> None:
-    told = verdict(*hung(RankSeen(2).stands(ASLEEP).looks(), age=70.0)).verdict
+    told = verdict(*hung(RankSeen(2).stands(ASLEEP).looks(), age=95.0)).verdict
     assert (told.ranks, told.cause, told.sure) == ((2,), "hung-in-collective", True)
+    minute = verdict(*hung(RankSeen(2).stands(ASLEEP).looks(), age=65.0)).verdict
+    assert (minute.ranks, minute.sure) == ((2,), False), "a sound job pauses for a minute"
 
 
 @pytest.mark.parametrize(
@@ -89,8 +91,8 @@ def test_a_slow_rank_is_never_a_sure_hang(slow: RankSeen) -> None:
     assert told.cause in ("hung-in-collective", "compiling", "dataloader-stuck")
 
 
-def test_a_loader_whose_workers_do_nothing_for_a_minute() -> None:
-    told = verdict(*hung(RankSeen(1).stands(IN_LOADER).looks(), age=90.0)).verdict
+def test_a_loader_whose_workers_do_nothing_for_long() -> None:
+    told = verdict(*hung(RankSeen(1).stands(IN_LOADER).looks(), age=99.0)).verdict
     assert (told.ranks, told.cause, told.sure) == ((1,), "dataloader-stuck", True)
     assert "waiting for its DataLoader's workers" in told.line
 

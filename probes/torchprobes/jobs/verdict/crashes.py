@@ -48,7 +48,7 @@ def _waited(ends: Sequence[Ending]) -> bool:
 def _first(case: Case, ends: Sequence[Ending], own: Sequence[Ending]) -> Candidate:
     """The first of those that have a fault of their own, with all that raised the very same."""
     first = own[0]
-    group = [end for end in own if _same(end, first)]
+    group = [end for end in ends if end.part == "own" and _same(end, first)]
     rivals = [end for end in own if end not in group and _apart_ns(case, first, end) <= 0]
     doubt = _doubt(case, ends, first, rivals)
     ranks = tuple(sorted({end.seen.rank for end in [*group, *rivals]}))

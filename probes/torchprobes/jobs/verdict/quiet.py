@@ -21,9 +21,10 @@ AGREE_S: Final = 2.0
 NEAR_S: Final = 0.4
 """Two looks at what does not move by itself (a stopped process, a recorded operation) may be this near."""
 
-LEAST_SILENCE_S: Final = 60.0
+LEAST_SILENCE_S: Final = 90.0
 STEPS: Final = 20
-"""A silence says something by itself from a minute on, from 20 of the longest steps on, from half the timeout on."""
+"""A silence says something by itself from a minute and a half on (sound jobs pause for a minute, at a compile or a
+slow disk), from 20 of the longest steps on, from half the timeout on."""
 
 FEW_STEPS: Final = 3
 LEAST_QUIET_S: Final = 2.0
