@@ -46,6 +46,9 @@ ROUGH_NS: Final = 60_000_000_000
 
 TELLING: Final = frozenset({"own", "victim"})
 """Roles of signs that a rank failed or suffers: it is looked at before its launcher ends its peers."""
+WORDS_S: Final = 0.03
+"""A launcher says that it ends a rank before it does: so long its words may take to be read."""
+
 LAST_ENDS_S: Final = 0.5
 FLUSH_S: Final = 1.0
 LAST_LOOK_S: Final = 1.5
@@ -208,7 +211,9 @@ class Watcher:
         watched.exit = self._completed(watched, end)
         self._record_exit(watched)
         self.arrivals.again()
-        self.showing.soon()
+        first = sum(one.exit is not None for one in self.roster.ranks) == 1
+        self.follower.nudge()  # what the launcher says of it may be there already
+        self.showing.soon(0.0 if first else WORDS_S)
         self.look_closely(f"rank {watched.identity.rank} ended")
 
     def _completed(self, watched: Watched, end: Exit) -> Exit:

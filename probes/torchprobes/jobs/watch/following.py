@@ -201,6 +201,10 @@ class Follower:
             box, self._box = self._box, Look({}, [], self._box.broken)
         return box
 
+    def nudge(self) -> None:
+        """Look at once."""
+        self._asked.set()
+
     def flush(self, limit_s: float) -> bool:
         """Have everything read that is there now; whether it was in time."""
         self._flushed.clear()

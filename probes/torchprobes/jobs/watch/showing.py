@@ -62,7 +62,7 @@ class Showing:
         self._judged: Judged | None = None
         self._verdict_line = ""
         self._shown: JobView | None = None
-        self._due = self._urgent_due = 0.0
+        self._due = self._urgent_due = self._words_due = 0.0
 
     # --- evidence ---------------------------------------------------------------------------------------------------
 
@@ -140,14 +140,21 @@ class Showing:
 
     # --- the view ---------------------------------------------------------------------------------------------------
 
-    def soon(self) -> None:
-        """Somebody ended, or a log told a failure: show it as soon as all that happened with it was heard."""
+    def soon(self, after_s: float = 0.0) -> None:
+        """Somebody ended, or a log told a failure: show it as soon as all that happened with it was heard.
+
+        With `after_s` there are words to come that belong to it; what is shown sooner anyway is not held back.
+        """
+        if not after_s:
+            self._words_due = 0.0
+        elif not self.urgent:
+            self._words_due = time.monotonic() + after_s
         self.dirty = self.urgent = True
 
     @property
     def due(self) -> float:
         """When it is to be shown, by the monotonic clock."""
-        return self._urgent_due if self.urgent else self._due if self.dirty else math.inf
+        return max(self._urgent_due, self._words_due) if self.urgent else self._due if self.dirty else math.inf
 
     def show(self) -> NodeEvidence:
         """Judge all that is known and publish the view; the evidence that it rests on."""
