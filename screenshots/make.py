@@ -32,6 +32,9 @@ READY_S, CHECK_S = 60.0, 1200.0
 WAITING_S = 133.0
 """Where in the recording a rank has slept for more than a minute."""
 
+SETTLE_S = 4.0
+"""Until what a verdict rests on is on screen too."""
+
 SHOWN = "compile.default"
 LONGER = (SHOWN, "export.roundtrip", "ddp.allreduce", "data.loader")
 PRIVATE = tuple(path for path in (str(ROOT), str(Path.home()), sys.base_prefix) if path not in ("/", "/usr"))
@@ -61,10 +64,16 @@ async def picture(pilot: Any, name: str, *keys: str) -> None:
     print(path.relative_to(ROOT))
 
 
+def target(folder: Path) -> str:
+    """The patient's interpreter, under a name that tells nothing of this machine."""
+    if not (folder / "venv").exists():
+        (folder / "venv").symlink_to(sys.prefix)
+    return os.environ.get("TORCHDOCTOR_PYTHON") or str(folder / "venv" / "bin" / "python")
+
+
 async def make(folder: Path) -> None:
     """Run the quick tier and some that take longer, and take the pictures on the way."""
-    (folder / "venv").symlink_to(sys.prefix)
-    python = os.environ.get("TORCHDOCTOR_PYTHON") or str(folder / "venv" / "bin" / "python")
+    python = target(folder)
     settings = Settings(out=str(folder / "runs"), python=python)
     app = TorchDoctor(settings, Capabilities(False, False, False, False, screen_hz=5.0))
     async with app.run_test(size=SIZE) as pilot:
@@ -82,9 +91,6 @@ async def make(folder: Path) -> None:
         await pilot.press("right")
         app.pane.lines.select(SHOWN)
         await picture(pilot, "probes")
-        await pilot.press("3")
-        await until(pilot, lambda: snapshot().ranks, READY_S, "the ranks")
-        await picture(pilot, "jobs")
         await picture(pilot, "report", "5")
         await picture(pilot, "help", "2", "question_mark")
         await pilot.press("escape", "z", "enter")
@@ -92,7 +98,72 @@ async def make(folder: Path) -> None:
         await picture(pilot, "logs")
 
 
-async def make_from_recording() -> None:
+TRAIN = """\
+import sys, time
+import torch
+import torch.distributed as dist
+
+dist.init_process_group("gloo")
+rank, (fault, guilty, at) = dist.get_rank(), sys.argv[1:]
+model = torch.nn.Linear(64, 64)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+
+def load(step):
+    if rank == int(guilty) and step == int(at):
+        if fault == "raise":
+            raise ValueError("sample 4711 has no label")
+        time.sleep(3600)
+    return torch.randn(8, 64)
+
+
+def train(step):
+    loss = model(load(step)).pow(2).mean()
+    loss.backward()
+    for parameter in model.parameters():
+        dist.all_reduce(parameter.grad)
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+for step in range(100_000):
+    train(step)
+    print(f"step {step}", flush=True)
+    time.sleep(0.05)
+"""
+RANKS = 4
+JOBS = {"jobs": "hang 2 80", "jobs-crash": "raise 1 80"}
+"""Picture -> what goes wrong: a rank that sleeps in its loader, one that raises. Each is launched by the real form."""
+
+
+async def make_jobs(folder: Path) -> None:
+    """The Jobs pane: real jobs, launched through the form, each as soon as a verdict names a rank."""
+    (folder / "train.py").write_text(TRAIN)
+    python = target(folder)
+    os.chdir(folder)
+    app = TorchDoctor(Settings(out=str(folder / "runs"), python=python), Capabilities(False, False, False, False, 5.0))
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: app.sources.snapshot().target, READY_S, "a Python with torch")
+        await pilot.press("3")
+        jobs = app.sources.jobs.snapshot
+        for name, fault in JOBS.items():
+            await pilot.press("L")
+            for text in ("train.py", fault, str(RANKS)):
+                await pilot.press("ctrl+u", *text, "tab")  # what was typed last time is still there
+            form: Any = app.screen
+            await until(pilot, lambda form=form: form.planner.answers.findings is not None, READY_S, "pre-flight")
+            await pilot.press("f5")
+            await until(pilot, lambda: jobs().view and jobs().view.verdict.ranks, CHECK_S, "a verdict")
+            await until(pilot, lambda: jobs().view.stacks or jobs().view.state == "failed", CHECK_S, "what it rests on")
+            await asyncio.sleep(SETTLE_S)
+            await picture(pilot, name)
+            await pilot.press(*"cy" if name == "jobs" else "", "escape")
+        await until(
+            pilot, lambda: not any(job.ours and job.state == "running" for job in jobs().listed), READY_S, "end"
+        )
+
+
+async def make_from_recording(_: Path) -> None:
     """The GPUs pane, from the recording of two real GPUs that ships: one rank sleeps, the other waits for it."""
     app = TorchDoctor(Settings(replay=str(DEMO)), Capabilities(False, False, False, False, screen_hz=5.0))
     async with app.run_test(size=SIZE) as pilot:
@@ -107,13 +178,14 @@ async def make_from_recording() -> None:
 
 
 def main() -> None:
-    """All of them, or those from the recording alone (`--recording`)."""
+    """All of them, or those of the check (`--check`), of jobs (`--jobs`), from the recording (`--recording`) alone."""
     os.environ.pop("NO_COLOR", None)
     os.environ["PATH"] = "/usr/local/bin:/usr/bin:/bin"
+    parts = {"--check": make, "--jobs": make_jobs, "--recording": make_from_recording}
     with tempfile.TemporaryDirectory(prefix="td-") as folder:
-        if "--recording" not in sys.argv:
-            asyncio.run(make(Path(folder)))
-        asyncio.run(make_from_recording())
+        for flag, work in parts.items():
+            if len(sys.argv) == 1 or flag in sys.argv:
+                asyncio.run(work(Path(folder)))
 
 
 if __name__ == "__main__":

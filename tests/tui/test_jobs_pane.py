@@ -126,13 +126,15 @@ async def test_a_hidden_pane_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 async def test_the_ranks_of_a_distributed_probe_are_a_job() -> None:
-    check = FakeCheck(views=(probe_view("ddp.allreduce", "running", folder="/runs/1/probes/ddp.allreduce"),))
-    there = world()
+    folder = "/runs/1/probes/ddp.allreduce"
+    check = FakeCheck(views=(probe_view("ddp.allreduce", "running", folder=folder),))
+    there = world({**FOREIGN, "command": f"python -m torch.distributed.run --log-dir={folder}/artifacts/logs"})
     there.check = check
     async with console(there) as (app, pilot):
         app.sources._check = check  # type: ignore[assignment]
         source = await at_jobs(app, pilot)
         assert source.snapshot().opened == "probe"
+        assert [job.key for job in source.snapshot().listed] == ["probe"], "its torchrun is no second job"
         await pilot.press("c")
         assert "ctrl+c cancels it" in await notice(app, pilot)
 

@@ -206,8 +206,9 @@ class JobSource:
             self._watched.wait()
             try:
                 found = self.ask("list", {}, LIST_DEADLINE_S)
-                rows = tuple(listed(row) for row in found["jobs"])
-                self._set(listed=(*self._mine(), *rows), unseen=tuple(map(str, found["notes"])), note="")
+                mine, rows = self._mine(), tuple(listed(row) for row in found["jobs"])
+                others = (row for row in rows if not any(probe.run in row.command for probe in mine))
+                self._set(listed=(*mine, *others), unseen=tuple(map(str, found["notes"])), note="")
             except Exception as error:  # noqa: BLE001 - the list stays as it was, says so, and is asked for again
                 self._set(note=f"jobs cannot be listed: {error}")
             self._stopped.wait(LIST_S)

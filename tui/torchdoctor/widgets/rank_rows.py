@@ -93,7 +93,7 @@ COLUMNS: Final[tuple[_Row, ...]] = (
     (Column("pid", 7, 6, _number(lambda rank: rank.pid or None, "{}")), lambda rank: rank.pid or None),
     (Column("steps/s", 7, 3, _number(lambda rank: rank.step_rate_hz, "{:.2f}")), lambda rank: rank.step_rate_hz),
     (Column("step", 7, 12, _number(lambda rank: rank.steps, "{:,}")), lambda rank: rank.steps),
-    (Column("last collective", 15, 1, _words(lambda rank: rank.collective), left=True, most=30),
+    (Column("last collective", 15, 1, _words(lambda rank: rank.collective), left=True, most=22),
      lambda rank: rank.collective or None),
     (Column("waits", 8, 1, _waits), lambda rank: rank.quiet_s if rank.waiting_s is None else rank.waiting_s),
     (Column("lag", 8, 4, _lag), lambda rank: rank.lag_s),
