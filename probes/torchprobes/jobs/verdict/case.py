@@ -63,9 +63,9 @@ class Seen:
         return t_ns + self.node.clock_offset_ns if t_ns else 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
-    """One job. `ranks` are those that some node saw, by number."""
+    """One job. `ranks` are those that some node saw, by number. Each is itself only: rules remember what it came to."""
 
     nodes: tuple[NodeEvidence, ...]
     ranks: dict[int, Seen]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 from ...rank_evidence import Exit, Sign
@@ -56,6 +57,7 @@ class Ending:
     weak: bool = False
 
 
+@lru_cache(maxsize=1)
 def endings(case: Case) -> tuple[Ending, ...]:
     """Those of all ranks that are over, the earliest first; without a time last."""
     found = [_ending(case, seen, seen.end) for seen in case.ranks.values() if seen.end is not None]

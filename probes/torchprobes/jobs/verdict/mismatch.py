@@ -101,6 +101,8 @@ def _recorded(case: Case) -> Difference | None:
                 # Groups that were split from one have one name, and are told apart by their members.
                 places[entry.seq, entry.group, members.get(entry.group, ())][rank] = entry
     for (seq, group, _), entries in sorted(places.items()):
+        if len({(entry.op, entry.input_sizes, entry.dtypes) for entry in entries.values()}) < 2:
+            continue
         calls = {rank: _call(entry) for rank, entry in entries.items()}
         if len(set(calls.values())) > 1 and _differ(entries):
             sites = {rank: _site(case.ranks[rank], entry) for rank, entry in entries.items()}

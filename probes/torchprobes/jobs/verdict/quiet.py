@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from ...rank_evidence import Flight, NodeEvidence, Stack
@@ -85,6 +86,7 @@ class Quiet:
         return f"no progress between two looks {self.looks_s:.1f} s apart"
 
 
+@lru_cache(maxsize=1)
 def quiet(case: Case) -> Quiet:
     """How still the living ranks of a job are; where all are over, how still they were."""
     alive = [seen for seen in case.ranks.values() if seen.alive] or list(case.ranks.values())
