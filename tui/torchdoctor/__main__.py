@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
 WINDOWS = "torchdoctor runs on Linux and macOS: on Windows, start it inside WSL2"
 
 
@@ -24,7 +28,19 @@ def main() -> None:
     early.begin(sys.argv[1:])
     from torchdoctor.cli import run
 
-    sys.exit(run(sys.argv[1:]))
+    _leave(run(sys.argv[1:]))
+
+
+def _leave(code: int) -> NoReturn:
+    """Leave with this exit code, at once where threads of ours still run.
+
+    They are daemons that nobody waits for, and one that imports a module while the interpreter is taken down can crash
+    it. By then everything is written: `run` has closed the streams.
+    """
+    threads = sys.modules.get("threading")
+    if threads is not None and threads.active_count() > 1:
+        os._exit(code)
+    sys.exit(code)
 
 
 def _open_standard_streams() -> None:
