@@ -162,7 +162,7 @@ def test_a_job_of_this_node_is_looked_at_now(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(_job_pick, "find_job", lambda _: job())
-    monkeypatch.setattr(_job_diagnose, "evidence_of", seen)
+    monkeypatch.setattr(_job_diagnose, "evidence_of", lambda who, **_: seen(who))
     assert run(["diagnose", "torchrun:abc", "--json"]) == 4
     document = json.loads(capfd.readouterr().out)
     assert [row["pid"] for row in document["ranks"]] == [4000, 4001]
@@ -185,9 +185,19 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_nodes_that_a_person_names_are_asked_by_their_prefix(
     asked: list[Any], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--via", "ssh {node}", "--nodes", "n1,n2", "--program", "/opt/td/bin/torchdoctor", "--deadline", "3"]
+    words = [
+        "--via",
+        "ssh {node}",
+        "--nodes",
+        "n1,n2",
+        "--program",
+        "/opt/td/bin/torchdoctor",
+        "--deadline",
+        "3",
+        "--sure",
+    ]
     assert run(["diagnose", "torchrun:abc", *words]) == 4
-    assert asked == [(("n1", "n2"), Via("ssh {node}", ("/opt/td/bin/torchdoctor",)), "torchrun:abc", 3.0)]
+    assert asked == [(("n1", "n2"), Via("ssh {node}", ("/opt/td/bin/torchdoctor",), twice=True), "torchrun:abc", 3.0)]
     assert "n2: no answer: no answer in time" in capfd.readouterr().out
 
 
@@ -262,7 +272,7 @@ def test_the_jobs_of_a_snapshot_are_those_that_were_asked_for(
 ) -> None:
     jobs = (job("torchrun:abc"), job("slurm:42.0", slurm_job="42.0"), job("slurm:42.1", slurm_job="42.1"))
     monkeypatch.setattr(_job_evidence, "find_jobs", lambda **_: Found(jobs=jobs))
-    monkeypatch.setattr(_job_evidence, "evidence_of", lambda who, _: seen(who))
+    monkeypatch.setattr(_job_evidence, "evidence_of", lambda who, *_, **__: seen(who))
     monkeypatch.setattr(_job_snapshot, "look", lambda _: SimpleNamespace(sample=None))
 
     def keys(*words: str) -> list[str]:

@@ -117,6 +117,10 @@ def test_a_hang_is_diagnosed_over_srun_from_a_login_host_and_scancel_leaves_noth
     assert sorted(row["host"] for row in view["ranks"]) == ["n1", "n2"], view
     assert (view["verdict"]["ranks"], code) in (([1], 1), ([1], 4)), view["verdict"]
     assert took < 12
+    code, view, took = diagnose(cluster, job, "--sure")
+    print(f"looked twice in {took:.1f} s: {view['verdict']['line']}")
+    assert view["verdict"]["ranks"] == [1]
+    assert "no two looks agree" not in view["verdict"]["line"], "what is left is whether a rank asleep is only slow"
     cluster.ask("scancel", job)
     deadline = time.monotonic() + 60
     while cluster.ask("squeue", "-h").strip():

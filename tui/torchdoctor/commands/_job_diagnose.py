@@ -23,12 +23,13 @@ from ._job_program import own_program
 
 @dataclass(frozen=True, slots=True)
 class Far:
-    """How other nodes are asked; "" and () where the person left it to us."""
+    """How other nodes are asked; "" and () where the person left it to us. `twice`: as of `evidence_of`."""
 
     via: str = ""
     nodes: tuple[str, ...] = ()
     program: str = ""
     deadline_s: float = 10.0
+    twice: bool = False
 
     @property
     def given(self) -> bool:
@@ -52,7 +53,7 @@ def diagnose(settings: Settings, what: str, far: Far) -> JobView:
         return _over_nodes(job.key, far, job.slurm_job.partition(".")[0])
     if job is None:
         return _kept(picked.run)
-    return judged_view(same_clock([evidence_of(job), *_others(picked.run)]))
+    return judged_view(same_clock([evidence_of(job, twice=far.twice), *_others(picked.run)]))
 
 
 def diagnose_then(settings: Settings, what: str, at_ns: int) -> JobView:
@@ -115,7 +116,7 @@ def _others(run: RunDir | None) -> list[NodeEvidence]:
 def _over_nodes(key: str, far: Far, job: str) -> JobView:
     """Ask every node, and judge what came; nodes without an answer are in it as such."""
     names = far.nodes or _names(key, job)
-    via = Via(far.via or _via(job), tuple(shlex.split(far.program)) or _program(far, job), job)
+    via = Via(far.via or _via(job), tuple(shlex.split(far.program)) or _program(far, job), job, far.twice)
     seen = ask_nodes(names, via, key, far.deadline_s)
     jobs = by_job(seen)
     if len(jobs) > 1:

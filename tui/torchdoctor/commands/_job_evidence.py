@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from torchprobes.distributed import JobIdentity
-from torchprobes.jobs.collect import collect_in_child
+from torchprobes.jobs.collect import collect_in_child, together
 from torchprobes.jobs.find import find_jobs
 from torchprobes.jobs.node import NodeFolder, node_folder
 from torchprobes.rank_evidence import NodeEvidence
@@ -20,6 +20,7 @@ from ._job_pick import jobs_named
 from ._output import note
 
 COLLECT_S = 2.0
+TWICE_S = 2.2
 FIND_S = 2.0
 AT_ONCE = 4
 MOST_JOBS = 16
@@ -31,21 +32,29 @@ def folder_of(job: JobIdentity) -> NodeFolder | None:
     return node_folder(RunDir(Path(job.run))) if job.run else None
 
 
-def evidence_of(job: JobIdentity, sample: Sample | None = None) -> NodeEvidence:
-    """Two looks at one job, in a process that can be lost; `sample` is a reading of the GPUs that is there already."""
-    return collect_in_child(job, folder_of(job), COLLECT_S, looks=2, sample=sample)
+def evidence_of(job: JobIdentity, sample: Sample | None = None, *, twice: bool = False) -> NodeEvidence:
+    """Two looks at one job, in a process that can be lost; `sample` is a reading of the GPUs that is there already.
+
+    With `twice` it is collected again TWICE_S later: only then can it be sure that nothing moves.
+    """
+    begun = time.monotonic()
+    first = collect_in_child(job, folder_of(job), COLLECT_S, looks=2, sample=sample)
+    if not twice or first.state != "ok":
+        return first
+    time.sleep(max(0.0, TWICE_S - (time.monotonic() - begun)))
+    return together(first, collect_in_child(job, folder_of(job), COLLECT_S, looks=2, sample=sample))
 
 
-def evidence_of_all(jobs: Sequence[JobIdentity], sample: Sample | None = None) -> tuple[NodeEvidence, ...]:
+def evidence_of_all(
+    jobs: Sequence[JobIdentity], sample: Sample | None = None, *, twice: bool = False
+) -> tuple[NodeEvidence, ...]:
     """All jobs, a few at a time; beyond MOST_JOBS only who is in them."""
     if not jobs:
         return ()
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="collect") as pool:
-        found = list(pool.map(lambda job: evidence_of(job, sample), jobs[:MOST_JOBS]))
-    return (
-        *found,
-        *(NodeEvidence(host=job.host, t_ns=time.time_ns(), job=job, why=LISTED) for job in jobs[MOST_JOBS:]),
-    )
+        found = list(pool.map(lambda job: evidence_of(job, sample, twice=twice), jobs[:MOST_JOBS]))
+    rest = (NodeEvidence(host=job.host, t_ns=time.time_ns(), job=job, why=LISTED) for job in jobs[MOST_JOBS:])
+    return (*found, *rest)
 
 
 def jobs_here(what: str = "") -> tuple[JobIdentity, ...]:

@@ -18,7 +18,7 @@ from ._look import look
 from ._output import say_bytes, say_document
 
 
-def say_jobs(settings: Settings, what: str, *, ping: bool) -> int:
+def say_jobs(settings: Settings, what: str, *, ping: bool, twice: bool = False) -> int:
     """Say the document; with `ping` as the other end of `jobs.nodes.asking` wants it: clock first, then on one line."""
     if ping:
         wire.answer_pings(0, 1)
@@ -28,7 +28,7 @@ def say_jobs(settings: Settings, what: str, *, ping: bool) -> int:
         "torchdoctor": __version__,
         "taken": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "host": socket.gethostname(),
-        "jobs": evidence_of_all(jobs_here(what), sample),
+        "jobs": evidence_of_all(jobs_here(what), sample, twice=twice),
     }
     if ping:
         say_bytes(msgspec.json.encode(document) + b"\n")

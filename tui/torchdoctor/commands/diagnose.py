@@ -33,6 +33,7 @@ from .runs import terminal_width
 @click.option("--nodes", metavar="A,B…", help="Which nodes; of a Slurm job, Slurm says it.")
 @click.option("--program", metavar="CMD", help="What torchdoctor is called on the nodes.")
 @click.option("--deadline", type=click.FloatRange(1, 120), default=10.0, show_default=True, help="Seconds a node.")
+@click.option("--sure", is_flag=True, help="Look again two seconds later: only then a hang is sure.")
 @click.option("--at", metavar="TIME", help=f"What was there then, from the flight recorder. {TIME_HELP}")
 @click.option("--ring", metavar="DIR|FILE", help="A recording; else this node's flight recorder.")
 @click.option("--window", callback=span, default="10m", show_default=True, metavar="SPAN", help="Events within it.")
@@ -69,7 +70,7 @@ def _now(ctx: click.Context, what: str, given: Mapping[str, Any], *, as_json: bo
     from ._job_diagnose import Far, diagnose
 
     nodes = tuple(filter(None, (given["nodes"] or "").split(",")))
-    far = Far(given["via"] or "", nodes, given["program"] or "", given["deadline"])
+    far = Far(given["via"] or "", nodes, given["program"] or "", given["deadline"], given["sure"])
     return _say_job(diagnose(settings_of(ctx), what, far), as_json=as_json)
 
 

@@ -79,15 +79,18 @@ def _last_check(settings: Settings) -> str:
 @click.option("--job", metavar="KEY|JOBID", default="", help="Of the jobs only this one.")
 @click.option("--only-jobs", is_flag=True, help="Nothing but the jobs; implies --json.")
 @click.option("--no-jobs", is_flag=True, help="Without the jobs.")
+@click.option("--sure", is_flag=True, help="With --only-jobs: look again two seconds later.")
 @click.option("--ping", is_flag=True, hidden=True)
 @settings_options("python", "target", "read_only")
 @click.pass_context
-def snapshot_(ctx: click.Context, as_json: bool, job: str, only_jobs: bool, no_jobs: bool, ping: bool) -> int:
+def snapshot_(
+    ctx: click.Context, as_json: bool, job: str, only_jobs: bool, no_jobs: bool, sure: bool, ping: bool
+) -> int:
     """All passive evidence of this node: machine, sample, findings, interpreters, jobs. Nothing is run on it."""
     if only_jobs:
         from ._job_snapshot import say_jobs
 
-        return say_jobs(settings_of(ctx), job, ping=ping)
+        return say_jobs(settings_of(ctx), job, ping=ping, twice=sure)
     settings = settings_of(ctx)
     looked, machine, choice = look(settings.thresholds), describe_machine(MACHINE_DEADLINE_S), _choice(settings)
     if as_json:

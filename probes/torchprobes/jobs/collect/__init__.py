@@ -2,5 +2,6 @@
 
 from .apart import collect_in_child
 from .collecting import collect
+from .together import together
 
-__all__ = ["collect", "collect_in_child"]
+__all__ = ["collect", "collect_in_child", "together"]

@@ -37,11 +37,15 @@ class ViaError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Via:
-    """How a command is run on a node: `prefix` with {node} and {job} in it, and torchdoctor's own name there."""
+    """How a command is run on a node: `prefix` with {node} and {job} in it, and torchdoctor's own name there.
+
+    With `twice` each node looks again two seconds later.
+    """
 
     prefix: str
     program: tuple[str, ...] = ("torchdoctor",)
     job: str = ""
+    twice: bool = False
 
     def command(self, node: str, key: str) -> list[str]:
         """The whole command for one node.
@@ -60,7 +64,11 @@ class Via:
         if not words:
             raise ViaError("--via is empty: name a prefix such as 'ssh {node}'")
         filled = [word.replace("{node}", node).replace("{job}", self.job) for word in words]
-        return [*filled, *self.program, "snapshot", "--json", "--only-jobs", "--ping", "--job", key]
+        return [*filled, *self.program, "snapshot", "--json", "--only-jobs", "--ping", *self._again, "--job", key]
+
+    @property
+    def _again(self) -> list[str]:
+        return ["--sure"] if self.twice else []
 
 
 @dataclass(slots=True)
