@@ -20,6 +20,11 @@ RESCAN_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 """After a look at all processes was made without a reason, the time to the next one; the last repeats."""
 
 AGAIN_S: Final = 0.1
+START_S: Final = 20.0
+QUICK_S: Final = 10.0
+CALM_S: Final = 0.5
+"""At the start, and for a while after a rank came or went, others are looked for at every tick; else so often."""
+
 KNOWN_S: Final = 10.0
 """So long a pid is taken for the process that it was: it may end, and be given to another child."""
 
@@ -43,6 +48,8 @@ class Ranks:
         self._heard_of: set[tuple[int, int, int]] = set()
         self._trackers: dict[tuple[int, int, int], Tracker] = {}
         self._held_up: set[int] = set()
+        self._quick_until = time.monotonic() + START_S
+        self._next_look = 0.0
 
     @property
     def expecting(self) -> bool:
@@ -51,12 +58,17 @@ class Ranks:
 
     def again(self) -> None:
         """Something changed: look at all processes soon."""
+        self._quick_until = time.monotonic() + QUICK_S
+        self._next_look = 0.0
         self._rescans = 0
         self._next_rescan = min(self._next_rescan, time.monotonic() + RESCAN_S[0])
 
     def look(self) -> list[RankIdentity]:
         """Ranks that are new, or that may be."""
         now = time.monotonic()
+        if now < self._next_look:
+            return []
+        self._next_look = now + (0.0 if now < self._quick_until else CALM_S)
         for pid in [pid for pid, until in self._known.items() if until < now]:
             del self._known[pid]
         if self._launcher is not None:
@@ -92,6 +104,7 @@ class Ranks:
             return None
         self._young.pop(key, None)
         self._known[found.pid] = time.monotonic() + KNOWN_S
+        self._quick_until = time.monotonic() + QUICK_S
         return found.rank
 
     # --- by all processes -----------------------------------------------------------------------------------------

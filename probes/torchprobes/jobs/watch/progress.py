@@ -5,6 +5,7 @@ Times are the monotonic clock of the host, which the rank and its watcher share.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import deque
 from collections.abc import Callable
@@ -57,7 +58,7 @@ class Tracker:
         """As evidence."""
         memory = list(self._memory)
         mean = statistics.fmean(memory) if memory else None
-        spread = statistics.pstdev(memory) / mean if mean and len(memory) > 1 else None
+        spread = _deviation(memory, mean) / mean if mean and len(memory) > 1 else None
         return Progress(
             phase=self.phase,
             steps=self.steps,
@@ -130,6 +131,11 @@ _FOLDS: Final[dict[str, Callable[[Tracker, Event, int], bool]]] = {
     "coll": Tracker.set_collective,
     "mem": Tracker.set_memory,
 }
+
+
+def _deviation(values: list[float], mean: float) -> float:
+    """The standard deviation; `statistics` counts in fractions, at a hundred times the cost."""
+    return math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))
 
 
 def _seconds(value: object) -> float | None:
