@@ -45,8 +45,9 @@ class ProcessReading(Frozen, frozen=True, kw_only=True):
 class Exit(Frozen, frozen=True, kw_only=True):
     """How a process ended: exactly one of `code` and `signal`, or neither where nobody could see it.
 
-    `t_ns` is when the end was seen, `seen` how: "zombie" (the kernel's own exit code, before it was reaped), "pidfd" (the same, after), "agent"
-    (torchrun told), "gone" (nobody saw its code). `oom` says that the kernel's log or cgroup names this pid.
+    `t_ns` is when the end was seen, `seen` how: "zombie" (the kernel's own exit code, before it was reaped), "pidfd"
+    (the same, after that), "agent" (torchrun told), "gone" (nobody saw its code). `oom` says that the kernel's log or
+    cgroup names this pid.
     `asked` is the signal that somebody of the job's own launcher had sent to it before, "" if none was seen.
     """
 
