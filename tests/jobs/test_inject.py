@@ -255,7 +255,9 @@ def test_what_a_step_costs(tmp_path: Path) -> None:
         "dist.init_process_group('gloo', store=dist.HashStore(), rank=0, world_size=1)\n"
         "steps = beat.Steps(); o = object()\n"
         "hook = min(timeit.repeat(lambda: steps(o), number=100000, repeat=5)) * 10\n"
-        "b = beat.Beat(torchdoctor_inject.Events(os.environ), lambda events: None)\n"
+        "import torchdoctor_groups, torchdoctor_record; events = torchdoctor_inject.Events(os.environ)\n"
+        "groups = torchdoctor_groups.Groups(events, torchdoctor_record.newest)\n"
+        "b = beat.Beat(events, lambda events: None, groups)\n"
         "one = torch.ones(1)\n"
         "def both():\n    dist.all_reduce(one); b.steps(o); b._told['phase'] = ''; b.beat()\n"
         "whole = min(timeit.repeat(both, number=300, repeat=5)) / 300 * 1e6\n"
@@ -283,7 +285,7 @@ def test_the_record_of_a_rank_that_left_is_kept(tmp_path: Path) -> None:
     rank.node.flight.mkdir()
     rank.end()
     (path,) = rank.node.flight.iterdir()
-    assert (path.name, path.stat().st_mode & 0o777) == ("end.a0.r3", 0o600)
+    assert (path.name, path.stat().st_mode & 0o777) == (f"{rank.events('end')[0]['pid']}.r3.a0.json", 0o600)
     flight = parse(path.read_bytes(), "file", 1)
     assert [entry.seq for entry in flight.entries] == list(range(37, 101))
     assert (flight.entries[-1].op, flight.entries[-1].input_sizes) == ("all_reduce", ((1024,),))

@@ -5,7 +5,6 @@ never initialised from here. Every private name of torch is asked for before it 
 some 0.1 ms. Standard library only; parses on Python 3.8.
 """
 
-import json
 import sys
 import threading
 import time
@@ -74,15 +73,14 @@ class Steps:
 class Beat:
     """All looks, and what they told last."""
 
-    def __init__(self, events, serve):
-        self.events, self.serve = events, serve
+    def __init__(self, events, serve, groups):
+        self.events, self.serve, self.groups = events, serve, groups
         self.steps = Steps()
         self.server = None
         self._begin = time.monotonic()
         self._told = {}
         self._heard = 0.0
         self._torch = None
-        self._flight = None
         self._device = None
 
     def beat(self):
@@ -100,9 +98,15 @@ class Beat:
             return LOOK_S
         return next(pause for limit, pause in PACE if age < limit)
 
-    def close(self):
-        """The last steps, and the server's socket."""
+    @property
+    def socket(self):
+        """The worker server's, "" if there is none."""
+        return self.server.path if self.server is not None else ""
+
+    def close(self, dumps):
+        """The last steps and collectives, by what the recorders hold, and the server's socket."""
         self._tell_steps()
+        self.groups.last(dumps)
         if self.server is not None:
             self.server.close()
 
@@ -135,7 +139,7 @@ class Beat:
 
     def _look(self, torch):
         self._tell_steps()
-        self._tell_collectives(torch)
+        self.groups.tell(torch, self.socket)
         self._tell_memory()
 
     # --- steps and memory --------------------------------------------------------------------------------------
@@ -173,23 +177,6 @@ class Beat:
         except Exception as error:
             self._once("memory", error)
             return None
-
-    # --- collectives -------------------------------------------------------------------------------------------
-
-    def _tell_collectives(self, torch):
-        """How far the process groups are, from the flight recorder without its entries (3 µs)."""
-        if not _initialized(torch):
-            return
-        if self._flight is None:
-            self._flight = _recorders(torch)
-            if not self._flight:
-                self.events.fact("flight", "this torch has no flight recorder to be asked (2.4 has none, 2.6 has)")
-        groups = {}
-        for dump in self._flight:
-            groups.update(_status(dump))
-        if groups and groups != self._told.get("groups"):
-            before, self._told["groups"] = self._told.get("groups", {}), groups
-            self.events.write("coll", **_telling(groups, before))
 
     # --- what it is doing --------------------------------------------------------------------------------------
 
@@ -234,57 +221,3 @@ def _walk(frame):
                     return phase
         frame = frame.f_back
     return ""
-
-
-def _initialized(torch):
-    dist = sys.modules.get("torch.distributed")
-    ready = getattr(dist, "is_initialized", None)
-    return bool(ready and dist.is_available() and ready())
-
-
-def _recorders(torch):
-    """The functions that dump a flight recorder as JSON: NCCL's own, and that of every other back end."""
-    module = sys.modules.get("torch._C._distributed_c10d")
-    names = ("_dump_nccl_trace_json", "_dump_fr_trace_json")
-    return [getattr(module, name) for name in names if hasattr(module, name)]
-
-
-def _status(dump):
-    """Group -> (enqueued, started, completed, description) of one recorder, {} if it has none."""
-    try:
-        told = json.loads(dump(includeCollectives=False, onlyActive=False))
-    except (TypeError, ValueError, RuntimeError):
-        return {}
-    config, groups = told.get("pg_config") or {}, {}
-    for group, status in (told.get("pg_status") or {}).items():
-        numbers = [_integer(status.get("last_%s_collective" % what)) for what in ("enqueued", "started", "completed")]
-        groups[str(group)] = tuple(numbers) + (_description(config, group),)
-    return groups
-
-
-def _description(config, group):
-    """What a group is called; gloo's (2.13) is filed under an empty key and bears its name inside."""
-    rows = [row for row in config.values() if isinstance(row, dict) and row.get("name") == group]
-    row = config.get(group) if isinstance(config.get(group), dict) else rows[0] if rows else {}
-    return str(row.get("desc") or "")
-
-
-def _integer(text):
-    """A sequence number: the recorder writes them as texts. -1 is none yet; None is untold."""
-    try:
-        return int(text)
-    except (TypeError, ValueError):
-        return None
-
-
-def _telling(groups, before):
-    """One event for all groups: the one that waits longest for its collectives, else one that moved."""
-
-    def waits(item):
-        group, (enqueued, _, completed, _) = item
-        return ((enqueued or 0) - (completed or 0), groups[group] != before.get(group))
-
-    group, (enqueued, started, completed, about) = max(groups.items(), key=waits)
-    numbers = {"enqueued": enqueued, "started": started, "completed": completed}
-    labels = {name: str(value) for name, value in numbers.items() if value is not None}
-    return {"name": about or "group %s" % group, "labels": dict(labels, group=group, groups=str(len(groups)))}

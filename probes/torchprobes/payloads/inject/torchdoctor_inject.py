@@ -66,11 +66,13 @@ def begin(environ, load):
         events.fact("faulthandler", why)
     else:
         events.write("init", labels={"stack_signal": str(number)})
-    beat = load("torchdoctor_beat").Beat(events, load("torchdoctor_server").start)
+    record = load("torchdoctor_record")
+    groups = load("torchdoctor_groups").Groups(events, record.newest)
+    beat = load("torchdoctor_beat").Beat(events, load("torchdoctor_server").start, groups)
     stop = threading.Event()
     thread = threading.Thread(target=run, args=(beat, stop, events), name="torchdoctor", daemon=True)
     thread.start()
-    atexit.register(end, events, beat, stop, thread, load("torchdoctor_record").keep)
+    atexit.register(end, events, beat, stop, thread, record)
 
 
 def handle_stacks(events):
@@ -98,15 +100,19 @@ def run(beat, stop, events):
         pause = beat.beat()
 
 
-def end(events, beat, stop, thread, keep):
-    """The interpreter ends: say how, and let no thread of ours meet its finalization."""
+def end(events, beat, stop, thread, record):
+    """The interpreter ends: say how and with which collectives, and let no thread of ours meet its finalization.
+
+    What is registered first comes last: all that the script has for its end is over, its groups may be destroyed.
+    """
     if not events.ours:
         return
     stop.set()
     thread.join(END_S)
     raised = getattr(sys, "last_value", None)
-    beat.close()
-    keep(events)
+    dumps = record.newest(beat.socket)
+    beat.close(dumps)
+    record.keep(events, dumps)
     if raised is None:
         events.write("end", name="atexit")
     else:
