@@ -32,13 +32,12 @@ def main() -> None:
 
 
 def _leave(code: int) -> NoReturn:
-    """Leave with this exit code, at once where threads of ours still run.
+    """Leave with this exit code; after a screen at once.
 
-    They are daemons that nobody waits for, and one that imports a module while the interpreter is taken down can crash
-    it. By then everything is written: `run` has closed the streams.
+    Its threads are daemons that nobody waits for, and one that imports a module while the interpreter is taken down can
+    crash it. By then everything is written: `run` has closed the streams.
     """
-    threads = sys.modules.get("threading")
-    if threads is not None and threads.active_count() > 1:
+    if "textual" in sys.modules:
         os._exit(code)
     sys.exit(code)
 

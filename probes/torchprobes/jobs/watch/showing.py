@@ -8,11 +8,11 @@ import math
 import re
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from ...distributed import JobView
+from ...distributed import JobIdentity, JobView
 from ...rank_evidence import NodeEvidence, RankEvidence
 from ...rundir import boot_id
 from ..verdict import Judged, judge
@@ -24,8 +24,14 @@ ORPHANED: Final = "its supervisor was killed"
 """Why a watch is over, or how such a reason begins."""
 
 if TYPE_CHECKING:
-    from .collecting import Looked
-    from .engine import Watcher
+    from ..node import NodeFolder
+    from .agent import Agent
+    from .collecting import Collector, Looked
+    from .gpus import Gpus
+    from .keeping import Keeper
+    from .order import Order
+    from .roster import Roster
+    from .triggers import Stillness
 
 JUDGE_S: Final = 1.0
 """How often it is judged anew while nothing but readings changes."""
@@ -49,10 +55,30 @@ _NUMBERS: Final = re.compile(r"\d[\d.]*")
 """A verdict whose seconds or rates alone changed is no new one for the record."""
 
 
+class Known(Protocol):
+    """What is shown of a watcher."""
+
+    host: str
+    over: str
+    launched: bool
+    order: Order
+    node: NodeFolder
+    roster: Roster
+    agent: Agent
+    gpus: Gpus
+    keeper: Keeper
+    collector: Collector
+    stillness: Stillness
+
+    def identity(self) -> JobIdentity:
+        """The job, with the ranks that are known by now."""
+        ...
+
+
 class Showing:
     """`dirty` says that something is known which the newest view does not show."""
 
-    def __init__(self, watcher: Watcher) -> None:
+    def __init__(self, watcher: Known) -> None:
         self.dirty, self.urgent = True, False
         self._watcher = watcher
         self._looked: NodeEvidence | None = None
