@@ -28,6 +28,7 @@ SYSLOG: Final = 34
 RAS_SINCE: Final = (2, 24)
 DIAGNOSABLE: Final = "torchdoctor env --diagnosable"
 LAUNCH: Final = "torchdoctor launch … -- SCRIPT"
+ENDED: Final = "it has ended"
 LOCKED: Final = "its memory gave no answer in time: stuck in the kernel, or being dumped"
 
 
@@ -92,6 +93,11 @@ class Facts(Frozen, frozen=True, kw_only=True):
     def foreign(self) -> bool:
         """Whether the rank is another user's and we may not act as any."""
         return self.rank.uid is not None and self.rank.uid != self.reader.uid and self.reader.uid != 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is no such process any more, or only what its parent has not fetched yet."""
+        return not self.seen.seen and (self.seen.ended or not self.seen.there)
 
     @property
     def user(self) -> str:
@@ -159,16 +165,16 @@ def _row(name: SourceName, found: Why) -> SourceState:
 def _process(facts: Facts) -> Why:
     if facts.seen.seen:
         return YES
-    if facts.seen.there:
+    if not facts.ended:
         words = f"/proc hides it (hidepid={facts.reader.hidepid or '?'}): it belongs to another user"
         return words, _as_root(facts, "diagnose")
-    return "it has ended", ""
+    return ENDED, ""
 
 
 def _exit(facts: Facts) -> Why:
     """pidfd_open(2) asks for no right; the exit code in /proc/PID/stat asks for that to trace (proc(5))."""
-    if not facts.seen.there and not facts.seen.seen:
-        return "it has ended, and nobody watched it then", ""
+    if facts.ended and not facts.seen.ended:
+        return f"{ENDED}, and nobody watched it then", ""
     if not facts.reader.pidfd:
         return "this kernel or Python has no pidfd (Linux 5.3, Python 3.9)", ""
     if facts.foreign and not facts.reader.has(SYS_PTRACE):

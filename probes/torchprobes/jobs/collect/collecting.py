@@ -23,11 +23,12 @@ from .. import ras
 from ..node import NodeFolder
 from ..processes import GONE, Processes, ended
 from ..ras.namespace import ask_in
-from ..sources import all_sources
+from ..sources import ENDED, all_sources
 from ..told import Told, file_names, told
+from ..watch.past import Past
 from . import logs, machine
 from .pool import Pending, Pool
-from .ranks import Flights, Stacks, flights, stacks
+from .ranks import DEAD, Flights, Stacks, flights, last_words, stacks
 from .surroundings import Surroundings, surroundings
 
 GAP_S = 1.0
@@ -98,13 +99,16 @@ class Collection:
         job, until = self._job, self._deadline - _REST_S
         tasks = Tasks()
         for rank, reading in zip(job.ranks, self._readings[0], strict=True):
-            if reading.state != GONE:
+            if _lives(reading):
                 tasks.around[rank.rank] = self._pool.start("environment", partial(surroundings, rank))
         tasks.kernel = self._pool.start("kernel", lambda: machine.kernel(job))
         tasks.ras = self._pool.start("ras", lambda: self._ask_ras(tasks, until, looks))
         if self._sample is None:
             tasks.sample = self._pool.start("gpu", lambda: machine.sample(until))
         tasks.agent = self._pool.start("agent", self._read_agent)
+        if self._node is not None and any(reading.state == GONE for reading in self._readings[0]):
+            node = self._node
+            tasks.exits = self._pool.start("exits", lambda: Past(node).exits)
         tasks.table = self._pool.start(
             "sources", lambda: all_sources(job.ranks, min(TABLE_S, until - time.monotonic()))
         )
@@ -119,9 +123,14 @@ class Collection:
         tasks.nccl[rank.rank] = self._pool.start("nccl", lambda: logs.of_nccl(rank, tasks.surroundings(rank, until)))
         tasks.stacks[rank.rank] = self._pool.start("stacks", lambda: stacks(rank, reading, known, until))
         since = self._job.started_ns
-        tasks.flights[rank.rank] = self._pool.start(
-            "flight", lambda: flights(rank, known, tasks.surroundings(rank, until), self._node, since, until)
-        )
+        if _lives(reading):
+            tasks.flights[rank.rank] = self._pool.start(
+                "flight", lambda: flights(rank, known, tasks.surroundings(rank, until), self._node, since, until)
+            )
+        else:
+            tasks.flights[rank.rank] = self._pool.start(
+                "flight", lambda: last_words(rank, tasks.surroundings(rank, until), self._node, since)
+            )
 
     def _ask_ras(self, tasks: Tasks, until: float, looks: int) -> tuple[Ras, ...]:
         """RAS, twice if there are two looks, and as far apart: unequal counts mean something only if they stay."""
@@ -203,25 +212,34 @@ class Collection:
         flight = tasks.flights[rank.rank].value(Flights((), (_lost("flight", tasks.flights[rank.rank]),)))
         log = tasks.logs[rank.rank].value(logs.Log((), (), _lost("log", tasks.logs[rank.rank])))
         gpu = gpus[rank.rank]
+        end = ended(rank, readings[-1])
+        if end is not None and end.seen == "gone" and tasks.exits is not None:
+            end = tasks.exits.value({}).get((rank.pid, rank.start_ticks), end)
+        if end is not None:  # RAS may speak of its peers still
+            shared = tuple(replace(s, available=False, why=ENDED) if s.source == "ras" else s for s in shared)
         return RankEvidence(
             identity=rank,
             processes=readings,
-            exit=_with_oom(ended(rank, readings[-1]), rank, events),
+            exit=_with_oom(end, rank, events),
             stacks=stack.stacks,
             flights=flight.flights,
             signs=(*log.signs, *tasks.nccl[rank.rank].value(())),
             gpu=None if isinstance(gpu, SourceState) else gpu,
             sources=_joined(
-                (*self._process_states(rank, readings), *shared, log.state, *flight.states, *stack.states),
+                (*self._process_states(rank, readings, end), *shared, log.state, *flight.states, *stack.states),
                 tasks.table.value(())[at : at + 1],
             ),
             tail=log.tail,
         )
 
-    def _process_states(self, rank: RankIdentity, readings: Sequence[ProcessReading]) -> tuple[SourceState, ...]:
-        hidden = readings[-1].state == ""
-        why = "/proc does not show it: hidepid, or another pid namespace" if hidden else ""
-        states = (SourceState(source="process", available=not hidden, why=why),)
+    def _process_states(
+        self, rank: RankIdentity, readings: Sequence[ProcessReading], end: Exit | None
+    ) -> tuple[SourceState, ...]:
+        gone, hidden = readings[-1].state in DEAD, readings[-1].state == ""
+        why = ENDED if gone else "/proc does not show it: hidepid, or another pid namespace" if hidden else ""
+        states: tuple[SourceState, ...] = (SourceState(source="process", available=not why, why=why),)
+        if end is not None and end.seen != "gone":
+            states = (*states, SourceState(source="exit", available=True))
         if self._node is None:
             return states
         there = any((self._node.events / f"{name}.jsonl").is_file() for name in file_names(rank))
@@ -247,6 +265,7 @@ class Tasks:
     agent: Pending[logs.Log]
     table: Pending[tuple[tuple[SourceState, ...], ...]]
     sample: Pending[Sample | None] | None = None
+    exits: Pending[dict[tuple[int, int], Exit]] | None = None
 
     def __init__(self) -> None:
         self.around: dict[int, Pending[Surroundings]] = {}
@@ -260,13 +279,13 @@ class Tasks:
         """Those of a rank, waited for; empty ones that say why if they do not come."""
         pending = self.around.get(rank.rank)
         if pending is None:
-            return Surroundings(why="the process has ended")
+            return Surroundings(why=ENDED)
         pending.wait(time.monotonic() + (deadline - time.monotonic()) / 2)
         return pending.value(Surroundings(why="its environment cannot be read: the process holds its memory lock"))
 
 
 def _lives(reading: ProcessReading) -> bool:
-    return reading.state not in (GONE, "Z", "X", "x")
+    return reading.state not in DEAD
 
 
 def _lost(source: SourceName, pending: Pending[Any]) -> SourceState:

@@ -13,10 +13,11 @@ from ...rank_evidence import Flight, ProcessReading, Stack
 from ..flight import BadDump, files, parse_json
 from ..flight.files import NoFlight
 from ..node import NodeFolder
+from ..sources import ENDED
 from ..stacks import handler
 from ..stacks.dumps import parse_dump
 from ..stacks.pyspy import NoStack, by_pyspy, find
-from ..told import Told
+from ..told import Told, file_names
 from ..worker_server import NoAnswer, ask, handlers
 from .surroundings import Surroundings
 
@@ -27,7 +28,7 @@ _SERVER_S: Final = 1.0
 _HANDLERS: Final = ("fr_trace_json", "dump_nccl_trace_json")
 """The recorder of back ends on the CPU, and that of NCCL: a build with NCCL has both."""
 
-_DEAD: Final = frozenset({"Z", "X", "x", "gone"})
+DEAD: Final = frozenset({"Z", "X", "x", "gone"})
 
 _parsing: Final = threading.Lock()
 """A dump is a megabyte, and ten times that while it is read: one at a time."""
@@ -61,6 +62,8 @@ def stacks(rank: RankIdentity, reading: ProcessReading, told: Told, deadline: fl
         ("server", lambda: _by_server(rank, reading, told, deadline)),
         ("faulthandler", lambda: _by_handler(rank, reading, told, deadline)),
     )
+    if reading.state in DEAD:
+        return Stacks((), tuple(SourceState(source=name, available=False, why=ENDED) for name, _ in sources))
     states: list[SourceState] = []
     for name, read in sources:
         try:
@@ -86,8 +89,6 @@ def _unasked(told: Told, states: Sequence[SourceState]) -> list[SourceState]:
 
 
 def _by_pyspy(rank: RankIdentity, reading: ProcessReading, deadline: float) -> Stack:
-    if reading.state in _DEAD:
-        raise NoStack("the process has ended")
     if reading.state == "D":
         raise NoStack("it is in uninterruptible sleep: reading its memory could hang")
     if not find():
@@ -98,7 +99,7 @@ def _by_pyspy(rank: RankIdentity, reading: ProcessReading, deadline: float) -> S
 def _by_server(rank: RankIdentity, reading: ProcessReading, told: Told, deadline: float) -> Stack:
     if not told.server:
         raise NoAnswer("no worker server: the job was not started by torchdoctor, or without injection")
-    if reading.state in _DEAD or reading.state in ("T", "t", "D"):
+    if reading.state in ("T", "t", "D"):
         raise NoAnswer("the process does not run")
     text = ask(told.server, "dump_traceback", rank, min(_SERVER_S, _left(deadline)))
     stack = parse_dump(text.decode(errors="replace"), "server", time.time_ns())
@@ -142,6 +143,18 @@ def flights(
     return Flights((), (SourceState(source="flight", available=False, why=why),))
 
 
+def last_words(rank: RankIdentity, around: Surroundings, node: NodeFolder | None, since_ns: int) -> Flights:
+    """The flight recorder of a rank that has ended: what it kept of it at its end, or what torch dumped before."""
+    places = files.places(rank.rank, around.environment, around.root)
+    paths = (*places, *(_in_folder(node, rank) if node is not None else ()))
+    try:
+        found = files.newest(paths, rank, since_ns)
+    except NoFlight:
+        why = f"{ENDED} and left no dump"
+        return Flights((), (SourceState(source="flight", available=False, why=why),))
+    return Flights((found,), (SourceState(source="flight", available=True),))
+
+
 def _of_server(rank: RankIdentity, told: Told, deadline: float) -> tuple[Flight, ...]:
     """The recorders that its server has; those that recorded nothing are left out if another one did."""
     if not told.server:
@@ -164,13 +177,14 @@ def _of_pipe(stem: str, places: tuple[str, ...], rank: RankIdentity, root: str, 
 
 
 def _in_folder(node: NodeFolder, rank: RankIdentity) -> tuple[str, ...]:
-    """The dumps of a rank in our own run: any file there whose name ends with its number."""
+    """The dumps of a rank in our own run: torch's, whose names end with its number, and what the rank itself kept."""
     try:
         names = os.listdir(node.flight)[:4096]
     except OSError:
         return ()
     number = str(rank.rank)
-    own = [name for name in names if name.endswith(number) and not name[: -len(number)][-1:].isdigit()]
+    kept = {f"{name}.json" for name in file_names(rank)}
+    own = [n for n in names if n in kept or (n.endswith(number) and not n[: -len(number)][-1:].isdigit())]
     return tuple(str(node.flight / name) for name in own)
 
 

@@ -39,9 +39,8 @@ def answer(until: float, proc: str, ranks: list[dict[str, Any]]) -> dict[str, An
     found: list[dict[str, Any]] = [quick(proc, rank) for rank in ranks]
     threads = []
     for rank, row in zip(ranks, found, strict=True):
-        if row["seen"]:
-            threads.append(threading.Thread(target=slow, args=(proc, rank, row), daemon=True))
-            threads[-1].start()
+        threads.append(threading.Thread(target=slow if row["seen"] else of_ended, args=(proc, rank, row), daemon=True))
+        threads[-1].start()
     mine = reader(proc)
     for thread in threads:
         thread.join(max(0.0, until - time.monotonic()))
@@ -148,10 +147,15 @@ def _namespaces(proc: str, pid: int) -> dict[str, bool | None]:
     return {name: reading.link(f"/proc/self/ns/{name}") != link if link else None for name, link in links.items()}
 
 
+def of_ended(_proc: str, rank: dict[str, Any], row: dict[str, Any]) -> None:
+    """What is left of a rank that has ended, or is hidden: its logs."""
+    row["logs"] = {path: os.access(path, os.R_OK, effective_ids=True) for path in rank["logs"] if path}
+
+
 def slow(proc: str, rank: dict[str, Any], row: dict[str, Any]) -> None:
     """What may wait: for the memory lock of the rank, or for a file system."""
     pid = int(rank["pid"])
-    row["logs"] = {path: os.access(path, os.R_OK, effective_ids=True) for path in rank["logs"] if path}
+    of_ended(proc, rank, row)
     try:
         data = reading.read_file(f"{proc}/{pid}/environ", reading.ENVIRONMENT_BYTES)
         row["environ"] = {name.decode(): reading.printable(value) for name, value in _VARIABLE.findall(data)}
