@@ -158,13 +158,17 @@ class RasCommunicator(Frozen, frozen=True, kw_only=True):
 
 
 class Ras(Frozen, frozen=True, kw_only=True):
-    """One answer of NCCL RAS. It counts launched operations: equal counts do not mean that all is well."""
+    """One answer of NCCL RAS. It counts launched operations: equal counts do not mean that all is well.
+
+    `note` says what was wrong with the form of the answer, "" if nothing was.
+    """
 
     t_ns: int
     how: Literal["json", "text"]
     nccl_version: str = ""
     communicators: tuple[RasCommunicator, ...] = ()
     text: str = ""
+    note: str = ""
 
 
 class Sign(Frozen, frozen=True, kw_only=True):

@@ -41,7 +41,7 @@ def parsed(name: str) -> Ras:
 @pytest.mark.parametrize("name", ["json", "text"])
 def test_both_forms_name_the_ranks_their_processes_gpus_and_counts(name: str) -> None:
     ras = parsed(name)
-    assert (ras.how, ras.t_ns, ras.nccl_version) == (name, 5, "2.28.9")
+    assert (ras.how, ras.t_ns, ras.nccl_version, ras.note) == (name, 5, "2.28.9", "")
     (one,) = ras.communicators
     assert (one.id, one.size, one.missing) == ("12d2a42908777599", 2, ())
     assert [(rank.rank, rank.pid, rank.host, rank.nvml_device) for rank in one.ranks] == [
@@ -88,6 +88,21 @@ def test_a_rank_that_gives_no_answer_and_one_that_is_dead() -> None:
     data = document(a_rank(0), a_rank(1), missing=(silent, dead))
     assert parse_json(data, 0).communicators[0].missing == (2, 3)
     assert complaints(data) == ("INCOMPLETE: rank 2 gives no answer", "INCOMPLETE: rank 3 is considered dead")
+
+
+def unfinished(text: str) -> bytes:
+    """An answer as NCCL 2.28.9 lays it out, and without the comma that it forgets in a missing rank."""
+    told = json.loads(document(a_rank(0), missing=({"rank": 1, "nvml_dev": 7, "status": {"considered_dead": True}},)))
+    whole = json.dumps({**told, "nccl_version": "2.28.9"}, indent=2)
+    return whole.replace(text, text.rstrip(",")).encode()
+
+
+@pytest.mark.parametrize("text", ['"nvml_dev": 7,', '"nccl_version": "2.28.9",', '"finalize_called": false,'])
+def test_a_comma_that_is_wanting_is_put_in(text: str) -> None:
+    ras = parse_json(unfinished(text), 0)
+    (one,) = ras.communicators
+    assert (one.missing, one.complaints[0]) == ((1,), "INCOMPLETE: rank 1 is considered dead")
+    assert ras.note == "JSON of NCCL 2.28.9 lacks a comma here; it was put in"
 
 
 def test_a_rank_that_left_the_communicator() -> None:
@@ -259,6 +274,13 @@ def test_it_asks_for_json_within_its_patience_and_sends_nothing_else(serve: Serv
 def test_one_that_knows_no_json_answers_in_text(serve: Serve) -> None:
     ras = ask(serve(TEXT, json_too=False).address, 5, {653})
     assert (ras.how, len(ras.communicators)) == ("text", 1)
+
+
+def test_json_that_cannot_be_mended_is_asked_for_again_as_text(serve: Serve) -> None:
+    server = serve(JSON[: len(JSON) // 2], TEXT)
+    ras = ask(server.address, 5, {653})
+    assert (ras.how, ras.note) == ("text", "JSON of NCCL 2.28.9 is malformed here; read as text")
+    assert server.commands[4:] == ["CLIENT PROTOCOL 2", "TIMEOUT 2", "VERBOSE STATUS"]
 
 
 def test_an_answer_for_another_job_is_thrown_away_and_asked_again(serve: Serve) -> None:

@@ -178,7 +178,7 @@ class Collection:
         taken = self._sample if tasks.sample is None else tasks.sample.value(None)
         gpus = machine.gpus(self._job.ranks, taken, ras_found)
         events = kernel.events if kernel else ()
-        shared = (kernel.state if kernel else _lost("kernel", tasks.kernel), _ras_state(tasks.ras))
+        shared = (kernel.state if kernel else _lost("kernel", tasks.kernel), _ras_state(tasks.ras, ras_found))
         seconds = time.monotonic() - self._begun
         return NodeEvidence(
             host=self._job.host or socket.gethostname(),
@@ -195,7 +195,7 @@ class Collection:
             kernel=events,
             seconds=round(seconds, 3),
             looks_s=round(self._looked[-1] - self._looked[0], 3),
-            notes=self._job.notes,
+            notes=(*self._job.notes, *dict.fromkeys(ras.note for ras in ras_found if ras.note)),
         )
 
     def _rank(
@@ -304,8 +304,10 @@ def _joined(seen: Sequence[SourceState], table: Sequence[Sequence[SourceState]])
     return tuple(general.values())
 
 
-def _ras_state(pending: Pending[tuple[Ras, ...]]) -> SourceState:
-    return SourceState(source="ras", available=not pending.why, why=pending.why)
+def _ras_state(pending: Pending[tuple[Ras, ...]], found: Sequence[Ras]) -> SourceState:
+    """Of an answer that came, what was wrong with its form."""
+    note = next((ras.note for ras in found if ras.note), "")
+    return SourceState(source="ras", available=not pending.why, why=pending.why or note)
 
 
 def _state_of(gpu: machine.Gpu) -> tuple[SourceState, ...]:

@@ -14,8 +14,10 @@ import time
 from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
 from ...rank_evidence import Ras
-from .documents import BadAnswer, parse_json
+from .documents import BadAnswer, parse_json, version_in
 from .peer import holds_other_end
 from .text import parse_text
 
@@ -97,29 +99,49 @@ def _names_any(ras: Ras) -> bool:
 
 
 def _once(where: Address, deadline: float, servers: Sequence[int]) -> tuple[Ras, bool]:
-    """One conversation, JSON where it is offered, else text; and whether one of `servers` is at the other end."""
+    """An answer, JSON where it is offered and well made, else text; and whether one of `servers` gave it."""
+    said = _converse(where, deadline, servers)
+    note = fault = ""
+    if said.json:
+        try:
+            return parse_json(said.body, time.time_ns()), said.ours
+        except BadAnswer as error:
+            fault = f"{error}; nor is its text: "
+            note = f"JSON of {version_in(said.body)} is malformed here; read as text"
+        said = _converse(where, deadline, servers, json=False)
+    try:
+        return replace(parse_text(said.body, time.time_ns()), note=note), said.ours
+    except BadAnswer as error:
+        raise NoRas(f"{fault}{error}") from None
+
+
+class _Said(NamedTuple):
+    """A status, its form, and whether a process of the job gave it."""
+
+    body: bytes
+    json: bool
+    ours: bool
+
+
+def _converse(where: Address, deadline: float, servers: Sequence[int], json: bool = True) -> _Said:
+    """One conversation; `json` says whether that form is asked for."""
     with contextlib.closing(_connect(where, deadline)) as server:
         talk = _Talk(server, deadline)
-        ours = False
         try:
             greeting = talk.command(f"CLIENT PROTOCOL {_PROTOCOL}")
             if not greeting.upper().startswith("SERVER PROTOCOL "):
                 raise NoRas(f"what listens on {where.host}:{where.port} is not RAS")
             patience = max(1, int((deadline - time.monotonic()) * 0.6))
             talk.command(f"TIMEOUT {patience}")
-            as_json = talk.command("SET FORMAT json").upper() == "OK"
+            as_json = json and talk.command("SET FORMAT json").upper() == "OK"
             ours = not as_json and holds_other_end(server, servers)
-            body = talk.rest("VERBOSE STATUS")
+            return _Said(talk.rest("VERBOSE STATUS"), as_json, ours)
         except TimeoutError:
             raise NoRas(
                 "RAS gives no answer within its deadline: its thread in that rank is stopped or stuck"
             ) from None
         except OSError as error:
             raise NoRas(f"RAS: {error.strerror or error}") from None
-    try:
-        return (parse_json if as_json else parse_text)(body, time.time_ns()), ours
-    except BadAnswer as error:
-        raise NoRas(str(error)) from None
 
 
 def _connect(where: Address, deadline: float) -> socket.socket:

@@ -2,15 +2,20 @@
 
 JSON gives every rank's counts and leaves the judgement to its reader: the complaints that the text form makes of them
 are made here by the same rules (src/ras/client_support.cc).
+
+NCCL 2.28.9 writes no JSON once a rank is missing: a comma is wanting there, before `status` by where it was seen (byte
+1088 of an answer about two ranks of which one had ended); later releases have it. It is put in.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from ...rank_evidence import Ras, RasCommunicator, RasRank
 
@@ -56,13 +61,35 @@ class _Document(msgspec.Struct):
 
 _decoder: Final = msgspec.json.Decoder(_Document)
 
+_WANTING: Final = re.compile(rb'(?<=[\d"\]}el])(\n *)(?=["{])')
+"""Where a line ends with a value and the next begins with another one: JSON has a comma between them."""
+
+_VERSION: Final = re.compile(rb'"nccl_version": *"([\w.+-]{1,32})"')
+
 
 def parse_json(data: bytes, t_ns: int) -> Ras:
-    """An answer in JSON.
+    """An answer in JSON, be it that commas are wanting at the ends of its lines.
 
     Raises:
         BadAnswer: it is none.
     """
+    try:
+        return _parsed(data, t_ns)
+    except BadAnswer:
+        mended, wanting = _WANTING.subn(rb",\1", data)
+        if not wanting:
+            raise
+        found = _parsed(mended, t_ns)
+        return replace(found, note=f"JSON of {version_in(data)} lacks a comma here; it was put in")
+
+
+def version_in(data: bytes) -> str:
+    """Which NCCL an answer in JSON comes from, in words; it need not be whole."""
+    found = _VERSION.search(data[:4096])
+    return f"NCCL {found[1].decode()}" if found else "this NCCL"
+
+
+def _parsed(data: bytes, t_ns: int) -> Ras:
     try:
         document = _decoder.decode(data)
     except (msgspec.MsgspecError, RecursionError) as error:
