@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from test_flight import nccl_dump, nccl_entry
 from worker_server_fake import FakeServer, myself
 
+from torchprobes.jobs.collect.ranks import flights
+from torchprobes.jobs.collect.surroundings import Surroundings
+from torchprobes.jobs.told import Told
 from torchprobes.jobs.worker_server import NoAnswer, ask, handlers
 
 Serve = Callable[..., FakeServer]
@@ -78,3 +84,28 @@ def test_other_answers_are_refused_in_words(serve: Serve, head: str, why: str) -
 def test_an_endless_answer_is_cut(serve: Serve) -> None:
     with pytest.raises(NoAnswer, match="larger than"):
         ask(serve({"ping": b"x" * (3 << 20)}).path, "ping", myself(), 5, most=1 << 20)
+
+
+def ring(name: str, *states: str) -> bytes:
+    entries = [nccl_entry(n, state=s, retired=s == "completed", profiling_name=name) for n, s in enumerate(states, 1)]
+    return json.dumps(nccl_dump(*entries)).encode()
+
+
+@pytest.mark.parametrize(
+    ("nccl", "others", "expected"),
+    [
+        (ring("nccl:all_reduce", "completed", "started"), ring("gloo:barrier", "completed"), "nccl"),
+        (ring("nccl:all_reduce", "completed"), ring("gloo:barrier", "completed"), "nccl"),
+        (ring("nccl:all_reduce", "completed"), ring("gloo:barrier", "scheduled"), "gloo"),
+        (ring("nccl:all_reduce", "scheduled"), ring("gloo:barrier", "scheduled"), "nccl"),
+        (ring(""), ring("gloo:barrier", "completed"), "gloo"),
+        (ring(""), ring(""), ""),
+    ],
+)
+def test_of_two_recorders_the_one_that_the_rank_waits_in(
+    serve: Serve, nccl: bytes, others: bytes, expected: str
+) -> None:
+    """A build with NCCL has both; a job on GPUs may use gloo beside it (`cpu:gloo,cuda:nccl`)."""
+    server = serve({"fr_trace_json": others, "dump_nccl_trace_json": nccl})
+    found = flights(myself(), Told(server.path), Surroundings(), None, 0, time.monotonic() + 5).flights
+    assert [flight.backend for flight in found] == [expected]

@@ -3,6 +3,10 @@
 In torch since 2.5; that of 2.6 answers a POST only if it says how long its body is. Its handlers: `ping`,
 `dump_traceback` (needs the interpreter lock), `fr_trace_json` (2.8), `dump_nccl_trace_json` (builds with NCCL). The
 socket must be that of the rank: its file's owner and the process at the other end are compared.
+
+There are two recorders: NCCL records into one of its own, all other back ends share another. `fr_trace_json` answers
+for the latter alone, and leaves out what is known to have completed (FlightRecorder.cpp, Handlers.cpp: nothing, for
+gloo tells no completion); a build with NCCL has both handlers, and of a job on GPUs the first is empty.
 """
 
 from __future__ import annotations
@@ -17,6 +21,9 @@ import time
 from typing import Final
 
 from ..distributed import RankIdentity
+
+RECORDERS: Final = ("dump_nccl_trace_json", "fr_trace_json")
+"""The handlers of both flight recorders. Where both hold something (`cpu:gloo,cuda:nccl`), NCCL's is the job's."""
 
 MOST_BYTES: Final = 16 << 20
 _HEAD_BYTES: Final = 16 << 10

@@ -18,16 +18,13 @@ from ..stacks import handler
 from ..stacks.dumps import parse_dump
 from ..stacks.pyspy import NoStack, by_pyspy, find
 from ..told import Told, file_names
-from ..worker_server import NoAnswer, ask, handlers
+from ..worker_server import RECORDERS, NoAnswer, ask, handlers
 from .surroundings import Surroundings
 
 RANK_S: Final = 2.0
 """So long a stack may take a rank."""
 
 _SERVER_S: Final = 1.0
-_HANDLERS: Final = ("fr_trace_json", "dump_nccl_trace_json")
-"""The recorder of back ends on the CPU, and that of NCCL: a build with NCCL has both."""
-
 DEAD: Final = frozenset({"Z", "X", "x", "gone"})
 
 _parsing: Final = threading.Lock()
@@ -156,18 +153,20 @@ def last_words(rank: RankIdentity, around: Surroundings, node: NodeFolder | None
 
 
 def _of_server(rank: RankIdentity, told: Told, deadline: float) -> tuple[Flight, ...]:
-    """The recorders that its server has; those that recorded nothing are left out if another one did."""
+    """Of the recorders that its server has, the one that holds what the rank is in, else what it did."""
     if not told.server:
         raise NoAnswer("no worker server")
     names = handlers(told.server, rank, min(_SERVER_S, _left(deadline)))
     found = []
-    for name in (name for name in _HANDLERS if name in names):
+    for name in (name for name in RECORDERS if name in names):
         data = ask(told.server, name, rank, min(_SERVER_S, _left(deadline)))
         with _parsing:
             found.append(parse_json(data, "server", time.time_ns()))
     if not found:
         raise NoAnswer("its torch has no flight recorder that a server could give")
-    return tuple(flight for flight in found if flight.entries) or tuple(found[:1])
+    recorded = [flight for flight in found if flight.entries]
+    pending = [flight for flight in recorded if any(not e.retired and e.state != "completed" for e in flight.entries)]
+    return ((pending or recorded or found)[0],)
 
 
 def _of_pipe(stem: str, places: tuple[str, ...], rank: RankIdentity, root: str, deadline: float) -> Flight:

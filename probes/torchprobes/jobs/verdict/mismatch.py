@@ -92,15 +92,17 @@ def mismatches(case: Case) -> Iterator[Candidate]:
 
 def _recorded(case: Case) -> Difference | None:
     """The first place of any group at which the newest recorders do not agree."""
-    places: dict[tuple[int, str, tuple[int, ...]], dict[int, Collective]] = defaultdict(dict)
+    places: dict[tuple[int, str, str, tuple[int, ...]], dict[int, Collective]] = defaultdict(dict)
     for rank, seen in case.ranks.items():
         flight = seen.evidence.flights[-1] if seen.evidence.flights else None
+        backend = "" if flight is None else flight.backend
         members = {} if flight is None else {status.group: status.ranks for status in flight.groups}
         for entry in () if flight is None else flight.entries:
             if not entry.p2p and entry.seq > 0:
-                # Groups that were split from one have one name, and are told apart by their members.
-                places[entry.seq, entry.group, members.get(entry.group, ())][rank] = entry
-    for (seq, group, _), entries in sorted(places.items()):
+                # Groups that were split from one have one name, and are told apart by their members; two back ends
+                # of one group (gloo on the CPU, NCCL on GPUs) each count for themselves.
+                places[entry.seq, entry.group, backend, members.get(entry.group, ())][rank] = entry
+    for (seq, group, _, _), entries in sorted(places.items()):
         if len({(entry.op, entry.input_sizes, entry.dtypes) for entry in entries.values()}) < 2:
             continue
         calls = {rank: _call(entry) for rank, entry in entries.items()}
