@@ -39,6 +39,9 @@ OVER: Final = frozenset({"ended", "exited", "killed", "oom-killed"})
 JOB_STATES: Final = ("starting", "running", "stuck", "failing", "ended", "failed", "stopped", "lost")
 """`failing`: a rank failed and others live still; `stopped`: on request."""
 
+JOB_OVER: Final = frozenset({"ended", "failed", "stopped", "lost"})
+"""States of a job from which nothing more comes."""
+
 Launcher = Literal[
     "torchdoctor", "torchrun", "srun", "mpirun", "spawn", "ray", "deepspeed", "lightning", "unknown",
 ]  # fmt: skip

@@ -214,6 +214,10 @@ class Progress(Frozen, frozen=True, kw_only=True):
     """Median arrival lag behind the first rank over the last collectives, seconds."""
     last_share: float | None = None
     """Share of the last collectives in which it came last."""
+    lag_calls: int | None = None
+    """How many collectives these two rest on."""
+    lag_span_s: float | None = None
+    """The time between the first and the last of them, seconds."""
 
 
 class GpuReading(Frozen, frozen=True, kw_only=True):

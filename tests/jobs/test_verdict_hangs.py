@@ -564,7 +564,8 @@ def test_what_a_watcher_measured_is_enough() -> None:
     ranks = moving(four())
     for rank in ranks:
         late = rank.rank == 1
-        rank.tells(step_s=0.1, steps=9, lag_s=0.021 if late else 0.0002, last_share=0.97 if late else 0.01)
+        rank.tells(step_s=0.1, steps=90, lag_s=0.021 if late else 0.0002, last_share=0.97 if late else 0.01,
+                   lag_calls=300, lag_span_s=9.0)  # fmt: skip
     told = verdict(*ranks).verdict
     assert (told.ranks, told.cause, told.sure) == ((1,), "straggler", True)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from pathlib import Path
 
@@ -15,14 +14,13 @@ from torchprobes.distributed import JobIdentity, JobView, RankIdentity
 from torchprobes.jobs.node import NodeFolder
 from torchprobes.jobs.watch.collecting import Collector
 from torchprobes.jobs.watch.keeping import KEPT_EVIDENCE, MOST_WAITING, Keeper
-from torchprobes.jobs.watch.lags import arrivals, looked_at
 from torchprobes.jobs.watch.oom import OomLedger, counter_of, kills
 from torchprobes.jobs.watch.order import Order, read
 from torchprobes.jobs.watch.past import Past
 from torchprobes.jobs.watch.progress import Tracker
 from torchprobes.jobs.watch.roster import FIRST_SIGNS, SIGNS, Roster
 from torchprobes.model import Event
-from torchprobes.rank_evidence import Collective, Exit, Flight, NodeEvidence, ProcessReading, RankEvidence, Sign, Stack
+from torchprobes.rank_evidence import Exit, Flight, NodeEvidence, ProcessReading, RankEvidence, Sign, Stack
 from torchprobes.rundir import boot_id
 
 JOB = JobIdentity(key="torchrun:x", launcher="torchrun", host="here")
@@ -240,33 +238,6 @@ def test_counters_of_both_versions_are_found(tmp_path: Path) -> None:
     (proc / "7" / "cgroup").write_text("0::/gone\n")
     assert counter_of(7, str(proc), str(groups)) == ""
     assert kills("") is None
-
-
-# --- arrival lag ---
-
-
-def recorded(rank_number: int, count: int, late_ns: int) -> Flight:
-    entries = tuple(
-        Collective(group="0", seq=seq, op="all_reduce", created_ns=seq * 10**9 + rank_number * 1000 + late_ns)
-        for seq in range(1, count + 1)
-    )
-    return Flight(t_ns=1, how="server", entries=entries)
-
-
-def test_the_rank_that_always_comes_last_is_told_by_how_much() -> None:
-    lags = arrivals({n: recorded(n, 300, 20_000_000 if n == 2 else 0) for n in range(4)})
-    assert lags[2].lag_s == pytest.approx(0.020, abs=1e-4)
-    assert (lags[2].last_share, lags[2].n) == (1.0, 200)
-    assert all(lags[n].lag_s < 1e-5 and lags[n].last_share == 0.0 for n in (0, 1, 3))
-    assert arrivals({n: recorded(n, 5, 0) for n in range(4)}) == {}, "too few to say anything"
-
-
-def test_lags_are_read_only_while_somebody_looks(node: NodeFolder) -> None:
-    assert not looked_at(node.path)
-    (node.path / "watched").touch()
-    assert looked_at(node.path)
-    os.utime(node.path / "watched", (1, 1))
-    assert not looked_at(node.path)
 
 
 # --- what is written ---

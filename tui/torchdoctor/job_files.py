@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
-from torchprobes.distributed import JobView
+from torchprobes.distributed import JOB_OVER, JobView
+from torchprobes.jobs.looking import Looking
 from torchprobes.rundir import RunError, decode, write_atomically
 
 if TYPE_CHECKING:
@@ -86,13 +87,21 @@ def _read(path: str) -> JobView:
 
 
 def views(run: str, desk: DeskLike) -> Callable[[], JobView | None]:
-    """A reader of the newest view of a run."""
+    """A reader of the newest view of a run; while it is read, the watchers of the job know that somebody looks."""
 
     def merged(path: str) -> JobView | None:
         document = desk.ask("view", {"run": path}, MERGE_S)
         return None if document is None else msgspec.convert(document, JobView)
 
-    return RunViews(run, merged).read
+    files, looking = RunViews(run, merged), Looking(run)
+
+    def read() -> JobView | None:
+        view = files.read()
+        if view is None or view.state not in JOB_OVER:
+            looking.keep_up()
+        return view
+
+    return read
 
 
 def ranks(folder: str, local: bool) -> Callable[[], JobView]:

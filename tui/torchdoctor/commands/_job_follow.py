@@ -6,14 +6,28 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from torchprobes.distributed import JobView, RankView
+from torchprobes.distributed import JOB_OVER, JobView, RankView
+from torchprobes.jobs.looking import Looking
+from torchprobes.jobs.nodes import merged_view
 from torchprobes.reports.text import mask, plain
+from torchprobes.rundir import RunDir
 
 from ._interrupts import Interrupts
 from ._job_text import ranks_words, verdict_line
 
 LOOK_S = 0.2
-OVER = frozenset({"ended", "failed", "stopped", "lost"})
+OVER = JOB_OVER
+
+
+def shown(run: RunDir) -> Callable[[], JobView | None]:
+    """What reads the newest view of a run; its watchers are told, again and again, that somebody looks."""
+    looking = Looking(str(run.path))
+
+    def read() -> JobView | None:
+        looking.keep_up()
+        return merged_view(run)
+
+    return read
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ from torchprobes.reports import exit_codes
 from torchprobes.reports.text import mask, plain
 from torchprobes.rundir import RunDir, RunError
 
-from ._job_follow import OVER, Followed, follow
+from ._job_follow import OVER, Followed, follow, shown
 from ._job_text import document_of, exit_code, job_lines, verdict_line
 from ._output import Destination, Undelivered, note, say
 from .runs import terminal_width
@@ -58,7 +58,7 @@ class Headless:
         stopper = _Stopper(run)
         tell = note if self._json_on_stdout else lambda line: say(line + "\n")
         followed = follow(
-            lambda: merged_view(run), ended, tell,
+            shown(run), ended, tell,
             react=lambda view: self._react(view, stopper), on_signal=lambda count: self._signalled(run, stopper, count),
         )  # fmt: skip
         if followed.signal is not None and not self.bound:

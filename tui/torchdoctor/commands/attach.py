@@ -16,7 +16,7 @@ from torchprobes.reports import exit_codes
 from torchprobes.reports.text import plain
 from torchprobes.rundir import RunDir
 
-from ._job_follow import OVER, Followed, follow
+from ._job_follow import OVER, Followed, follow, shown
 from ._job_pick import Picked, pick
 from ._job_text import document_of, exit_code, job_lines
 from ._options import settings_of, settings_options
@@ -91,7 +91,7 @@ def _told(view: JobView | None, source: Source) -> bool:
 
 def _to_the_end(source: Source, as_json: bool) -> int:
     tell = note if as_json else lambda line: say(line + "\n")
-    followed = follow(lambda: merged_view(source.run), lambda view: _is_over(view, source), tell)
+    followed = follow(shown(source.run), lambda view: _is_over(view, source), tell)
     if followed.signal is not None:
         note("left; the job goes on")
         return exit_codes.of_signal(followed.signal)

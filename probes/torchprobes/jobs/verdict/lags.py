@@ -1,10 +1,13 @@
 """A rank that always comes last: by arrival at collectives, for under DDP all step times are equal.
 
 Measured (reference 4.7): 20 ms put in on one rank give a median lag of 20.18 ms, last in 182 of 182; the others 0.2 ms.
+An arrival is the time of the call on the rank's host. A GPU works behind its host, so that a rank whose GPU alone is
+slow is late only once its host waits for it: at a sync, a full queue, the next step.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,20 +26,27 @@ LEAST_SHARE: Final = 0.02
 LEAST_SHARE_OF_INTERVAL: Final = 0.1
 """Where no step is known, the time between two collectives stands for it: a step may have many of them."""
 
-MOSTLY: Final = 0.5
+MOSTLY: Final = 0.6
 NEARLY_ALWAYS: Final = 0.8
-LEAST_LAG_S: Final = 0.5e-3
+LEAST_LAG_S: Final = 1e-3
+BY_CHANCE: Final = 1e-5
+"""No rank is named that equal ones would seem to be as late by chance, at one look, more often than this."""
+
 OTHERS: Final = 3.0
 """How many times later than the next latest it must be: noise makes one rank last, but not by much."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """How late one rank comes: median lag behind the first, seconds, and in which share of collectives it is last."""
+    """How late one rank comes: median lag behind the first, seconds, and in which share of `n` collectives it is last.
+
+    `span_s` is the time between the first and the last of these.
+    """
 
     lag_s: float
     last_share: float
     n: int
+    span_s: float
 
 
 def stragglers(case: Case) -> Iterator[Candidate]:
@@ -55,8 +65,25 @@ def stragglers(case: Case) -> Iterator[Candidate]:
     worst, next_s = ordered[0], lags[ordered[1]].lag_s
     found = lags[worst]
     late = found.lag_s >= max(share * step_s, LEAST_LAG_S, OTHERS * next_s)
-    if late and found.last_share >= MOSTLY and found.n >= LEAST_COLLECTIVES:
-        yield _candidate(case, worst, lags, step_s)
+    if late and found.n >= LEAST_COLLECTIVES and found.last_share > MOSTLY:
+        looks = min(found.n, int(found.span_s / step_s) + 1)
+        if by_chance(found.last_share, looks, len(lags)) < BY_CHANCE:
+            yield _candidate(case, worst, lags, step_s)
+
+
+def by_chance(last_share: float, looks: int, ranks: int) -> float:
+    """At most how probable it is that one of so many equal ranks is last in this share of independent looks.
+
+    A step counts as one look, however many collectives it makes: who comes late to the first comes late to all. The
+    bound is that of Chernoff for the tail of a binomial: exp(-n KL(share, 1/ranks)).
+    """
+    chance, share = 1.0 / ranks, min(last_share, 1.0)
+    if share <= chance:
+        return 1.0
+    apart = share * math.log(share / chance)
+    if share < 1.0:
+        apart += (1.0 - share) * math.log((1.0 - share) / (1.0 - chance))
+    return min(1.0, ranks * math.exp(-looks * apart))
 
 
 def _candidate(case: Case, rank: int, lags: Mapping[int, Lag], step_s: float) -> Candidate:
@@ -77,7 +104,11 @@ def _candidate(case: Case, rank: int, lags: Mapping[int, Lag], step_s: float) ->
         sure=not doubt,
         doubt=doubt,
         evidence=tuple(
-            told("flight", f"rank {r}: median lag {one.lag_s * 1e3:.2f} ms, last in {one.last_share:.0%} of {one.n}")
+            told(
+                "flight",
+                f"rank {r}: its host calls a collective {one.lag_s * 1e3:.2f} ms after the first (median), "
+                f"last in {one.last_share:.0%} of {one.n}",
+            )
             for r, one in sorted(lags.items(), key=lambda item: -item[1].lag_s)[:8]
         ),
     )
@@ -89,7 +120,9 @@ def _told(case: Case) -> dict[int, Lag]:
     for rank, seen in case.ranks.items():
         progress = seen.evidence.progress
         if progress is not None and progress.lag_s is not None and progress.last_share is not None:
-            found[rank] = Lag(progress.lag_s, progress.last_share, LEAST_COLLECTIVES)
+            found[rank] = Lag(
+                progress.lag_s, progress.last_share, progress.lag_calls or 0, progress.lag_span_s or 0.0
+            )  # fmt: skip
     return found if len(found) == len(case.ranks) else {}
 
 
@@ -115,7 +148,10 @@ def behind_first(shared: Sequence[Mapping[int, int]]) -> dict[int, Lag]:
         for rank, t_ns in by.items():
             behind[rank].append((t_ns - first) / 1e9)
         last[max(by, key=lambda rank: by[rank])] += 1
-    return {rank: Lag(median(lags), last[rank] / len(shared), len(shared)) for rank, lags in behind.items()}
+    firsts = [min(by.values()) for by in shared]
+    span_s = (max(firsts) - min(firsts)) / 1e9 if firsts else 0.0
+    n = len(shared)
+    return {rank: Lag(median(lags), last[rank] / n, n, span_s) for rank, lags in behind.items()}
 
 
 def _interval_s(shared: Sequence[Mapping[int, int]]) -> float | None:

@@ -80,7 +80,7 @@ class Watcher:
         self.processes = Processes()
         self.arrivals = Ranks(order, self.host, self.ends, self.roster)
         self.collector = Collector(self._collect, self.wake)
-        self.lags = Lags(self.node)
+        self.lags = Lags(self.node, self.keeper)
         self.stillness = Stillness(time.monotonic_ns())
         self.showing = Showing(self)
         self._asked_mark = self._mark("diagnose")

@@ -13,6 +13,7 @@ from typing import Final
 
 from ...model import Event
 from ...rank_evidence import Progress
+from ..verdict.lags import Lag
 
 FIRST_STEPS: Final = 10
 """Steps at the beginning that allocate and compile: their memory says nothing of what comes."""
@@ -38,8 +39,8 @@ class Tracker:
         self.log_ns = 0
         self.told = False
         """Whether it ever told anything by events: silence then means something."""
-        self.lag_s: float | None = None
-        self.last_share: float | None = None
+        self.lag: Lag | None = None
+        """How late it comes, where that was measured (`lags`)."""
         self._memory: deque[float] = deque(maxlen=WINDOW)
         self._newest_memory: float | None = None
         self._intervals: deque[float] = deque(maxlen=RATE_STEPS)
@@ -71,9 +72,16 @@ class Tracker:
             log_ns=self.log_ns,
             memory_bytes=mean if mean is not None else self._newest_memory,
             memory_spread=spread,
-            lag_s=self.lag_s,
-            last_share=self.last_share,
+            lag_s=self.lag.lag_s if self.lag else None,
+            last_share=self.lag.last_share if self.lag else None,
+            lag_calls=self.lag.n if self.lag else None,
+            lag_span_s=self.lag.span_s if self.lag else None,
         )
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether it is seen to take part in collectives, or to step."""
+        return bool(self.enqueued or self.steps)
 
     @property
     def pending(self) -> bool:
