@@ -15,6 +15,7 @@ import pytest
 
 from torchprobes import rundir
 from torchprobes.jobs import control, launch
+from torchprobes.jobs.flight.parse import parse
 from torchprobes.jobs.launch import LaunchOptions
 from torchprobes.jobs.node import NodeFolder, node_folder
 from torchprobes.model import Target
@@ -25,7 +26,7 @@ LIMIT = 0.001
 """The share of a step's time that everything of ours may take."""
 
 TRAIN = """
-import json, os, sys, time, timeit
+import glob, json, os, sys, time, timeit
 import torch
 import torch.distributed as dist
 
@@ -66,6 +67,9 @@ if beat is not None:
         one._told["phase"] = ""
         one.steps(optimizer)
         one.beat()
+    (server,) = glob.glob("/tmp/torchdoctor-%d-ranks/%d-*" % (os.getuid(), os.getpid()))
+    newest = sys.modules["torchdoctor_record"].newest
+    costs["last_words_ms"] = min(timeit.repeat(lambda: newest(server), number=1, repeat=5)) * 1000
     costs["beat_us"] = min(timeit.repeat(whole, number=200, repeat=5)) * 5000
 print(json.dumps({"times": times[20:], **costs}), flush=True)
 dist.destroy_process_group()
@@ -122,6 +126,12 @@ def test_a_launched_rank_tells_of_nccl_and_memory_and_costs_next_to_nothing(tmp_
         assert int(last["coll"]["labels"]["enqueued"]) > 20
         assert any("server" in event.get("labels", {}) for event in told) or "inject.server" in facts
         assert any(event.get("labels", {}).get("device", "").startswith("cuda:") for event in told)
+        kept = parse((node.flight / f"{file.stem}.json").read_bytes(), "file", 0)  # its groups were destroyed by then
+        print(
+            f"kept: {len(kept.entries)} of {kept.backend}, the last {kept.entries[-1].op} number {kept.entries[-1].seq}"
+        )
+        assert (kept.backend, kept.entries[-1].op) == ("nccl", "all_reduce")
+        assert kept.entries[-1].seq == int(last["coll"]["labels"]["enqueued"])
     for rank, (one, bare) in enumerate(zip(with_it, without, strict=True)):
         step = statistics.median(one["times"])
         other = statistics.median(bare["times"])
@@ -129,6 +139,7 @@ def test_a_launched_rank_tells_of_nccl_and_memory_and_costs_next_to_nothing(tmp_
         print(
             f"rank {rank}: hook {one['hook_us']:.2f} µs, beat {one['beat_us']:.0f} µs twice a second = {share:.4%} of "
             f"a step of {step * 1e3:.2f} ms; medians with {step * 1e3:.3f}, without {other * 1e3:.3f} ms "
-            f"({step / other - 1:+.2%}), n {len(one['times'])}/{len(bare['times'])}"
+            f"({step / other - 1:+.2%}), n {len(one['times'])}/{len(bare['times'])}; "
+            f"last words {one['last_words_ms']:.1f} ms"
         )
         assert share < LIMIT

@@ -305,6 +305,7 @@ def test_ordinary_lines_are_no_signs() -> None:
         "0 done",
         "epoch 3: validation error 0.12",
         "vm:753:753 [0] NCCL INFO NET/IB : No device found.",
+        "[W1126 05:00:00.1 WorkerServer.cpp:123] [c10d] Server listening to UNIX /tmp/torchdoctor-0-ranks/12-ab",
     )
     assert [line for line in ordinary if read(line)] == []
 
