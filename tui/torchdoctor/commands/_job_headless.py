@@ -11,7 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from torchprobes.distributed import JobView
+import msgspec
+
+from torchprobes.distributed import JobVerdict, JobView
 from torchprobes.jobs import control
 from torchprobes.jobs.node import NodeFolder
 from torchprobes.jobs.nodes import merged_view
@@ -19,7 +21,8 @@ from torchprobes.reports import exit_codes
 from torchprobes.reports.text import mask, plain
 from torchprobes.rundir import RunDir, RunError
 
-from ._job_follow import OVER, Followed, follow, shown
+from ._job_follow import OVER, Followed, follow
+from ._job_shown import shown
 from ._job_text import document_of, exit_code, job_lines, verdict_line
 from ._output import Destination, Undelivered, note, say
 from .runs import terminal_width
@@ -63,7 +66,7 @@ class Headless:
         )  # fmt: skip
         if followed.signal is not None and not self.bound:
             return exit_codes.of_signal(followed.signal)
-        followed.view = _last_view(run, followed.view)
+        followed.view = _with_hang(_last_view(run, followed.view), stopper.hang)
         stopper.join()
         code = self._deliver(run, followed)
         return code if followed.signal is None else exit_codes.of_signal(followed.signal)
@@ -74,6 +77,7 @@ class Headless:
 
     def _react(self, view: JobView, stopper: _Stopper) -> None:
         if self.stop_on_hang and view.state == "stuck" and view.verdict.sure:
+            stopper.hang = stopper.hang or view.verdict
             stopper.ask(f"stopping: {verdict_line(view)}")
 
     def _signalled(self, run: RunDir, stopper: _Stopper, count: int) -> bool:
@@ -109,6 +113,8 @@ class _Stopper:
         self._run = run
         self._threads: list[threading.Thread] = []
         self._said: set[str] = set()
+        self.hang: JobVerdict | None = None
+        """The sure hang for which it was stopped: that is the verdict, not that we ended it."""
 
     def ask(self, why: str) -> None:
         if why in self._said:
@@ -128,6 +134,12 @@ class _Stopper:
     def join(self) -> None:
         for thread in self._threads:
             thread.join(2.0)
+
+
+def _with_hang(view: JobView | None, hang: JobVerdict | None) -> JobView | None:
+    if view is None or hang is None or view.verdict.cause != "cancelled":
+        return view
+    return msgspec.structs.replace(view, verdict=hang)
 
 
 def _last_view(run: RunDir, view: JobView | None) -> JobView | None:

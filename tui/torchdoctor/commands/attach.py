@@ -16,8 +16,9 @@ from torchprobes.reports import exit_codes
 from torchprobes.reports.text import plain
 from torchprobes.rundir import RunDir
 
-from ._job_follow import OVER, Followed, follow, shown
+from ._job_follow import OVER, Followed, follow
 from ._job_pick import Picked, pick
+from ._job_shown import shown
 from ._job_text import document_of, exit_code, job_lines
 from ._options import settings_of, settings_options
 from ._output import note, say, say_bytes
