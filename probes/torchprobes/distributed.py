@@ -124,7 +124,7 @@ class JobVerdict(Frozen, frozen=True, kw_only=True):
     """Which ranks are guilty, and of what. `line` is one line: rank, host, call site and cause.
 
     `sure` is False where two pieces of evidence disagree, where two candidates lie closer than the clocks of their
-    hosts, and for what may yet go on by itself.
+    hosts, and for what may yet go on by itself. `doubt` says why, where a rule knows it; `line` ends with it too.
     """
 
     ranks: tuple[int, ...] = ()
@@ -133,6 +133,7 @@ class JobVerdict(Frozen, frozen=True, kw_only=True):
     line: str = ""
     host: str = ""
     site: str = ""
+    doubt: str = ""
 
 
 class RankView(Frozen, frozen=True, kw_only=True):

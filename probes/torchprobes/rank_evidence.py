@@ -49,6 +49,8 @@ class Exit(Frozen, frozen=True, kw_only=True):
     (the same, after that), "agent" (torchrun told), "gone" (nobody saw its code). `oom` says that the kernel's log or
     cgroup names this pid.
     `asked` is the signal that somebody of the job's own launcher had sent to it before, "" if none was seen.
+    `settled` is False while the kernel's log and the cgroup, which would tell an OOM kill, are awaited; `cgroup` says
+    whether the counter of its cgroup could be read, None where nobody looked.
     """
 
     t_ns: int
@@ -59,6 +61,8 @@ class Exit(Frozen, frozen=True, kw_only=True):
     seen: str = "zombie"
     oom: bool = False
     asked: str = ""
+    settled: bool = True
+    cgroup: bool | None = None
 
 
 class Frame(Frozen, frozen=True, kw_only=True):
@@ -270,6 +274,8 @@ class NodeEvidence(Frozen, frozen=True, kw_only=True):
     `clock_offset_ns` is to be added to this node's wall clock to get that of the node that merges, known to within
     `clock_error_ns` (None: unknown). `looks_s` is the time between the first and the last look at the processes.
     `m_ns` is its monotonic clock at `t_ns` (0: untold), against which `Progress.moved_ns` is read.
+    `patience_s` is how long nothing may move before somebody is said to wait: a watcher that nobody asked does not cry
+    at every pause; 0 tells what is there. `still_s` is for how long its watcher saw no rank go on, None if it goes on.
     """
 
     schema: int = SCHEMA
@@ -288,4 +294,6 @@ class NodeEvidence(Frozen, frozen=True, kw_only=True):
     kernel: tuple[KernelEvent, ...] = ()
     seconds: float = 0.0
     looks_s: float = 0.0
+    patience_s: float = 0.0
+    still_s: float | None = None
     notes: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -81,7 +82,13 @@ def test_jobs_lists_everything_with_what_attach_takes_in_the_first_column(
 ) -> None:
     rows = (
         JobSummary(
-            key="torchrun:abc", launcher="torchrun", ranks=2, world_size=8, user="ada", command="/p/python3 t.py"
+            key="torchrun:abc",
+            launcher="torchrun",
+            ranks=2,
+            world_size=8,
+            user="ada",
+            command="/p/python3 t.py",
+            started_ns=time.time_ns() - 5 * 86400 * 10**9,
         ),
         JobSummary(
             key="k",
@@ -96,8 +103,8 @@ def test_jobs_lists_everything_with_what_attach_takes_in_the_first_column(
     assert run(["jobs"]) == 0
     said = capfd.readouterr()
     first, one, two = said.out.splitlines()
-    assert first.split() == ["job", "launcher", "ranks", "state", "user", "command"]
-    assert one.split() == ["torchrun:abc", "torchrun", "2/8", "running", "ada", "t.py"]
+    assert first.split() == ["job", "launcher", "ranks", "state", "user", "age", "command"]
+    assert one.split() == ["torchrun:abc", "torchrun", "2/8", "running", "ada", "5", "d", "t.py"]
     assert two.startswith("20260101T000000Z-n1-abcdef")
     assert "hunter2" not in two
     assert "\x1b" not in two

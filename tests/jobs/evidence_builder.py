@@ -209,6 +209,8 @@ class NodeSeen:
     looks_s: float = 2.5
     started: float = -100.0
     m_ns: int = 0
+    patience_s: float = 0.0
+    still_s: float | None = None
 
     def evidence(self) -> NodeEvidence:
         identities = tuple(rank.evidence.identity for rank in self.ranks)
@@ -219,6 +221,7 @@ class NodeSeen:
         return NodeEvidence(
             host=self.host, t_ns=NOW, m_ns=self.m_ns, job=job, ranks=tuple(r.evidence for r in self.ranks),
             agent=self.agent, ras=self.ras, kernel=self.kernel, looks_s=self.looks_s,
+            patience_s=self.patience_s, still_s=self.still_s,
             clock_offset_ns=round(self.offset * SECOND),
             clock_error_ns=None if self.error is None else round(self.error * SECOND),
         )  # fmt: skip

@@ -322,6 +322,7 @@ def test_ordinary_lines_are_no_signs() -> None:
         (Exit(t_ns=1, code=250), "exit code 250"),
         (Exit(t_ns=1, signal="SIGKILL"), "SIGKILL"),
         (Exit(t_ns=1, signal="SIGKILL", oom=True), "SIGKILL (out of memory)"),
+        (Exit(t_ns=1, signal="SIGTERM", asked="SIGTERM"), "SIGTERM from its launcher"),
         (Exit(t_ns=1, signal="SIGKILL", asked="SIGTERM"), "SIGKILL (after its launcher's SIGTERM)"),
         (Exit(t_ns=1, signal="SIGSEGV", core_dumped=True), "SIGSEGV, core dumped"),
         (Exit(t_ns=1, seen="gone"), "ended, exit code unseen"),

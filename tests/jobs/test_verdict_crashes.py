@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 from evidence_builder import (
+    ASLEEP,
     CLOSED,
     RAISED,
     TIMED_OUT,
@@ -498,10 +499,55 @@ def test_a_healthy_job_that_was_cancelled_between_two_steps_did_not_hang() -> No
     assert (told.ranks, told.cause) == ((), "cancelled")
 
 
-def test_a_hang_that_a_person_ended_stays_a_hang() -> None:
+def test_a_hang_that_a_person_ended_was_cancelled_and_what_held_it_is_kept() -> None:
     ranks = four()
     for rank in ranks:
         calls = [(seq, "all_reduce", 8) for seq in range(1, 5 if rank.rank == 2 else 6)]
         rank.flies(*twice(ops(*calls, completed=4, age=45.0))).exits(signal="SIGTERM", at=-0.3)
-    told = judge([node(*ranks, agent=closing(-0.5, alive=False, stop_asked_ns=ns(-0.6)))]).verdict
-    assert (told.ranks, told.cause) == ((2,), "hung-in-collective")
+    judged = judge([node(*ranks, agent=closing(-0.5, alive=False, stop_asked_ns=ns(-0.6)))])
+    told = judged.verdict
+    assert (told.ranks, told.cause, told.sure) == ((), "cancelled", True)
+    assert judged.evidence[0].text.startswith("before it was stopped: no progress for 45 s: ranks 0, 1 and 3 wait in")
+    assert judged.states[0] == ("killed", "SIGTERM, told to end")
+
+
+def test_a_kill_is_sure_once_the_kernel_had_its_time_to_tell() -> None:
+    ranks = four()
+    early = judge([with_victims([r.exits(signal="SIGKILL") if r.rank == 2 else r for r in ranks], 2)])
+    assert early.verdict.sure
+    ranks[2].exits(signal="SIGKILL", settled=False, cgroup=True)
+    waits = judge([with_victims(ranks, 2)]).verdict
+    assert (waits.ranks, waits.cause, waits.sure) == ((2,), "killed", False)
+    assert waits.doubt == "the kernel's log and its cgroup may yet tell of an OOM kill"
+    ranks[2].exits(signal="SIGKILL", cgroup=False)
+    told = judge([with_victims(ranks, 2)]).verdict
+    assert told.sure
+    assert told.line.endswith("was killed: SIGKILL (its cgroup could not be read: it may be an OOM kill)")
+
+
+ASSERTED = (
+    "/pytorch/aten/src/ATen/native/cuda/IndexKernelUtils.cu:16: vectorized_gather_kernel: block: [0,0,0], "
+    "thread: [1,0,0] Assertion `ind >=0 && ind < ind_dim_size && "
+    '"vectorized gather kernel index out of bounds"` failed.'
+)
+WATCHDOG_DIED = (
+    "terminate called after throwing an instance of 'c10::DistBackendError'\n"
+    "  what():  [PG ID 0 PG GUID 0(default_pg) Rank 1] Process group watchdog thread terminated with exception: "
+    "CUDA error: device-side assert triggered"
+)
+
+
+def test_a_device_side_assert_is_told_by_the_kernels_own_line() -> None:
+    ranks = [RankSeen(0).exits(signal="SIGTERM", at=-0.5, asked="SIGTERM"), RankSeen(1).says(ASSERTED, WATCHDOG_DIED)]
+    ranks[1].exits(signal="SIGABRT", at=-1.0)
+    judged = judge([node(*ranks, agent=closing(-0.7))])
+    assert judged.verdict.line == (
+        "rank 1 on node1 hit a CUDA device-side assert: Assertion `vectorized gather kernel index out of bounds` "
+        "failed in IndexKernelUtils.cu:16"
+    )
+    assert any("CUDA_LAUNCH_BLOCKING=1" in piece.text for piece in judged.evidence)
+    assert judged.states[0] == ("killed", "SIGTERM from its launcher")
+    ranks[1].stands(ASLEEP)
+    placed = judge([node(*ranks, agent=closing(-0.7))]).verdict
+    assert placed.line.endswith("IndexKernelUtils.cu:16, reported at train.py:41 (load_batch)")
+    assert placed.site == "train.py:41 (load_batch)"

@@ -54,6 +54,8 @@ STATES = [
     ("ended", judged(r0="ended", r1="ended"), Setting(), GONE),
     ("ended", judged(r0="ended", r1="ended"), Setting(over=True), ALIVE),
     ("stopped", judged("cancelled", (), r0="killed", r1="killed"), Setting(stopped=True), GONE),
+    ("stopped", judged("cancelled", (), r0="killed", r1="killed"), Setting(), GONE),
+    ("stopped", judged("wrong-order", (1,), r0="killed", r1="killed"), Setting(stopped=True), GONE),
     ("failing", judged("cancelled", (), r0="killed", r1="running"), Setting(stopped=True), ALIVE),
 ]
 
@@ -103,7 +105,7 @@ def test_a_row_tells_what_its_rank_told_and_nothing_that_nobody_read() -> None:
         gpu={"t_ns": 1, "uuid": "GPU-1", "index": 3, "utilization_percent": 99.0, "power_w": 130.0},
     )  # fmt: skip
     row, empty = view_of([node(full, one(1))], judged(r0="waiting", r1="running")).ranks
-    assert (row.steps, row.step_rate_hz, row.collective) == (7, 4.0, "default_pg #9")
+    assert (row.steps, row.step_rate_hz, row.collective) == (7, 4.0, "collective #9")
     assert (row.waiting_s, row.quiet_s) == (10.0, 3.0)
     assert (row.cpu_percent, row.rss_bytes, row.gpu, row.gpu_power_w) == (150.0, 20, "3", 130.0)
     assert (row.lag_s, row.last_share, row.memory_bytes, row.memory_spread) == (0.02, 1.0, 5e9, 0.01)
@@ -117,7 +119,7 @@ def test_the_last_collective_is_the_recorders_unless_the_rank_went_on_since() ->
     seen = RankEvidence(identity=RankIdentity(rank=0, pid=1, start_ticks=1), flights=(flight,))
     assert view_of([node(seen)], judged(r0="stepping")).ranks[0].collective == "all_reduce #5"
     later = msgspec.structs.replace(seen, progress=Progress(collective="default_pg", enqueued=8))
-    assert view_of([node(later)], judged(r0="stepping")).ranks[0].collective == "default_pg #8"
+    assert view_of([node(later)], judged(r0="stepping")).ranks[0].collective == "collective #8"
 
 
 def test_a_rank_that_is_over_has_an_end_and_no_rate() -> None:

@@ -119,7 +119,7 @@ def test_a_job_from_its_first_rank_to_its_verdict(tmp_path: Path) -> None:
     assert view.verdict.ranks == last.verdict.ranks == (2,)
     assert last.state == "failed"
     assert last.ranks[2].exit == "SIGKILL"
-    assert {row.exit for row in last.ranks if row.rank != 2} == {"SIGTERM (after its launcher's SIGTERM)"}
+    assert {row.exit for row in last.ranks if row.rank != 2} == {"SIGTERM from its launcher"}
     exits = {record["rank"]: record["exit"] for record in job.records("exit")}
     assert exits[2]["seen"] in ("zombie", "pidfd")
     assert len(exits) == 4

@@ -19,6 +19,7 @@ from ..model import Frozen
 from ..rundir import RunDir, RunError, RunInfo, list_runs
 from .find import Found, find_jobs
 from .node import nodes, views
+from .view import command_of
 
 DEADLINE_S: Final = 4.0
 """A node whose processes are stuck has a long run queue: starting a child there takes a second."""
@@ -105,7 +106,7 @@ def _running(job: JobIdentity, run: RunDir | None, notes: Sequence[str]) -> JobS
         ranks=len(job.ranks),
         world_size=job.world_size,
         user=job.user,
-        command=_command(run) or job.command,
+        command=_command(run) or command_of(job),
         state="running" if state in OVER else state,
         run=str(run.path) if run else "",
         started_ns=job.started_ns,

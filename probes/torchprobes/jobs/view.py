@@ -11,6 +11,7 @@ from ..distributed import OVER, JobIdentity, JobVerdict, JobView, RankView
 from ..model import Evidence
 from ..rank_evidence import NodeEvidence, ProcessReading, RankEvidence
 from .signs import exit_words
+from .wording import collective_words, op_words
 
 if TYPE_CHECKING:
     from .verdict import Judged
@@ -50,10 +51,10 @@ def view_of(nodes: Sequence[NodeEvidence], judged: Judged, setting: Setting | No
         state=_job_state(ranks, judged.verdict, setting, [node for node in nodes if node.state == "ok"]),
         verdict=judged.verdict,
         ranks=tuple(sorted(ranks, key=lambda row: (row.rank, row.host))),
-        evidence=(*judged.evidence, *(_silence(node) for node in silent)),
+        evidence=tuple(dict.fromkeys((*judged.evidence, *(_silence(node) for node in silent)))),
         stacks=judged.stacks,
         launcher=job.launcher,
-        command=job.command,
+        command=command_of(job),
         host=job.host,
         user=job.user,
         run=setting.run or job.run,
@@ -87,7 +88,7 @@ def _job_state(rows: list[RankView], verdict: JobVerdict, setting: Setting, aliv
     broken = bool(failed) or verdict.cause not in ("none", "straggler", "compiling")
     rules = (
         (not alive, "lost"),
-        (all_over and setting.stopped, "stopped"),
+        (all_over and (setting.stopped or verdict.cause == "cancelled"), "stopped"),
         (all_over and broken, "failed"),
         (all_over, "ended"),
         (bool(failed), "failing"),
@@ -160,10 +161,16 @@ def _collective(one: RankEvidence) -> str:
     entries = [e for flight in one.flights[-1:] for e in flight.entries if not e.p2p]
     told = one.progress
     if entries and not (told and told.collective and told.enqueued is not None and told.enqueued > entries[-1].seq):
-        return f"{entries[-1].op} #{entries[-1].seq}"
-    if told and told.collective:
-        return f"{told.collective} #{told.enqueued}" if told.enqueued is not None else told.collective
+        return collective_words(entries[-1].op, entries[-1].seq)
+    if told and (told.collective or told.enqueued is not None):
+        return collective_words(op_words(told.collective), told.enqueued)
     return ""
+
+
+def command_of(job: JobIdentity) -> str:
+    """What its ranks run: of a launcher of ours whose line was cut before the script, what a rank itself tells."""
+    ours = "--no-python" in job.command and "rank_shim.py " not in job.command
+    return next((rank.command for rank in job.ranks if rank.command), job.command) if ours else job.command
 
 
 def _last_sign_ns(one: RankEvidence) -> int:

@@ -2,65 +2,151 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from torchprobes.distributed import JOB_OVER, JobView, RankView
-from torchprobes.jobs.looking import Looking
-from torchprobes.jobs.nodes import merged_view
+from torchprobes.distributed import OVER as OVER_RANK
+from torchprobes.jobs.wording import NO_RANK_YET, ranks_words
 from torchprobes.reports.text import mask, plain
-from torchprobes.rundir import RunDir
 
 from ._interrupts import Interrupts
-from ._job_text import ranks_words, verdict_line
+from ._job_text import verdict_line
 
 LOOK_S = 0.2
 OVER = JOB_OVER
 
+STANDS_S: Final = 0.5
+"""What a rank or the job does for a shorter time is not told."""
 
-def shown(run: RunDir) -> Callable[[], JobView | None]:
-    """What reads the newest view of a run; its watchers are told, again and again, that somebody looks."""
-    looking = Looking(str(run.path))
+GATHERS_S: Final = 2.0
+"""So long a rank's new state waits at most for others that come into the same one."""
 
-    def read() -> JobView | None:
-        looking.keep_up()
-        return merged_view(run)
+REFINES_S: Final = 1.0
+"""A first word on a hang waits so long for the call site, which the close look that it caused brings."""
 
-    return read
+AGAIN_S: Final = (60.0, 300.0, 900.0)
+"""A hang that stays is told once more after so long."""
+
+_EARLY: Final = ("starting", "importing", "initialising")
+"""States in their order: whoever has passed one does not come back to it before it is started again."""
+
+_AT_WORK: Final = frozenset({"running", "stepping", "waiting"})
+"""Between these a rank of a sound job changes with every step."""
+
+_URGENT: Final = frozenset({"stuck", "failing", *OVER})
+"""States of a job that are told at once; of a rank those in which it is over."""
+
+_NUMBERS: Final = re.compile(r"\d[\d.]*")
+
+
+@dataclass(slots=True)
+class _Rank:
+    """A rank as it was told last, attempt and state, and the state that may be told next, `since` monotonic seconds."""
+
+    told: tuple[int, str] = (-1, "")
+    coming: tuple[int, str] = (-1, "")
+    since: float = 0.0
+    row: RankView | None = None
+
+    def take(self, row: RankView, job_state: str, now: float) -> None:
+        """What the newest view says of it."""
+        state = (row.attempt, row.state)
+        told = self.told[1] if row.attempt == self.told[0] else ""
+        if state == self.told or (told and (_back(told, row.state) or _calm(told, row.state, job_state))):
+            self.coming, self.row = (-1, ""), None
+            return
+        if state != self.coming:
+            self.coming, self.since = state, now
+        self.row = row
+
+
+def _back(told: str, state: str) -> bool:
+    """Whether that is an earlier state."""
+    return state in _EARLY and (told not in _EARLY or _EARLY.index(state) < _EARLY.index(told))
+
+
+def _calm(before: str, state: str, job_state: str) -> bool:
+    moves = before in _AT_WORK and state in _AT_WORK and state != "stepping"
+    return job_state == "running" and (moves or (before in ("stepping", "waiting") and state == "stepping"))
 
 
 @dataclass(slots=True)
 class Changes:
-    """What is new in each view since the one before, in lines."""
+    """What is new in each view since the one before, in lines. `now` is monotonic, in seconds."""
 
     state: str = ""
-    verdict: str = ""
-    ranks: dict[int, tuple[int, str]] = field(default_factory=dict)
-    """Rank -> attempt and state, as they were told last."""
+    _coming: tuple[str, float] = ("", 0.0)
+    _ranks: dict[int, _Rank] = field(default_factory=dict)
+    _verdict: tuple[object, ...] = ()
+    _heard: tuple[tuple[object, ...], float] = ((), 0.0)
+    _since: float = 0.0
+    _repeats: int = 0
 
-    def lines(self, view: JobView) -> Iterator[str]:
-        """The lines of one view."""
+    def lines(self, view: JobView, now: float, last: bool = False) -> Iterator[str]:
+        """The lines of one view, which may be the same as before; with `last` nothing is held back any more."""
         stamp = time.strftime("%H:%M:%S", time.localtime(view.t_ns / 1e9 if view.t_ns else None))
-        if view.state != self.state:
-            self.state = view.state
-            yield f"{stamp} {plain(view.state)}"
-        yield from (f"{stamp} {line}" for line in self._rank_lines(view))
-        line = verdict_line(view) if _tells(view) else ""
-        if line and line != self.verdict:
-            yield f"{stamp} {line}"
-        self.verdict = line or self.verdict
+        if self._new_state(view.state, now, last):
+            yield f"{stamp} {plain(view.state if view.ranks or view.state != 'starting' else NO_RANK_YET)}"
+        yield from (f"{stamp} {line}" for line in self._rank_lines(view, now, last))
+        if self._new_verdict(view, now, last):
+            yield f"{stamp} {verdict_line(view)}"
 
-    def _rank_lines(self, view: JobView) -> Iterator[str]:
-        """Ranks that came into the same state at once share a line."""
-        changed: dict[tuple[str, str], list[int]] = {}
+    def _new_state(self, state: str, now: float, last: bool) -> bool:
+        if state == self.state or (state == "starting" and self.state):
+            self._coming = ("", now)
+            return False
+        if state != self._coming[0]:
+            self._coming = (state, now)
+        if not (last or not self.state or state in _URGENT or now - self._coming[1] >= STANDS_S):
+            return False
+        self.state = state
+        return True
+
+    def _rank_lines(self, view: JobView, now: float, last: bool) -> Iterator[str]:
+        """Ranks that came into the same state within a moment share a line."""
+        coming: dict[tuple[str, str], list[_Rank]] = {}
         for row in view.ranks:
-            now = (row.attempt, row.state)
-            if self.ranks.get(row.rank) != now:
-                self.ranks[row.rank] = now
-                changed.setdefault((row.state, _detail(row)), []).append(row.rank)
-        for (state, detail), ranks in changed.items():
-            yield plain(mask(f"{ranks_words(ranks)} {state}{detail}"), 200)
+            rank = self._ranks.setdefault(row.rank, _Rank())
+            rank.take(row, view.state, now)
+            if rank.row is not None:
+                coming.setdefault((row.state, _detail(row)), []).append(rank)
+        for (state, detail), ranks in coming.items():
+            ages = [now - rank.since for rank in ranks]
+            at_once = last or state in OVER_RANK
+            if not (at_once or min(ages) >= STANDS_S or max(ages) >= GATHERS_S):
+                continue
+            due = [rank for rank, age in zip(ranks, ages, strict=True) if at_once or age >= STANDS_S]
+            numbers = [rank.row.rank for rank in due if rank.row is not None]
+            for rank in due:
+                rank.told, rank.row = rank.coming, None
+            yield plain(mask(f"{ranks_words(numbers)} {state}{detail}"), 200)
+
+    def _new_verdict(self, view: JobView, now: float, last: bool) -> bool:
+        """Whether cause, ranks, site, doubt or certainty changed, or what stays is to be told once more."""
+        verdict = view.verdict
+        if not _tells(view):
+            self._verdict = () if view.state == "running" else self._verdict
+            return False
+        doubt = _NUMBERS.sub("#", verdict.doubt)
+        words = (verdict.cause, verdict.ranks, verdict.sure, verdict.site, doubt)
+        if words != self._verdict:
+            self._heard = self._heard if self._heard[0] == words else (words, now)
+            refining = view.state == "stuck" and not verdict.sure and now - self._heard[1] < REFINES_S
+            if refining and not last:
+                return False
+            if words[:2] != self._verdict[:2]:
+                self._since, self._repeats = now, 0
+            self._verdict = words
+            return True
+        waits = AGAIN_S[self._repeats] if self._repeats < len(AGAIN_S) else float("inf")
+        if view.state != "stuck" or now - self._since < waits:
+            return False
+        self._repeats += 1
+        return True
 
 
 def _tells(view: JobView) -> bool:
@@ -71,8 +157,9 @@ def _tells(view: JobView) -> bool:
 
 def _detail(row: RankView) -> str:
     ended = "" if row.why.startswith(row.exit) else row.exit
-    parts = (ended, row.collective if row.state in ("waiting", "hung") else "", row.why)
-    said = ", ".join(dict.fromkeys(part for part in parts if part))
+    waits = row.collective if row.state == "waiting" else ""
+    why = row.why.removeprefix(f"in {waits}").strip() if waits else row.why
+    said = ", ".join(dict.fromkeys(part for part in (ended, waits, why) if part))
     return f": {said}" if said else ""
 
 
@@ -101,11 +188,12 @@ def follow(
         while True:
             ended = over(followed.view)  # asked before the read: what was written until then is told
             view = read()
-            if view is not None and view != followed.view:
-                followed.view = view
-                for line in changes.lines(view):
+            if view is not None:
+                for line in changes.lines(view, time.monotonic(), last=ended):
                     tell(line)
-                react(view)
+                if view != followed.view:
+                    followed.view = view
+                    react(view)
             if ended:
                 return followed
             if interrupts.count > handled:

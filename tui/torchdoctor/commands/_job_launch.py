@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -42,7 +43,13 @@ class Started:
 
 
 def start(
-    settings: Settings, options: LaunchOptions, found: Allocation, *, join: str = "", skip_preflight: bool = False
+    settings: Settings,
+    options: LaunchOptions,
+    found: Allocation,
+    *,
+    join: str = "",
+    skip_preflight: bool = False,
+    verbose: bool = False,
 ) -> Started:
     """Plan, look, start. One line on stderr says where the run is, and how it is reached again.
 
@@ -61,7 +68,7 @@ def start(
     for line in (*notes, *plan.notes):
         note(plain(mask(line)))
     launch.start(run, plan)
-    _tell(run, plan)
+    _tell(run, plan, options, verbose=verbose)
     return Started(run, node_folder(run))
 
 
@@ -86,11 +93,21 @@ def _look_ahead(options: LaunchOptions, target: Target, *, force: bool) -> None:
         raise click.UsageError(f"not launched: {', '.join(critical)}; --force launches all the same")
 
 
-def _tell(run: RunDir, plan: LaunchPlan) -> None:
-    note(f"run: {run.path}")
-    note(f"runs: {plain(mask(plan.shown))}")
+def _tell(run: RunDir, plan: LaunchPlan, options: LaunchOptions, *, verbose: bool) -> None:
+    """Its name, what a person would have typed, and what is put into the ranks; all of it with `--verbose`."""
+    note(f"run: {run.path if verbose else run.name}")
+    note(f"runs: {plain(mask(plan.shown if verbose else asked_words(options)))}")
     if plan.injected:
         note(f"in each rank: {', '.join(plan.injected)} (--no-inject leaves it out)")
+
+
+def asked_words(options: LaunchOptions) -> str:
+    """The command without what is ours: no paths of the run directory, nothing that is set in the environment."""
+    if options.launcher == "command":
+        return shlex.join(options.command)
+    script = options.command or (f"the {options.preset} probe",)
+    before = [shlex.quote(word) for word in options.torchrun]
+    return " ".join(["torchrun", *before, *(script if options.preset else map(shlex.quote, script))])
 
 
 # --- the run directory ---------------------------------------------------------------------------------------------

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import msgspec
 
-from torchprobes.distributed import JobView, RankView, SourceState
+from torchprobes.distributed import JOB_OVER, JobView, RankView
+from torchprobes.jobs.wording import NO_RANK_YET, ranks_words, script_words
 from torchprobes.reports import exit_codes
 from torchprobes.reports.text import mask, plain
 
@@ -15,14 +17,18 @@ from ._table import hanging
 MOST_ROWS = 64
 """Ranks that are listed one by one; beyond, those that are in equal states share a line."""
 
+MOST_LINES: Final = 12
+"""Of the evidence; the rest is in the document."""
+
 
 def verdict_line(view: JobView) -> str:
-    """The verdict in one line; what is not sure begins so."""
+    """The verdict in one line; what is not sure says so, once."""
     verdict = view.verdict
     line = verdict.line or (
         "no fault found" if verdict.cause == "none" else f"{verdict.cause} on {ranks_words(verdict.ranks)}"
     )
-    return plain(mask(line if verdict.sure or line.startswith("not sure") else f"not sure: {line}"))
+    said = verdict.sure or "not sure" in line or line == NO_RANK_YET
+    return plain(mask(line if said else f"not sure: {line}"))
 
 
 def exit_code(view: JobView) -> int:
@@ -38,18 +44,20 @@ def document_of(view: JobView) -> bytes:
 
 
 def job_lines(view: JobView, width: int) -> Iterator[str]:
-    """The whole of it: verdict, sources, ranks, evidence, stacks, notes. Of a job that ended well the first two do."""
+    """The whole of it: verdict, ranks, evidence, stacks, notes, sources. Of a job that ended well the verdict alone."""
     yield from hanging("", verdict_line(view), width)
     yield plain(mask(_head(view)), width)
     if view.state == "ended" and view.verdict.cause == "none" and view.verdict.sure:
         return
     yield ""
-    yield from source_lines(view.ranks, width)
     yield from rank_lines(view.ranks, width)
     yield from _evidence_lines(view, width)
     yield from _stack_lines(view, width)
+    if view.notes:
+        yield ""
     for note in view.notes:
         yield from hanging("note: ", plain(mask(note)), width)
+    yield from source_lines(view, width)
 
 
 def _head(view: JobView) -> str:
@@ -61,79 +69,100 @@ def _head(view: JobView) -> str:
 
 
 def short(command: str) -> str:
-    """A command line without the path of its interpreter and that one's switches, secrets masked."""
-    words = command.split(" ")
-    for place, word in enumerate(words):
-        if word.endswith("/rank_shim.py"):  # ours: its first argument is the run id, the second the rank's program
-            words = words[place + 2 :] or words
-            break
-    first = words[0].rpartition("/")[2]
-    rest = words[1:] if first.startswith(("python", "pypy")) else [first, *words[1:]]
-    while rest and rest[0] in ("-u", "-B", "-I", "-S", "-m"):
-        rest = rest[1:]
-    if rest:
-        rest[0] = rest[0].rpartition("/")[2]
-    return plain(mask(" ".join(rest or [first])))
+    """What a job runs, without its launcher, its interpreter and the path of the script; secrets masked."""
+    words = script_words(command).split(" ")
+    return plain(mask(" ".join([words[0].rpartition("/")[2], *words[1:]])))
 
 
 # --- ranks ---------------------------------------------------------------------------------------------------------
 
 
 def rank_lines(ranks: Sequence[RankView], width: int) -> Iterator[str]:
-    """A row a rank: place, process, state, and what it waits for or how it ended."""
+    """A row a rank: place, process, state, and what it waits for or how it ended. A column that says nothing is left
+    out, and the last one takes the rest of the line.
+    """
     if not ranks:
         yield "ranks: none is seen"
         return
-    yield f"{'rank':>5}  {'host':14}  {'pid':>8}  {'gpu':8}  {'state':12}  what"
     shown = ranks if len(ranks) <= MOST_ROWS else [row for row in ranks if row.state not in ("running", "stepping")]
-    for row in shown[:MOST_ROWS]:
-        place = f"{row.rank:>5}  {plain(row.host, 14):14}  {row.pid or '':>8}  {plain(row.gpu, 8):8}"
-        yield plain(f"{place}  {plain(row.state, 12):12}  {mask(_what(row))}", width)
-    if len(shown[:MOST_ROWS]) < len(ranks):
-        yield f"  and {len(ranks) - len(shown[:MOST_ROWS])} more: --json has all"
+    rows = [HEADS, *(_cells(row) for row in shown[:MOST_ROWS])]
+    wide = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
+    kept = [column for column in range(len(HEADS)) if any(row[column] for row in rows[1:])] or [0]
+    for row in rows:
+        cells = [row[c].rjust(wide[c]) if HEADS[c] in ("rank", "pid") else row[c].ljust(wide[c]) for c in kept]
+        yield plain("  ".join(cells).rstrip(), width)
+    if len(rows) - 1 < len(ranks):
+        yield f"  and {len(ranks) - len(rows) + 1} more: --json has all"
+
+
+HEADS: Final = ("rank", "host", "pid", "gpu", "state", "what")
+
+
+def _cells(row: RankView) -> tuple[str, ...]:
+    place = (str(row.rank), plain(row.host, 24), str(row.pid or ""), plain(row.gpu, 12), plain(row.state, 12))
+    return (*place, plain(mask(_what(row))))
 
 
 def _what(row: RankView) -> str:
     """What it does, in words: the end, the collective and how long, the step, why it is in its state."""
     waits = f"{row.waiting_s:.0f} s" if row.waiting_s is not None else ""
     steps = f"step {row.steps}" if row.steps is not None else ""
-    rate = f"{row.step_rate_hz:.2g}/s" if row.step_rate_hz is not None else ""
+    steps_on = row.step_rate_hz is not None and row.state not in ("waiting", "hung", "stopped", "blocked")
+    rate = f"{row.step_rate_hz:.2g}/s" if steps_on else ""
     late = f"{row.lag_s * 1e3:.3g} ms late" if row.lag_s is not None and row.lag_s >= 1e-3 else ""
     memory = f"{row.rss_bytes / 2**30:.1f} GiB" if row.rss_bytes is not None else ""
     collective = " ".join(filter(None, (row.collective, waits)))
     ended = row.why if row.exit and row.why.startswith(row.exit) else row.exit
     why = row.why if ended != row.why else ""
-    return "  ".join(filter(None, (ended, steps, rate, collective, late, memory, why)))
+    why = why.removeprefix(f"in {row.collective}").strip() if row.collective else why
+    return "  ".join(filter(None, (ended, collective, why, steps, rate, late, memory)))
 
 
 # --- sources -------------------------------------------------------------------------------------------------------
 
 
-def source_lines(ranks: Sequence[RankView], width: int) -> Iterator[str]:
-    """What can be read of each rank; ranks with equal sources share a row, each denied one has its cause and remedy."""
-    groups: dict[tuple[SourceState, ...], list[int]] = {}
-    for row in ranks:
-        if row.sources:
-            groups.setdefault(row.sources, []).append(row.rank)
-    for states, numbers in groups.items():
-        readable = [state.source for state in states if state.available]
-        yield from hanging(f"sources of {ranks_words(numbers)}: ", " ".join(readable) or "none", width, indent=4)
-        for state in (state for state in states if not state.available):
-            yield from hanging(f"  no {plain(state.source)}: ", plain(mask(state.why or "unread")), width, indent=6)
-            if state.command:
-                yield f"      obtain it: {plain(mask(state.command))}"
+def source_lines(view: JobView, width: int) -> Iterator[str]:
+    """A row a source, and in it the ranks by what they answer: yes, or why not, and the command that would obtain it.
+
+    Of a job that is over only what would have helped is told: a source that a command obtains.
+    """
+    answers: dict[str, dict[tuple[bool, str, str], list[int]]] = {}
+    for row in view.ranks:
+        for state in row.sources:
+            answer = (state.available, "" if state.available else state.why or "unread", state.command)
+            answers.setdefault(state.source, {}).setdefault(answer, []).append(row.rank)
+    rows = [(name, ranks, answer) for name, by in answers.items() for answer, ranks in by.items()]
+    if view.state in JOB_OVER:
+        rows = [row for row in rows if row[2][2]]
+    wide = max((len(name) for name, _, _ in rows), default=0)
+    said = ""
+    for name, ranks, (available, why, command) in rows:
+        if not said:
+            yield from ("", "sources:")
+        head = f"  {('' if name == said else plain(name)).ljust(wide)}  {ranks_words(ranks)}: "
+        text = "yes" if available else f"no: {why}" + (f" · {command}" if command else "")
+        yield from hanging(head, plain(mask(text)), width, indent=wide + 6)
+        said = name
 
 
 # --- evidence ------------------------------------------------------------------------------------------------------
 
 
 def _evidence_lines(view: JobView, width: int) -> Iterator[str]:
-    if view.evidence:
+    """The weightiest pieces, as many as a person reads at once, without what stands elsewhere on the page."""
+    told = [each for each in view.evidence if each.kind not in ("doubt", "source")]
+    if told:
         yield ""
         yield "evidence:"
-    for each in view.evidence:
+    left = MOST_LINES
+    for place, each in enumerate(told):
         tail = f"  ({each.artifact})" if each.artifact else ""
-        yield from hanging(f"  {plain(mask(each.kind))}: ", plain(mask(each.text + tail)), width, indent=4)
+        lines = list(hanging(f"  {plain(mask(each.kind))}: ", plain(mask(each.text + tail)), width, indent=4))
+        if place and len(lines) > left:
+            yield f"  and {len(told) - place} more: --json has all"
+            return
+        yield from lines
+        left -= len(lines)
 
 
 def _stack_lines(view: JobView, width: int) -> Iterator[str]:
@@ -142,18 +171,3 @@ def _stack_lines(view: JobView, width: int) -> Iterator[str]:
         yield plain(f"stack of {ranks_words(group.ranks)}: {mask(group.what)}", width)
         for text in group.text[:40]:
             yield plain("    " + mask(text), width)
-
-
-def ranks_words(ranks: Iterable[int]) -> str:
-    """`rank 2`, `ranks 0-3, 7`."""
-    numbers = sorted(set(ranks))
-    if not numbers:
-        return "no rank"
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and runs[-1][-1] == number - 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    words = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
-    return f"rank{'s' if len(numbers) > 1 else ''} {words}"

@@ -20,7 +20,7 @@ from ._options import json_flag, settings_of, settings_options
 from ._output import note, say, say_document
 from .runs import place_of, terminal_width
 
-COLUMNS = ("job", "launcher", "ranks", "state", "user", "command")
+COLUMNS = ("job", "launcher", "ranks", "state", "user", "age", "command")
 
 
 @click.command("jobs")
@@ -65,8 +65,17 @@ def job_rows(found: Sequence[JobSummary], width: int) -> Iterator[str]:
 def _cells(job: JobSummary) -> tuple[str, ...]:
     ranks = f"{_count(job.ranks)}/{job.world_size}" if job.world_size is not None else str(_count(job.ranks))
     name = plain(job.run.rpartition("/")[2] or job.key, 48)
-    words = (job.launcher, ranks, job.state, job.user, short(job.command))
+    words = (job.launcher, ranks, job.state, job.user, _age(job), short(job.command))
     return (name, *(plain(word) for word in words))
+
+
+def _age(job: JobSummary) -> str:
+    """Since its start, in the largest unit; "" where that is not known."""
+    if not job.started_ns:
+        return ""
+    seconds = max(0.0, time.time() - job.started_ns / 1e9)
+    size, unit = next((s, u) for s, u in ((86400, "d"), (3600, "h"), (60, "min"), (0, "s")) if seconds >= 2 * s)
+    return f"{seconds // (size or 1):.0f} {unit}"
 
 
 def _count(ranks: Any) -> int:

@@ -35,6 +35,7 @@ from ._output import Destination
 @click.option("--as-is", is_flag=True, help="The command starts its ranks itself: accelerate launch, mp.spawn.")
 @click.option("--preset", type=click.Choice(["ddp"]), help="The built-in DDP probe in place of a script.")
 @click.option("--no-inject", is_flag=True, help="Put nothing into the ranks.")
+@click.option("--verbose", is_flag=True, help="Show the whole command that runs, with what is ours in it.")
 @click.option("--skip-preflight", is_flag=True, help="Do not look at ports, names, room and stale ranks first.")
 @click.option("--compile-debug", is_flag=True, help="TORCH_COMPILE_DEBUG and TORCH_TRACE, into the run directory.")
 @click.option("--torch-logs", metavar="WORDS", default="", help="TORCH_LOGS.")
@@ -70,7 +71,10 @@ def launch_(ctx: click.Context, /, **given: Any) -> int:
         return over_srun(settings, options, headless, found, skip_preflight=given["skip_preflight"])
     from ._job_launch import start
 
-    made = start(settings, options, found, join=given["join"], skip_preflight=given["skip_preflight"])
+    made = start(
+        settings, options, found,
+        join=given["join"], skip_preflight=given["skip_preflight"], verbose=given["verbose"],
+    )  # fmt: skip
     if given["headless"] or bound or headless.json_to or not has_screen():
         return headless.follow_own(made.run, made.node)
     from .console import open_console

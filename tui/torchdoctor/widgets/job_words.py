@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from torchdoctor.paint import Span, join
 from torchdoctor.text import safe
+from torchprobes.jobs.wording import NO_RANK_YET, script_words
 
 if TYPE_CHECKING:
     from torchprobes.distributed import JobVerdict, JobView, RankView
@@ -84,7 +84,7 @@ def verdict_text(view: JobView) -> str:
     """The verdict in one line. Without a fault it says what was looked at, never that all is well."""
     verdict = view.verdict
     if view.state == "starting" and not view.ranks:
-        return "starting: no rank is there yet"
+        return NO_RANK_YET
     if verdict.cause == "none":
         return safe(verdict.line) or _no_fault(view)
     text = safe(verdict.line) or join((f"rank {ranks_text(verdict.ranks)}" if verdict.ranks else "", verdict.cause))
@@ -150,20 +150,6 @@ def spread_text(share: float | None) -> str:
     return f"±{percent:.1f} %" if percent < 0.95 else f"±{percent:.0f} %"
 
 
-_SHIM: Final = re.compile(r".*?rank_shim\.py\s+\S+\s+")
-"""Our own launches: all that stands before what a rank runs ends with the shim and the run's id."""
-
-_PYTHON: Final = re.compile(r"(?:\S*/)?python[\d.]*\s+(?:-[uBISE]+\s+)*")
-_TORCHRUN: Final = re.compile(
-    r"(?:-m\s+torch\.distributed\.(?:run|launch)|(?:\S*/)?torchrun)\s.*?(?=-m\s+\S|\S+\.py\b)"
-)
-"""torchrun and its options, up to a module or a file of Python."""
-
-
 def command_text(command: str) -> str:
     """What a rank of a job runs, without the launcher before it: `train.py --lr 3e-4`, `-m pkg.train`."""
-    text = command
-    for before in (_SHIM, _PYTHON, _TORCHRUN):
-        found = before.match(text)
-        text = text[found.end() :] if found is not None else text
-    return safe(text.strip() or command, limit=400)
+    return safe(script_words(command), limit=400)

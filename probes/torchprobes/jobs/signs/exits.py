@@ -16,9 +16,12 @@ _BY_SHELL: Final = frozenset(
 
 
 def exit_words(end: Exit) -> str:
-    """How it ended: "exit code 3", "SIGKILL (out of memory)", "SIGSEGV, core dumped", "ended, exit code unseen"."""
+    """How it ended: "exit code 3", "SIGKILL (out of memory)", "SIGTERM from its launcher", "SIGSEGV, core dumped",
+    "ended, exit code unseen".
+    """
     if end.signal is not None:
-        why = " (out of memory)" if end.oom else f" (after its launcher's {end.asked})" if end.asked else ""
+        asked = " from its launcher" if end.asked == end.signal else f" (after its launcher's {end.asked})"
+        why = " (out of memory)" if end.oom else asked if end.asked else ""
         return end.signal + why + (", core dumped" if end.core_dumped else "")
     if end.code is None:
         return "ended, exit code unseen"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -67,21 +66,3 @@ class Candidate:
 def told(kind: str, text: str, artifact: str | None = None) -> Evidence:
     """One piece of evidence, bounded."""
     return Evidence(kind=kind, text=text[:MAX_TEXT], artifact=artifact)
-
-
-def ranks_words(ranks: Iterable[int]) -> str:
-    """`rank 2`, `ranks 0 and 3`, `ranks 0–3, 7`; of more than six runs, the first."""
-    runs: list[list[int]] = []
-    for rank in sorted(set(ranks)):
-        if runs and rank == runs[-1][-1] + 1:
-            runs[-1] = [runs[-1][0], rank]
-        else:
-            runs.append([rank, rank])
-    if not runs:
-        return "no rank"
-    if len(runs) == 1 and runs[0][0] == runs[0][1]:
-        return f"rank {runs[0][0]}"
-    parts = [str(a) if a == b else f"{a} and {b}" if b == a + 1 and len(runs) == 1 else f"{a}–{b}" for a, b in runs]
-    if len(parts) == 2 and all(a == b for a, b in runs):
-        return f"ranks {parts[0]} and {parts[1]}"
-    return "ranks " + ", ".join(parts[:6]) + (" …" if len(parts) > 6 else "")

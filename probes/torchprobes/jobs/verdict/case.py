@@ -106,6 +106,17 @@ class Case:
             times += [(s.t_ns or agent.closing_ns or node.t_ns) + node.clock_offset_ns for s in asked]
         return min(times, default=0)
 
+    @cached_property
+    def many_groups(self) -> bool:
+        """Whether some rank is in more than one process group: only then a group's name says anything."""
+        flights = [seen.evidence.flights[-1] for seen in self.ranks.values() if seen.evidence.flights]
+        return any(len(one.groups) > 1 or len({e.group for e in one.entries}) > 1 for one in flights)
+
+    @cached_property
+    def patience_s(self) -> float:
+        """How long nothing may move before somebody is said to wait: 0 once a person asked on one of the nodes."""
+        return min((node.patience_s for node in self.answering), default=0.0)
+
     def closing_ns(self, node: NodeEvidence) -> int:
         """When the launcher of a node began to end its ranks, on the common clock, 0 if it did not."""
         agent = node.agent

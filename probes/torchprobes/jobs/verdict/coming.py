@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ...rank_evidence import Flight, GroupStatus
+from ..wording import collective_words, op_words
 from .case import Case
 from .postures import pending_collective
 
@@ -38,12 +39,12 @@ class Wait:
     untold: tuple[int, ...]
     came: Mapping[int, int]
     by: str
+    named: bool = False
 
     @property
     def words(self) -> str:
-        """`all_reduce 5`, with the group's name if it is not the first one."""
-        name = f"{self.op or 'collective'} {self.seq}"
-        return name if self.group in ("0", "", "*") else f"{name} of group {self.group}"
+        """`all_reduce #5`, with the group's name where a rank has more than one."""
+        return collective_words(self.op, self.seq, self.group if self.named else "")
 
 
 def waits(case: Case) -> tuple[Wait, ...]:
@@ -86,7 +87,7 @@ def _told(case: Case) -> dict[Group, dict[int, Come]]:
         if progress is None or progress.enqueued is None:
             continue
         behind = progress.completed is not None and progress.completed < progress.enqueued
-        op = "" if progress.collective.startswith("group") else progress.collective
+        op = op_words(progress.collective)
         found[rank] = Come(progress.enqueued, (progress.completed or 0) + 1 if behind else None, op)
     return {("*", ()): found} if found else {}
 
@@ -102,7 +103,9 @@ def _waits(case: Case, groups: Mapping[Group, Mapping[int, Come]], by: str) -> I
         missing = tuple(sorted(rank for rank, one in come.items() if one.enqueued < seq))
         untold = tuple(rank for rank in everyone if rank not in come)
         op = next(iter(at.values())).op
-        yield Wait(name, seq, op, tuple(sorted(at)), missing, untold, {r: c.enqueued for r, c in come.items()}, by)
+        came = {rank: one.enqueued for rank, one in come.items()}
+        named = case.many_groups and name != "*"
+        yield Wait(name, seq, op, tuple(sorted(at)), missing, untold, came, by, named)
 
 
 def _everyone(case: Case, groups: Mapping[Group, Mapping[int, Come]], name: str) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ the rest is the root. What is added here is when that is not sure.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -13,8 +14,10 @@ from ...model import Evidence
 from ...quantity import quantity
 from ...rank_evidence import Sign
 from ..signs import PATTERNS, exit_words
-from .candidate import Candidate, ranks_words, told
+from ..wording import ranks_words
+from .candidate import Candidate, told
 from .case import Case, Seen
+from .device import device_evidence, device_words, site_of_word
 from .endings import Ending, cause_of_word, endings, last_word, role
 from .oom import oom_bytes, oom_event
 
@@ -57,7 +60,7 @@ def _first(case: Case, ends: Sequence[Ending], own: Sequence[Ending]) -> Candida
         ranks=ranks if not rivals else (first.seen.rank, *(r for r in ranks if r != first.seen.rank)),
         strength="crash",
         what=_what(first, case),
-        site=_site(first),
+        site=site_of_word(first.seen, first.word),
         sure=not doubt,
         t_ns=first.t_ns,
         error_ns=first.error_ns,
@@ -98,6 +101,8 @@ def _doubt(case: Case, ends: Sequence[Ending], first: Ending, rivals: Sequence[E
     unclear = [e for e in ends if e.part == "unclear" and _apart_ns(case, first, e) <= 0]
     if unclear and (first.word is None or not first.word.exception):
         return f"{ranks_words(e.seen.rank for e in unclear)} ended as early, and nothing tells why"
+    if first.cause == "killed" and not first.end.settled:
+        return "the kernel's log and its cgroup may yet tell of an OOM kill"
     if first.end.seen not in ("zombie", "pidfd") and first.word is None:
         return "nobody saw the kernel's own exit code"
     return ""
@@ -111,28 +116,13 @@ def _weak(case: Case, weak: Sequence[Ending]) -> Candidate:
         ranks=tuple(sorted({end.seen.rank for end in tied})),
         strength="weak-crash",
         what=_what(first, case),
-        site=_site(first),
+        site=site_of_word(first.seen, first.word),
         t_ns=first.t_ns,
         error_ns=first.error_ns,
         doubt="its log could not be read, and a victim ends like that too" if not first.seen.log_read else
         "only an older line of its log speaks of a fault",
         evidence=tuple(_evidence(weak)),
     )  # fmt: skip
-
-
-def _site(end: Ending) -> str:
-    """Where it happened: a rank that a thread of C++ aborts at last has told the place in its traceback before."""
-    word = end.word
-    if word is None or word.site:
-        return "" if word is None else word.site
-    return next((sign.site for sign in reversed(end.seen.signs) if sign.id == word.id and sign.site), "")
-
-
-_WHAT: Final = {
-    "cuda-assert": "hit a device-side assert",
-    "cuda-illegal": "made an illegal memory access on its GPU",
-    "loader-worker": "lost a worker of its DataLoader",
-}
 
 
 def _what(end: Ending, case: Case) -> str:
@@ -154,7 +144,11 @@ def what_raised(seen: Seen, word: Sign) -> tuple[str, str]:
         return cause, f"found the port{' ' + port if port else ''} of the rendezvous taken: {short(word)}"
     if cause == "oom":
         return cause, f"ran out of GPU memory: {short(word)}"
-    return cause, f"{_WHAT[word.id]}: {short(word)}" if word.id in _WHAT else f"raised {short(word)}"
+    on_device = device_words(seen, word)
+    if on_device:
+        return cause, on_device
+    lost = "lost a worker of its DataLoader: " if word.id == "loader-worker" else "raised "
+    return cause, lost + short(word)
 
 
 def _oom_words(end: Ending, case: Case) -> str:
@@ -174,16 +168,28 @@ def _killed_by(end: Ending, case: Case) -> str:
     """Of a SIGKILL: whether something speaks against the kernel."""
     if end.cause != "killed" or "SIGKILL" not in exit_words(end.end):
         return ""
-    if case.kernel_read(end.seen.node):
-        return " (no OOM kill in the kernel's log or cgroup)"
-    return " (kernel log and cgroup unreadable: it may be an OOM kill)"
+    looked = {"the kernel's log": case.kernel_read(end.seen.node), "its cgroup": end.end.cgroup is not False}
+    read = [name for name, found in looked.items() if found]
+    unread = " and ".join(name for name, found in looked.items() if not found)
+    if not unread:
+        return f" (no OOM kill in {' or '.join(read)})"
+    return f" ({unread} could not be read: it may be an OOM kill)"
+
+
+_PREAMBLE: Final = re.compile(
+    r"(?:what\(\):\s*)?(?:\[[^\]]{0,160}\]\s*:?\s*){1,4}"
+    r"(?:Process group watchdog thread terminated with exception:)?\s*"
+    r"|what\(\):\s*"
+)
+"""What threads of C++ put before what they have to say: stamps, groups, who says it."""
 
 
 def short(word: Sign) -> str:
     """The exception of a sign, or its text, without torch's stamps."""
     text = (word.exception or word.text).strip()
-    if text.startswith("[") and "] " in text[:120]:
-        text = text.rpartition("] ")[2] if len(text.rpartition("] ")[2]) > 20 else text
+    found = _PREAMBLE.match(text)
+    rest = text[found.end() :] if found is not None else text
+    text = rest if len(rest) > 20 else text
     return text[:160] + ("…" if len(text) > 160 else "")
 
 
@@ -192,14 +198,14 @@ def _evidence(ends: Sequence[Ending]) -> Iterator[Evidence]:
     begin = next((end.t_ns for end in ends if end.t_ns), 0)
     for end in ends[:32]:
         after = f" at +{(end.t_ns - begin) / 1e9:.3f} s" if end.t_ns else ""
-        part = {"own": "its own fault", "victim": "a victim", "asked": "told to end", "clean": ""}.get(
-            end.part, "unclear"
-        )
+        asked = "" if end.end.asked else "told to end"
+        part = {"own": "its own fault", "victim": "a victim", "asked": asked, "clean": ""}.get(end.part, "unclear")
         who = f"rank {end.seen.rank} on {end.seen.host}"
         yield told("exit", f"{who}: {exit_words(end.end)}{after}" + (f" ({part})" if part else ""), None)
         if end.word is not None and end.part in ("own", "victim"):
             site = f" at {end.word.site}" if end.word.site else ""
             yield told("log", f"rank {end.seen.rank}: {end.word.exception or end.word.text}{site}")
+            yield from device_evidence(end.seen, end.word)
 
 
 def _lost_a_peer(seen: Seen) -> bool:

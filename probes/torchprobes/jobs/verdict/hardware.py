@@ -16,6 +16,7 @@ from ...telemetry.rules.xids import Action, xid
 from .candidate import Candidate, told
 from .case import Case, Seen
 from .endings import endings
+from .oom import oom_event
 from .quiet import quiet
 
 _HARD: Final = frozenset({Action.REBOOT, Action.RESET, Action.WORKFLOW, Action.HARDWARE, Action.UNKNOWN})
@@ -90,10 +91,18 @@ def _event_words(node: NodeEvidence, event: KernelEvent) -> Evidence:
     return told("kernel", f"{node.host}: {what} on {event.gpu_uuid or event.bus_id or 'a GPU'}{pid}: {event.text}")
 
 
+def _of_job(case: Case, node: NodeEvidence, event: KernelEvent) -> bool:
+    """Whether an OOM kill has to do with this job: it hit one of its processes, or a rank there ended by SIGKILL."""
+    here = [seen for seen in case.ranks.values() if seen.host == node.host]
+    launcher = node.agent.pid if node.agent is not None else None
+    ours = any(oom_event(case, seen) is event for seen in here) or (event.pid is not None and event.pid == launcher)
+    return ours or any(seen.end is not None and seen.end.signal == "SIGKILL" for seen in here)
+
+
 def kernel_evidence(case: Case) -> Iterator[Evidence]:
     """All that the kernels said of this job's processes and GPUs, whatever was made of it."""
     for node, event in case.kernel:
-        if event.kind == "oom":
+        if event.kind == "oom" and _of_job(case, node, event):
             yield told("kernel", f"{node.host}: out of memory, killed pid {event.pid} ({event.process}): {event.text}")
         elif event.kind in ("xid", "off-bus", "sxid") and (event.kind == "sxid" or _whose(case, node, event)):
             yield _event_words(node, event)

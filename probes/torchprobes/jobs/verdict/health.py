@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from ...model import Evidence
-from .candidate import Candidate, ranks_words, told
+from ..wording import NO_RANK_YET, ranks_words
+from .candidate import Candidate, told
 from .case import Case, Seen
 from .postures import posture
 from .quiet import Quiet, advanced, idle, quiet, same_place, since_moved
@@ -33,8 +34,9 @@ def health(case: Case) -> Iterator[Candidate]:
         yield _going(case, alive, moving)
     elif still.notable:
         yield _standing(case, alive, still)
-    elif still.seconds is not None and still.longest_step_s and not still.moves:
-        line = f"{still.words}: {_count(alive)} {_doing(alive)}, and steps took up to {still.longest_step_s:.0f} s"
+    elif still.seconds is not None and not still.moves:
+        steps = f", and steps took up to {still.longest_step_s:.0f} s" if still.longest_step_s else ""
+        line = f"{still.words}: {_count(alive)} {_doing(alive)}{steps}"
         yield Candidate("none", (), "none", line=line, evidence=tuple(denied(case)))
     else:
         yield _unknown(case, alive)
@@ -42,7 +44,9 @@ def health(case: Case) -> Iterator[Candidate]:
 
 def _nobody(case: Case) -> Candidate:
     silent = [node for node in case.nodes if node.state != "ok"]
-    text = f"{len(silent)} of {len(case.nodes)} nodes give no answer" if silent else "no rank of this job was found"
+    begins = any(agent.alive for _, agent in case.agents)
+    text = NO_RANK_YET if begins else "no rank of this job was found"
+    text = f"{len(silent)} of {len(case.nodes)} nodes give no answer" if silent else text
     return Candidate("unknown", (), "unknown", line=text, doubt="", evidence=tuple(denied(case)))
 
 
@@ -148,15 +152,7 @@ def _unknown(case: Case, alive: list[Seen]) -> Candidate:
 
 
 def denied(case: Case) -> Iterator[Evidence]:
-    """The sources that could not be read, why, and what would obtain them."""
-    told_by: dict[tuple[str, str, str], list[int]] = {}
-    for rank, seen in case.ranks.items():
-        for source in seen.evidence.sources:
-            if not source.available:
-                told_by.setdefault((source.source, source.why, source.command), []).append(rank)
-    for (name, why, command), ranks in sorted(told_by.items()):
-        cure = f"; obtain it: {command}" if command else ""
-        yield told("source", f"{name} of {ranks_words(ranks)}: unavailable{': ' + why if why else ''}{cure}")
+    """The nodes that give no answer. Which sources could not be read stands in the row of each rank."""
     for node in case.nodes:
         if node.state != "ok":
             yield told("node", f"{node.host}: {node.state}{': ' + node.why if node.why else ''}")

@@ -8,7 +8,7 @@ from ...model import Evidence
 from .candidate import Candidate, told
 from .case import Case, Seen
 from .postures import Posture, posture
-from .quiet import AGREE_S, NEAR_S
+from .quiet import AGREE_S, NEAR_S, quiet
 
 
 def held(case: Case) -> Iterator[Candidate]:
@@ -18,7 +18,8 @@ def held(case: Case) -> Iterator[Candidate]:
     if stopped:
         yield _stopped(case, stopped, postures)
     blocked = [rank for rank, one in postures.items() if one.does == "blocked" and _counts(case.ranks[rank])]
-    if blocked:
+    patient = min((case.ranks[rank].node.looks_s for rank in blocked), default=0.0) >= case.patience_s
+    if blocked and (patient or quiet(case).notable):
         yield _blocked(case, blocked, postures)
 
 

@@ -8,7 +8,8 @@ from typing import Final
 from ...model import Evidence
 from ...rank_evidence import AgentEvidence, NodeEvidence
 from ..signs import PATTERNS, exit_words
-from .candidate import Candidate, ranks_words, told
+from ..wording import ranks_words
+from .candidate import Candidate, told
 from .case import Case
 from .endings import Ending, endings
 from .quiet import quiet
@@ -16,7 +17,8 @@ from .quiet import quiet
 _SIGNALS_OF_PEOPLE: Final = frozenset({"SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"})
 
 STOOD_S: Final = 10.0
-"""A job that had stood for so long when its end was asked for was ended because it stood."""
+"""A job that had stood for so long when its time was up used up its time by standing. Whom a person stops, that one
+knows why: there the verdict is the stop, and what held the job is kept in the evidence."""
 
 
 def cancelled(case: Case) -> Iterator[Candidate]:
@@ -37,7 +39,9 @@ def cancelled(case: Case) -> Iterator[Candidate]:
     yield Candidate(
         cause="cancelled",
         ranks=(),
-        strength="cancelled" if still.timed_out or (still.seconds or 0.0) >= STOOD_S else "cancelled-at-work",
+        strength="cancelled"
+        if still.timed_out or (limit and (still.seconds or 0.0) >= STOOD_S)
+        else "cancelled-at-work",
         line=line if over else "the job's end was asked for",
         sure=True,
         t_ns=case.stop_ns,

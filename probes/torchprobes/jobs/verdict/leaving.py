@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ...model import Evidence
-from .candidate import Candidate, ranks_words, told
+from ..wording import collective_words, ranks_words
+from .candidate import Candidate, told
 from .case import Case, Seen
 from .endings import endings
 from .postures import pending_collective, posture
-from .quiet import AGREE_S, quiet, spinning
+from .quiet import AGREE_S, ONE_LOOK, quiet, spinning
 
 
 def left_waiting(case: Case) -> Iterator[Candidate]:
@@ -76,7 +77,7 @@ def _candidate(
     who, peers = tuple(seen.rank for seen in gone), ranks_words(waiting)
     numbers = list(came.values())
     known = number is not None and all(n is not None for n in numbers)
-    at = f" in number {number}" if number is not None else ""
+    at = f" in {collective_words('', number)}" if number is not None else ""
     verb = "waits" if len(waiting) == 1 else "wait"
     evidence = tuple(_evidence(gone, waiting, number, came))
     if known and all(n is not None and number is not None and n >= number for n in numbers):
@@ -84,14 +85,14 @@ def _candidate(
             cause="wrong-shape",
             ranks=tuple(sorted({*who, *waiting})),
             strength="returned",
-            line=f"{ranks_words(who)} had come to collective {number} too and ended with exit code 0, "
+            line=f"{ranks_words(who)} had come to {collective_words('', number)} too and ended with exit code 0, "
             f"{peers} {verb} in it still: their sizes differ",
             doubt="the sizes were not recorded, and of so few nobody can tell which is wrong",
             evidence=evidence,
         )
     doubt = "" if known else "it may have called it with another size: nothing is recorded of its last call"
     if not steady:
-        doubt = doubt or "no two looks agree yet"
+        doubt = doubt or ONE_LOOK
     elif 2 * len(who) > len(case.ranks):
         doubt = doubt or "most ranks ended well"
     return Candidate(
@@ -110,8 +111,9 @@ def _evidence(
 ) -> Iterator[Evidence]:
     for seen in gone[:8]:
         last = came.get(seen.rank)
-        called = "unrecorded" if last is None else f"number {last}"
+        called = "unrecorded" if last is None else f"#{last}"
         yield told("exit", f"rank {seen.rank} on {seen.host}: exit code 0, its last collective {called}")
+    where = collective_words("", number) if number is not None else "a collective"
     for rank, seen in list(waiting.items())[:8]:
         said = next((s.text for s in seen.signs if s.id == "watchdog"), "")
-        yield told("log" if said else "flight", f"rank {rank}: {said or f'waits in number {number}'}")
+        yield told("log" if said else "flight", f"rank {rank}: {said or f'waits in {where}'}")

@@ -16,7 +16,8 @@ from typing import Final
 from ...model import Evidence
 from ...rank_evidence import Collective, RasCommunicator
 from ..signs import site
-from .candidate import Candidate, ranks_words, told
+from ..wording import collective_words, op_words, ranks_words
+from .candidate import Candidate, told
 from .case import Case, Seen
 from .postures import frames_of
 from .quiet import AGREE_S, NEAR_S, advanced
@@ -53,6 +54,12 @@ class Difference:
     calls: Mapping[int, Call]
     sites: Mapping[int, str]
     by: str
+    named: bool = False
+
+    @property
+    def place(self) -> str:
+        """`collective #5`, with the group's name where a rank has more than one."""
+        return collective_words("", self.seq, self.group if self.named else "")
 
     @property
     def order(self) -> bool:
@@ -108,7 +115,7 @@ def _recorded(case: Case) -> Difference | None:
         calls = {rank: _call(entry) for rank, entry in entries.items()}
         if len(set(calls.values())) > 1 and _differ(entries):
             sites = {rank: _site(case.ranks[rank], entry) for rank, entry in entries.items()}
-            return Difference(group, seq, calls, sites, "flight")
+            return Difference(group, seq, calls, sites, "flight", case.many_groups)
     return None
 
 
@@ -173,7 +180,8 @@ def _what(found: Difference, odd: Sequence[int], others: Sequence[int]) -> str:
     mine, theirs = found.calls[odd[0]].words, found.calls[others[0]].words
     many = "call" if len(odd) > 1 else "calls"
     their = "call" if len(others) > 1 else "calls"
-    return f"{many} {mine} where {ranks_words(others)} {their} {theirs} (number {found.seq} of group {found.group})"
+    at = next((f" at {found.sites[rank]}," for rank in odd if found.sites.get(rank)), "")
+    return f"{many} {mine}{at} where {ranks_words(others)} {their} {theirs} ({found.place})"
 
 
 def _undecided(case: Case, found: Difference) -> str:
@@ -181,7 +189,7 @@ def _undecided(case: Case, found: Difference) -> str:
     for rank, call in sorted(found.calls.items())[:4]:
         where = f" at {found.sites[rank]}" if found.sites.get(rank) else ""
         parts.append(f"rank {rank} on {case.ranks[rank].host} calls {call.words}{where}")
-    return ", ".join(parts) + f" (number {found.seq} of group {found.group})"
+    return ", ".join(parts) + f" ({found.place})"
 
 
 def _evidence(found: Difference) -> Iterator[Evidence]:
@@ -190,7 +198,7 @@ def _evidence(found: Difference) -> Iterator[Evidence]:
         by_call[call].append(rank)
     for call, ranks in sorted(by_call.items(), key=lambda item: len(item[1])):
         where = next((f" at {found.sites[rank]}" for rank in ranks if found.sites.get(rank)), "")
-        yield told(found.by, f"{ranks_words(ranks)}: number {found.seq} of group {found.group} is {call.words}{where}")
+        yield told(found.by, f"{ranks_words(ranks)}: {found.place} is {call.words}{where}")
 
 
 # --- what torch compares itself (TORCH_DISTRIBUTED_DEBUG=DETAIL) ---
@@ -221,7 +229,7 @@ def _fingerprints(case: Case) -> Difference | None:
 
 def _printed(text: str) -> Call:
     op, shape = _OP.search(text), _SHAPE.search(text)
-    name = (op[1] if op is not None else "?").lower()
+    name = op_words(op[1]) if op is not None else "?"
     return Call(name, f"shape [{shape[1][:_MOST_TEXT]}]" if shape is not None else "")
 
 
@@ -256,7 +264,7 @@ def _crossed(communicator: RasCommunicator) -> Candidate | None:
     odd = tuple(sorted(rank for rank, profile in profiles.items() if profile == rare))
     decided = 2 * count > len(profiles)
     ranks = odd if decided else tuple(sorted(profiles))
-    text = f"launched {', '.join(more)} where the others launched {', '.join(less)}"
+    text = f"launched {_ops(more)} where the others launched {_ops(less)}"
     return Candidate(
         cause="wrong-order",
         ranks=ranks,
@@ -265,10 +273,14 @@ def _crossed(communicator: RasCommunicator) -> Candidate | None:
         sure=decided,
         doubt="" if decided else "of so few, nobody can tell which is wrong",
         evidence=tuple(
-            told("ras", f"rank {rank}: " + ", ".join(f"{op} {number}" for op, number in profile if number))
+            told("ras", f"rank {rank} launched " + ", ".join(f"{op_words(op)} {n} times" for op, n in profile if n))
             for rank, profile in sorted(profiles.items())[:16]
         ),
     )
+
+
+def _ops(names: Sequence[str]) -> str:
+    return ", ".join(op_words(name) for name in names)
 
 
 # --- gloo: a message that is longer than what was asked for ---

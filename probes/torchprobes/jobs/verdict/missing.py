@@ -9,12 +9,13 @@ from typing import Final
 from ...model import Evidence
 from ...rank_evidence import RasCommunicator, Sign
 from ..signs import PATTERNS
-from .candidate import Candidate, ranks_words, told
+from ..wording import collective_words, op_words, ranks_words
+from .candidate import Candidate, told
 from .case import Case, Seen
 from .coming import Wait, roots, waits
 from .endings import endings
 from .postures import Posture, posture
-from .quiet import AGREE_S, Quiet, idle, quiet, spinning
+from .quiet import AGREE_S, ONE_LOOK, Quiet, idle, quiet, spinning
 from .suspects import accuse
 
 _IN_COLLECTIVE: Final = "hung-in-collective"
@@ -48,9 +49,12 @@ def _left(case: Case, rank: int) -> bool:
 
 
 def _wait_words(wait: Wait) -> Evidence:
-    came = ", ".join(f"rank {rank} {number}" for rank, number in sorted(wait.came.items())[:16])
+    by_number: dict[int, list[int]] = defaultdict(list)
+    for rank, number in wait.came.items():
+        by_number[number].append(rank)
+    came = "; ".join(f"{ranks_words(ranks)} called #{number} last" for number, ranks in sorted(by_number.items())[:8])
     lacking = f"; nothing is recorded of {ranks_words(wait.untold)}" if wait.untold else ""
-    return told(wait.by, f"{ranks_words(wait.waiters)} in {wait.words}; last called by {came}{lacking}")
+    return told(wait.by, f"{ranks_words(wait.waiters)} in {wait.words}: {came}{lacking}")
 
 
 def _circle(case: Case, still: Quiet, found: Sequence[Wait], suspects: tuple[int, ...]) -> Candidate:
@@ -61,9 +65,9 @@ def _circle(case: Case, still: Quiet, found: Sequence[Wait], suspects: tuple[int
         cause="wrong-order",
         ranks=suspects,
         strength="mismatch",
-        line=f"{still.words}, ranks wait for each other: {'; '.join(texts)}",
+        line=f"{still.words}: ranks wait for each other: {'; '.join(texts)}",
         sure=agreed,
-        doubt="" if agreed else "no two looks agree yet",
+        doubt="" if agreed else ONE_LOOK,
         evidence=tuple(_wait_words(wait) for wait in found[:8]),
     )
 
@@ -141,10 +145,11 @@ def _by_watchdog(case: Case, still: Quiet) -> Iterator[Candidate]:
         return
     suspects = tuple(sorted(rank for rank, number in last.items() if number == min(last.values())))
     waiters = sorted(set(last) - set(suspects))
-    op = next((s.details.get("op", "") for r in waiters for s in case.ranks[r].signs if s.id == "watchdog"), "")
-    evidence = [told("log", f"rank {rank}: {sign.text}") for rank, sign in sorted(lines.items())[:8]]
     number = max(last.values())
-    where = f"{op.lower() or 'collective'} {number}"
+    waits = [s.details for r in waiters for s in case.ranks[r].signs if s.id == "watchdog"]
+    op = next((op_words(d.get("op", "")) for d in waits if d.get("seq") == str(number)), "")
+    evidence = [told("log", f"rank {rank}: {sign.text}") for rank, sign in sorted(lines.items())[:8]]
+    where = collective_words(op, number)
     yield _by_text(case, still, suspects, waiters, where, _IN_COLLECTIVE, evidence, others=False)
 
 
@@ -182,13 +187,14 @@ def _behind(communicator: RasCommunicator) -> tuple[tuple[int, ...], tuple[int, 
         least, most = min(counts.values()), max(counts.values())
         if least < most:
             behind = tuple(sorted(rank for rank, count in counts.items() if count == least))
-            return behind, tuple(sorted(set(counts) - set(behind))), f"{op} {most}"
+            times = "once" if most == 1 else f"{most} times"
+            return behind, tuple(sorted(set(counts) - set(behind))), f"{op_words(op)} (launched {times})"
     return None
 
 
 def _counts_words(communicator: RasCommunicator) -> Iterator[Evidence]:
     for one in communicator.ranks[:16]:
-        counts = ", ".join(f"{name} {number}" for name, number in sorted(one.counts.items()) if number)
+        counts = ", ".join(f"{op_words(name)} {number} times" for name, number in sorted(one.counts.items()) if number)
         yield told("ras", f"rank {one.rank} (pid {one.pid or '?'}) launched {counts or 'nothing'}")
     for complaint in communicator.complaints[:4]:
         yield told("ras", complaint)
@@ -244,7 +250,8 @@ def _other_calls(case: Case, still: Quiet, alive: Mapping[int, Posture]) -> Iter
         cause="wrong-order",
         ranks=odd,
         strength="missing-stack",
-        line=f"{still.words}, {ranks_words(odd)} in {ops[odd[0]]} and others in {common}",
+        line=f"{still.words}: {ranks_words(odd)} {'waits' if len(odd) == 1 else 'wait'} in {ops[odd[0]]}, "
+        f"the others in {common}",
         site=alive[odd[0]].site,
         doubt="the stacks say so; a flight recorder would prove it",
         evidence=tuple(_stack_words(alive)),

@@ -10,6 +10,7 @@ from typing import Final, Literal
 from ...rank_evidence import Collective, Flight, Frame, ProcessReading, Stack
 from ..signs import site
 from ..stacks.groups import main_thread
+from ..wording import collective_words
 from .case import GONE, Seen
 
 Does = Literal[
@@ -166,4 +167,4 @@ def pending_collective(flight: Flight) -> Collective | None:
 
 
 def _op_words(entry: Collective | None) -> str:
-    return "" if entry is None else f"{entry.op} {entry.seq}"
+    return "" if entry is None else collective_words(entry.op, entry.seq)

@@ -25,11 +25,14 @@ NEAR_S: Final = 0.4
 LEAST_SILENCE_S: Final = 90.0
 STEPS: Final = 20
 """A silence says something by itself from a minute and a half on (sound jobs pause for a minute, at a compile or a
-slow disk), from 20 of the longest steps on, from half the timeout on."""
+slow disk), and from 20 of the longest steps on. The timeout of a group says nothing of it: gloo's is half an hour."""
+
+ONE_LOOK: Final = "one look only so far"
 
 FEW_STEPS: Final = 3
 LEAST_QUIET_S: Final = 2.0
-"""Before this much, and before three of the longest steps, nobody is even said to wait for another."""
+"""Before this much, and before three of the longest steps, nobody is even said to wait for another; a watcher that
+nobody asked waits longer (`NodeEvidence.patience_s`), for a checkpoint or an evaluation is no alarm."""
 
 _BUSY_CPU: Final = 0.02
 _BUSY_BYTES: Final = 64 << 10
@@ -43,6 +46,7 @@ class Quiet:
 
     `moves` says that something did between the looks. `agree` says that two looks, `looks_s` apart, found the same.
     `timeout_s` is the process group's, `timed_out` that ranks ran into it: a silence that torch itself measured.
+    `patience_s` is how long nothing must have moved before that is worth saying.
     """
 
     seconds: float | None
@@ -52,12 +56,13 @@ class Quiet:
     longest_step_s: float | None = None
     timeout_s: float | None = None
     timed_out: bool = False
+    patience_s: float = 0.0
 
     @property
     def limit_s(self) -> float:
         """From which silence on it is more than slowness."""
         steps = STEPS * self.longest_step_s if self.longest_step_s else 0.0
-        return max(LEAST_SILENCE_S, steps, (self.timeout_s or 0.0) / 2)
+        return max(LEAST_SILENCE_S, steps)
 
     @property
     def long(self) -> bool:
@@ -71,8 +76,8 @@ class Quiet:
             return False
         if self.timed_out:
             return True
-        least = max(LEAST_QUIET_S, FEW_STEPS * (self.longest_step_s or 0.0))
-        return self.agree if self.seconds is None else self.seconds >= least
+        least = max(LEAST_QUIET_S, FEW_STEPS * (self.longest_step_s or 0.0), self.patience_s)
+        return self.agree and not self.patience_s if self.seconds is None else self.seconds >= least
 
     @property
     def words(self) -> str:
@@ -97,7 +102,9 @@ def quiet(case: Case) -> Quiet:
     steps = [p.longest_step_s or p.step_s for s in case.ranks.values() if (p := s.evidence.progress) is not None]
     timed_out = _timed_out(case)
     agree = bool(pairs) and all(pairs)
-    seconds = min(ages) if ages else min(pending) if pending else looks if agree and looks else None
+    watched = max((node.still_s or 0.0 for node in case.answering), default=0.0)
+    told = min(ages) if ages else min(pending) if pending else None
+    seconds = max(looks, watched) if told is None and agree and looks else told
     moved = any(same is False for same in (advanced(seen) for seen in alive))
     step = max((s for s in steps if s), default=None)
     moves = moved or (bool(ages) and min(ages) < max(LEAST_QUIET_S, FEW_STEPS * (step or 0.0)) and not timed_out)
@@ -109,6 +116,7 @@ def quiet(case: Case) -> Quiet:
         longest_step_s=step,
         timeout_s=_timeout_s(case),
         timed_out=timed_out,
+        patience_s=0.0 if any(seen.end is not None for seen in case.ranks.values()) else case.patience_s,
     )
 
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from ...rank_evidence import Sign
-from .candidate import Candidate, ranks_words, told
+from ..wording import ranks_words
+from .candidate import Candidate, told
 from .case import Case, Seen
 from .crashes import short, what_raised
 from .endings import endings, role

@@ -7,7 +7,8 @@ from typing import Final
 
 from ...distributed import JobVerdict
 from ...model import Evidence
-from .candidate import WEIGHTS, Candidate, ranks_words, told
+from ..wording import ranks_words
+from .candidate import WEIGHTS, Candidate, told
 from .case import Case
 
 _ENDS: Final = frozenset(
@@ -39,8 +40,18 @@ def pick(case: Case, candidates: Sequence[Candidate]) -> tuple[JobVerdict, tuple
         line=_line(case, best, "" if sure else doubt),
         host=_host(case, best),
         site=best.site,
+        doubt="" if sure else doubt,
     )
-    return verdict, tuple(_evidence(ordered, "" if sure else doubt))
+    before = _before_stop(case, best, others)
+    return verdict, (*before, *_evidence(ordered, "" if sure else doubt))
+
+
+def _before_stop(case: Case, best: Candidate, others: Sequence[Candidate]) -> tuple[Evidence, ...]:
+    """Of a job that somebody ended: what held it until then, if anything did."""
+    held = next((one for one in others if one.cause in _STANDS), None)
+    if best.cause != "cancelled" or held is None:
+        return ()
+    return (told("hang", f"before it was stopped: {_words(case, held)}"),)
 
 
 def _disagree(best: Candidate, other: Candidate) -> bool:
@@ -73,7 +84,7 @@ def _host(case: Case, best: Candidate) -> str:
 
 def _line(case: Case, best: Candidate, doubt: str) -> str:
     line = _words(case, best)
-    return f"{line} (not sure: {doubt})" if doubt else line
+    return f"{line}; not sure: {doubt}" if doubt else line
 
 
 def _evidence(ordered: Sequence[Candidate], doubt: str) -> list[Evidence]:

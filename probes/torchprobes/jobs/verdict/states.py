@@ -15,6 +15,9 @@ _WORDS: Final = {
     "stopped": "stopped", "blocked": "blocked", "waiting": "waiting", "initialising": "initialising",
     "importing": "importing", "compiling": "compiling",
 }  # fmt: skip
+BEGINS_NS: Final = 10 * 10**9
+"""So long after its job's start a rank that tells nothing is said to start."""
+
 _HANGS: Final = frozenset({"hung-in-collective", "hung-before-init", "dataloader-stuck", "wrong-order", "wrong-shape"})
 
 
@@ -35,7 +38,9 @@ def states(case: Case, verdict: JobVerdict) -> dict[int, tuple[str, str]]:
 def _over(seen: Seen, part: str) -> tuple[str, str]:
     end = seen.end
     assert end is not None
-    why = exit_words(end) + {"victim": ", because of another rank", "asked": ", told to end"}.get(part, "")
+    why = exit_words(end) + {"victim": ", because of another rank", "asked": "" if end.asked else ", told to end"}.get(
+        part, ""
+    )
     if end.oom:
         return "oom-killed", why
     if end.signal is not None or shell_signal(end.code):
@@ -55,9 +60,16 @@ def _living(seen: Seen, still: Quiet, verdict: JobVerdict) -> tuple[str, str]:
     progress = seen.evidence.progress
     if progress is not None and (progress.steps or progress.step_s):
         return "stepping", _why(does)
-    if progress is not None and progress.phase == "starting":
+    if does.does == "unknown" and (_begins(seen) or (progress is not None and progress.phase == "starting")):
         return "starting", ""
     return "running", _why(does)
+
+
+def _begins(seen: Seen) -> bool:
+    """Whether it is so young that it cannot have told anything: an interpreter takes a second to say its first word."""
+    job, progress = seen.node.job, seen.evidence.progress
+    told = progress is not None and (progress.phase or progress.enqueued is not None)
+    return not told and job is not None and 0 < seen.node.t_ns - job.started_ns < BEGINS_NS
 
 
 def _why(does: Posture) -> str:

@@ -7,10 +7,11 @@ from typing import Final
 
 from ...model import Evidence
 from ...quantity import quantity
-from .candidate import Candidate, ranks_words, told
+from ..wording import ranks_words
+from .candidate import Candidate, told
 from .case import Case, Seen
 from .postures import Posture, posture
-from .quiet import AGREE_S, Quiet, computing, idle
+from .quiet import AGREE_S, ONE_LOOK, Quiet, computing, idle
 
 CAUSES: Final = {
     "stopped": "stopped",
@@ -21,14 +22,14 @@ CAUSES: Final = {
 """What a rank that others wait for is accused of, by what it does; anything else is the hang of where they wait."""
 
 _DOES: Final = {
-    "stopped": "stopped",
-    "blocked": "in uninterruptible sleep",
-    "compiling": "compiling",
-    "loading": "waiting for its DataLoader's workers",
-    "saving": "at a checkpoint",
-    "initialising": "at init",
-    "importing": "importing",
-    "waiting": "in another collective",
+    "stopped": "is stopped",
+    "blocked": "is in uninterruptible sleep",
+    "compiling": "is compiling",
+    "loading": "waits for the workers of its DataLoader",
+    "saving": "is at a checkpoint",
+    "initialising": "is at init",
+    "importing": "is importing",
+    "waiting": "waits in another collective",
 }
 
 _FEW_BYTES_PER_S: Final = 1 << 16
@@ -60,7 +61,7 @@ def accuse(
         cause=named,
         ranks=tuple(suspects),
         strength=strength,
-        line=_line(case, still, suspects, waiters, where, _activity(seen, postures)),
+        line=_line(case, still, suspects, waiters, where) + _activity(seen, postures, len(suspects)),
         site=site,
         sure=not doubt,
         doubt=doubt,
@@ -68,24 +69,33 @@ def accuse(
     )
 
 
-def _line(case: Case, still: Quiet, suspects: Sequence[int], waiters: Sequence[int], where: str, activity: str) -> str:
+def _line(case: Case, still: Quiet, suspects: Sequence[int], waiters: Sequence[int], where: str) -> str:
+    """`no progress for 14 s: ranks 0, 1 and 3 wait in all_reduce #26 for rank 2 on node1`."""
     hosts = {case.ranks[rank].host for rank in suspects if rank in case.ranks}
     on = f" on {hosts.pop()}" if len(hosts) == 1 else ""
-    who = f"{ranks_words(waiters)} in {where} " if waiters and where else f"{ranks_words(waiters)} " if waiters else ""
-    wait = "waits" if len(waiters) == 1 else "wait" if waiters else "waiting"
-    inside = f" ({activity})" if activity else ""
-    return f"{still.words}, {who}{wait} for {ranks_words(suspects)}{on}{inside}"
+    who = f"{ranks_words(waiters)} {'waits' if len(waiters) == 1 else 'wait'}" if waiters else "waiting"
+    place = (" at init" if where == "init" else f" in {where}") if waiters and where else ""
+    return f"{still.words}: {who}{place} for {ranks_words(suspects)}{on}"
 
 
-def _activity(seen: Sequence[Seen], postures: Sequence[Posture]) -> str:
-    """What the suspects do, in a few words; of several the first."""
+def _activity(seen: Sequence[Seen], postures: Sequence[Posture], count: int) -> str:
+    """`, which is at train.py:41 (load), using no CPU`; of several suspects the first."""
     if not seen:
-        return "no process of it was found"
+        return ", of which no process was found"
     first, does = seen[0], postures[0]
-    words = [_DOES.get(does.does, ""), _use(first), f"in {does.site}" if does.site else ""]
-    if does.why:
-        words.insert(1, does.why)
-    return ", ".join(word for word in words if word)
+    what = _DOES.get(does.does, "")
+    if does.why and what:
+        what = f"{what} ({does.why})"
+    if does.site:
+        what = f"{what} at {does.site}" if what else f"is at {does.site}"
+    use = _use(first)
+    if not what and not use:
+        return ""
+    which = "which" if count == 1 else f"of which rank {first.rank}"
+    return f", {which} {what}, {use}" if what and use else f", {which} {what or _USES.get(use, f'is {use}')}"
+
+
+_USES: Final = {"using no CPU": "uses no CPU", "using CPU": "uses CPU"}
 
 
 def _use(seen: Seen) -> str:
@@ -100,7 +110,7 @@ def _use(seen: Seen) -> str:
         if rate > _FEW_BYTES_PER_S:
             return f"reading or writing {quantity(rate, 'B/s')}"
     if computing(seen):
-        return "its GPU computes"
+        return "computing on its GPU"
     still = idle(seen)
     return "" if still is None else "using no CPU" if still else "using CPU"
 
@@ -109,14 +119,14 @@ def _doubt(still: Quiet, seen: Sequence[Seen], proof: bool) -> str:
     """Why it may yet go on by itself, "" if it will not."""
     busy = [one.rank for one in seen if idle(one) is False]
     if busy:
-        return f"{ranks_words(busy)} may only be slow"
+        return f"{'it' if len(seen) == 1 else ranks_words(busy)} may only be slow"
     if not still.agree or still.looks_s < AGREE_S:
-        return "no two looks agree yet"
+        return ONE_LOOK
     if any(idle(one) is None for one in seen) and not proof:
         return "whether it uses CPU or disk could not be read"
     if proof or still.long:
         return ""
-    return f"it may only be slow: a silence says something by itself from {still.limit_s:.0f} s on"
+    return f"{'it' if len(seen) < 2 else 'they'} may only be slow (sure from {still.limit_s:.0f} s on)"
 
 
 def _looks(seen: Sequence[Seen], postures: Sequence[Posture]) -> Iterator[Evidence]:

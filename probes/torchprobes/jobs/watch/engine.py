@@ -38,6 +38,7 @@ from .order import Order
 from .pace import Task
 from .past import Past
 from .roster import Roster, Watched
+from .settling import Settling
 from .showing import ENDED, LIFELINE, ORPHANED, Showing
 from .triggers import Stillness
 
@@ -77,6 +78,7 @@ class Watcher:
         self.supervision = Supervision(self.node)
         since = (order.job.started_ns or time.time_ns()) - ROUGH_NS
         self.gpus = Gpus(max(0, since), order.gpu)
+        self.settling = Settling(self.roster, self.gpus)
         self.processes = Processes()
         self.arrivals = Ranks(order, self.host, self.ends, self.roster)
         self.collector = Collector(self._collect, self.wake)
@@ -190,7 +192,7 @@ class Watcher:
         self.logs.follow(rank)
         self.showing.dirty = True
         if end is not None:
-            watched.exit = end
+            watched.exit = msgspec.structs.replace(end, settled=True)
             return
         self.ends.hold(rank.pid, rank.start_ticks)
         if (rank.pid, rank.start_ticks) in self.ends.exits:
@@ -206,9 +208,8 @@ class Watcher:
         if watched is None or watched.exit is not None:
             return  # nobody knows yet who it was: asked for again when that is known
         end = self.ends.exits[key]
-        if end.signal == "SIGKILL" and self.roster.oom.claim(watched.counter, time.monotonic()):
-            end = msgspec.structs.replace(end, oom=True)
         watched.exit = self._completed(watched, end)
+        self.settling.begin(watched)
         self._record_exit(watched)
         self.arrivals.again()
         first = sum(one.exit is not None for one in self.roster.ranks) == 1
@@ -219,9 +220,22 @@ class Watcher:
     def _completed(self, watched: Watched, end: Exit) -> Exit:
         """An end with what launcher and kernel said of it."""
         pid = watched.identity.pid
-        if end.signal == "SIGKILL" and any(e.kind == "oom" and e.pid == pid for e in self.gpus.events):
-            end = msgspec.structs.replace(end, oom=True)
-        return self.agent.completed(end, pid)
+        return self.agent.completed(self.settling.said(end, pid), pid)
+
+    def _settle(self) -> None:
+        """The word of the kernel on those whom SIGKILL ended."""
+        self._take_kernel()
+        if self.settling.look():
+            self.showing.soon()
+
+    def _take_kernel(self) -> None:
+        """What the kernel's log brought, laid to the ends that it explains."""
+        if not self.gpus.take():
+            return
+        for watched in self.roster.ranks:
+            if watched.exit is not None:
+                watched.exit = self._completed(watched, watched.exit)
+        self.showing.soon()
 
     def _record_exit(self, watched: Watched) -> None:
         who = watched.identity
@@ -238,6 +252,8 @@ class Watcher:
         self.showing.dirty = self.showing.dirty or news
         if fresh:
             self._signs(fresh)
+        if self.settling.waits:
+            self._settle()
 
     def _signs(self, signs: list[Sign]) -> None:
         for watched in self.roster.ranks:
@@ -261,11 +277,7 @@ class Watcher:
             watched.readings.append(reading)
         for counter in {watched.counter for watched in living if watched.counter}:
             self.roster.oom.watch(counter, now)
-        if self.gpus.take():
-            for watched in self.roster.ranks:
-                if watched.exit is not None:
-                    watched.exit = self._completed(watched, watched.exit)
-            self.showing.soon()
+        self._take_kernel()
         job, readings = self.gpus.look(self.identity())
         for rank in job.ranks if readings else ():
             found = self.roster.of(rank.pid, rank.start_ticks)
@@ -313,6 +325,12 @@ class Watcher:
             notes=tuple(dict.fromkeys((*self.order.job.notes, *self.arrivals.notes))),
         )
 
+    def _await_kernel(self) -> None:
+        """Before the last view: what is still to be told of those whom SIGKILL ended."""
+        while self.settling.waits:
+            self._settle()
+            time.sleep(0.05)
+
     def _clear_up(self) -> None:
         """The supervisor is gone without having told an end: do what it would have done."""
         count = control.end_leftovers(self.node)
@@ -340,6 +358,7 @@ class Watcher:
         mark = self._mark("diagnose")
         if mark != self._asked_mark:
             self._asked_mark = mark
+            self.showing.asked_ns = time.monotonic_ns()
             self.look_closely("asked for")
         if self.launched and self.supervision.look():
             self.agent.stop_asked_ns = self.supervision.stop_asked_ns
@@ -365,6 +384,7 @@ class Watcher:
             self._hear_last()
         self.follower.flush(FLUSH_S)
         self._listen()
+        self._await_kernel()
         self.showing.last()
         if self.collector.wait(LAST_LOOK_S):  # what it saw of the ranks while they lived
             self.showing.last()

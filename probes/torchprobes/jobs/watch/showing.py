@@ -39,6 +39,12 @@ JUDGE_S: Final = 1.0
 APART_NS: Final = 2_500_000_000
 """Looks at processes are compared over so long while a job goes on: two that agree must not be nearer than 2 s."""
 
+PATIENCE_S: Final = 10.0
+"""So long nothing must have moved before a watcher says that somebody waits: sound jobs save, evaluate, collect."""
+
+ASKED_NS: Final = 12_000_000_000
+"""So long after a person asked the truth is told at once; then the silence is either over or long enough."""
+
 STALE_S: Final = 60.0
 """What a close look saw of a job that goes on is shown for so long."""
 
@@ -89,6 +95,8 @@ class Showing:
         self._verdict_line = ""
         self._shown: JobView | None = None
         self._due = self._urgent_due = self._words_due = 0.0
+        self.asked_ns = 0
+        """When a person asked last, by the monotonic clock; 0: nobody did."""
 
     # --- evidence ---------------------------------------------------------------------------------------------------
 
@@ -96,7 +104,9 @@ class Showing:
         """All that is known now."""
         watcher, looked = self._watcher, self._looked
         now, m_ns = time.time_ns(), time.monotonic_ns()
-        since_m_ns = watcher.stillness.since_ns or m_ns - APART_NS
+        still_ns = watcher.stillness.since_ns
+        since_m_ns = still_ns or m_ns - APART_NS
+        asked = bool(self.asked_ns) and m_ns - self.asked_ns < ASKED_NS
         ranks = tuple(watched.evidence(now - (m_ns - since_m_ns)) for watched in watcher.roster.ranks)
         return NodeEvidence(
             host=watcher.host,
@@ -110,6 +120,8 @@ class Showing:
             kernel=tuple(watcher.gpus.events) or (looked.kernel if looked else ()),
             seconds=looked.seconds if looked else 0.0,
             looks_s=looks_s(ranks),
+            patience_s=0.0 if asked else PATIENCE_S,
+            still_s=(m_ns - still_ns) / 1e9 if still_ns else None,
             notes=self._node_notes(looked),
         )
 
