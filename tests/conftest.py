@@ -10,6 +10,16 @@ from dead_mount import dead_mount, frozen_mount
 
 __all__ = ["dead_mount", "frozen_mount"]
 
+TOGETHER = ("runner",)
+"""Folders whose files see each other's processes: one worker runs all of a folder, one after another."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Workers of pytest-xdist take a file each, which shares what its fixtures made, or a folder of TOGETHER."""
+    for item in items:
+        folder = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group(folder if folder in TOGETHER else item.path.name))
+
 
 @pytest.fixture(autouse=True)
 def _own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -197,8 +197,7 @@ def test_the_flight_recorder_of_this_node_is_found_and_only_what_is_needed_is_re
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "say when with --at"),
-        (["1234"], "a run or a pid cannot be diagnosed yet"),
+        ([], "say which job"),
         (["--at", "soon"], "'soon' is no time"),
         (["--at", "-5m", "--window", "0s"], "no span of time"),
         (["--at", "-5m", "--ring", "/nonexistent"], "cannot be read"),

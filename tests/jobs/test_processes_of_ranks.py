@@ -55,7 +55,7 @@ def await_state(rank: RankIdentity, states: str) -> None:
 
 def test_a_living_process_is_read_with_its_descendants(family: subprocess.Popen[bytes]) -> None:
     found = look([identity(family.pid)])[0]
-    assert found.state == "S"
+    assert found.state in {"S", "R"}, "it goes to sleep after its word"
     assert found.tree_processes == 3
     assert len(found.children) == 2
     assert found.children[0].startswith("python")

@@ -123,7 +123,7 @@ def test_the_first_commands_of_the_readme_open_the_console_and_test() -> None:
     first, second = commands_of_the_readme()[:2]
     assert first.startswith("python3 -m venv .venv && .venv/bin/pip install")
     assert first.endswith("&& .venv/bin/torchdoctor")
-    assert second.endswith("&& .venv/bin/python -m pytest -q")
+    assert second.endswith("&& .venv/bin/python -m pytest -q -n 2 --dist loadgroup")
     for line in (first, second):
         subprocess.run(["bash", "-n", "-c", line], check=True)
 
