@@ -9,7 +9,7 @@ import pytest
 from fake_proc import PYTHON, FakeProc, torchrun_environ
 
 from torchprobes.distributed import JobIdentity
-from torchprobes.jobs.find import Finder
+from torchprobes.jobs.find import Finder, JobError, find_job
 
 AGENT = f"{PYTHON} /usr/bin/torchrun --standalone --nproc-per-node=2 train.py"
 TRAIN = f"{PYTHON} -u train.py"
@@ -375,3 +375,26 @@ def test_text_of_a_process_cannot_steer_a_terminal(proc: FakeProc) -> None:
 
 def test_no_process_at_all_is_no_error(tmp_path: Path) -> None:
     assert Finder(tmp_path / "none").find(time.monotonic()).jobs == ()
+
+
+# --- a process that somebody names -----------------------------------------------------------------------------------
+
+
+def test_a_process_that_is_named_and_in_no_job_is_one_of_its_own(proc: FakeProc) -> None:
+    single = proc.add(TRAIN)
+    parent = proc.add(TRAIN)
+    children = [proc.add(f"{PYTHON} worker.py", parent=parent) for _ in range(2)]
+    assert found(proc) == ()
+    job = find_job(str(single), proc.path, 10.0)
+    assert (job.key, job.launcher_pid, pids(job)) == (f"pid:{single}", None, {0: single})
+    assert "numbered by birth" in job.notes[0]
+    family = find_job(str(parent), proc.path, 10.0)
+    assert (family.launcher_pid, pids(family)) == (parent, dict(enumerate(children)))
+    with pytest.raises(JobError, match="no distributed job '999'"):
+        find_job("999", proc.path, 10.0)
+
+
+def test_a_rank_that_is_named_is_of_its_job(proc: FakeProc) -> None:
+    agent = proc.add(AGENT)
+    rank = proc.add(TRAIN, torchrun_environ(0), parent=agent)
+    assert find_job(str(rank), proc.path, 10.0).key == "torchrun:job1"

@@ -225,7 +225,8 @@ def _unread(facts: Facts) -> Why | None:
     if not facts.seen.seen:
         return _process(facts)
     if facts.seen.denied == "owner":
-        return f"its environment is {facts.user}'s to read, and root's", _as_user(facts)
+        whose = "root's" if facts.user == "root" else f"{facts.user}'s and root's"
+        return f"its environment is {whose} to read", _as_user(facts)
     if facts.seen.environ is None:
         return LOCKED, ""
     return None

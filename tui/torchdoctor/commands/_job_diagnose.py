@@ -47,7 +47,7 @@ def diagnose(settings: Settings, what: str, far: Far) -> JobView:
         return _over_nodes(what, far, slurm.job_id(what))
     picked = _here(settings, what)
     if picked is None:
-        return _over_nodes(what, far, slurm.job_id(what))
+        return _of_slurm(what, far)
     job = picked.job
     if job is not None and _spreads(job):
         return _over_nodes(job.key, far, job.slurm_job.partition(".")[0])
@@ -82,6 +82,14 @@ def _here(settings: Settings, what: str) -> Picked | None:
         except JobError:
             return None
     return pick(settings, what)
+
+
+def _of_slurm(what: str, far: Far) -> JobView:
+    """A number that means neither a process nor a job here: Slurm's job, if Slurm knows it."""
+    try:
+        return _over_nodes(what, far, slurm.job_id(what))
+    except slurm.SlurmError as error:
+        raise click.UsageError(f"{what} is no process and no job of this node (`torchdoctor jobs`); {error}") from None
 
 
 def _spreads(job: JobIdentity) -> bool:

@@ -45,11 +45,14 @@ class Finder:
         return _found(answers.look(self._scanner, time.monotonic() + deadline_s))
 
 
-def find_jobs(proc: Path = Path("/proc"), deadline_s: float = DEADLINE_S) -> Found:
-    """All distributed jobs of this node, within the deadline; never an error: what went wrong is a note."""
+def find_jobs(proc: Path = Path("/proc"), deadline_s: float = DEADLINE_S, named: int = 0) -> Found:
+    """All distributed jobs of this node, within the deadline; never an error: what went wrong is a note.
+
+    `named` is a pid that somebody means: where no job holds it, it is one of its own, `pid:N`.
+    """
     began = time.monotonic()
     try:
-        answer = child.ask("jobs", {"proc": str(proc)}, deadline_s, program=PROGRAM)
+        answer = child.ask("jobs", {"proc": str(proc), "named": named}, deadline_s, program=PROGRAM)
         return _found(answer)
     except child.Hung:
         why = f"the processes of this machine could not be read within {deadline_s:g} s: ask again"
@@ -68,8 +71,9 @@ def find_job(key_or_pid: str, proc: Path = Path("/proc"), deadline_s: float = 5.
     Raises:
         JobError: there is none, or there are several.
     """
-    found = find_jobs(proc, deadline_s)
     text = key_or_pid.strip()
+    named = int(text) if text.isdigit() and len(text) < 10 else 0
+    found = find_jobs(proc, deadline_s, named)
     for means in (_by_key, _by_pid, _by_part):
         jobs = [job for job in found.jobs if means(job, text)]
         if len(jobs) == 1:

@@ -41,6 +41,23 @@ def jobs(census: Census) -> list[dict[str, Any]]:
     return [_job(census, name, _newest(group)) for name, group in sorted(_named(parts), key=lambda one: one[0])]
 
 
+def alone(census: Census, pid: int) -> dict[str, Any] | None:
+    """The process `pid` as a job of its own, for somebody who names it: no place in a job can be seen for it.
+
+    Two Python processes below it or more are its ranks, in the order of their birth; else it is rank 0 itself. None if
+    there is no such process.
+    """
+    seen = census.processes.get(pid)
+    if seen is None or seen.ended or seen.kernel:
+        return None
+    below = [child for child in census.children(seen) if not child.ended and programs.is_python(child)]
+    group = [Claim(one, rank, ("order",), "pid") for rank, one in enumerate(below if len(below) > 1 else [seen])]
+    group[0].launcher = seen if len(below) > 1 else None
+    why = "is not readable" if seen.denied else "is not in its environment"
+    group[0].notes = [f"the place in a job {why}: ranks of pid {pid} are numbered by birth"]
+    return _job(census, f"pid:{pid}", group)
+
+
 def _split(group: list[Claim]) -> list[list[Claim]]:
     """The jobs of one name and user: several where a rank of one attempt is claimed twice."""
     places = [(claim.attempt, claim.rank) for claim in group]
