@@ -170,8 +170,8 @@ def test_a_start_that_flaps_is_calm() -> None:
     views = [
         job("starting"), job("running", "running", "running"), job("starting", "starting", "starting"),
         job("starting", "importing", "starting"), job("starting", "importing", "importing"),
-        *[job("starting", "importing", "importing")] * 3, *[job("running", "initialising", "importing")] * 3,
-        *[job("starting", "initialising", "initialising")] * 4, *[job("running", "importing", "starting")] * 4,
+        *[job("starting", "importing", "importing")] * 5, *[job("running", "initialising", "importing")] * 4,
+        *[job("starting", "initialising", "initialising")] * 6, *[job("running", "importing", "starting")] * 6,
     ]  # fmt: skip
     assert told(*views, apart=0.2) == [
         "starting: no rank yet", "ranks 0 and 1 importing", "ranks 0 and 1 initialising", "running",
@@ -180,7 +180,7 @@ def test_a_start_that_flaps_is_calm() -> None:
 
 def test_ranks_that_wait_and_step_in_turn_are_at_work() -> None:
     turns = [job("running", "stepping", "waiting"), job("running", "waiting", "stepping")] * 4
-    assert told(*[job("running", "stepping", "stepping")] * 3, *turns, apart=0.6) == [
+    assert told(*[job("running", "stepping", "stepping")] * 3, *turns, apart=0.9) == [
         "running", "ranks 0 and 1 stepping"
     ]  # fmt: skip
 

@@ -137,6 +137,29 @@ def test_a_watcher_of_somebody_elses_job_says_for_how_long_it_stood() -> None:
     assert told.line.startswith("no progress for 17 s: ranks 0, 1 and 3 wait in all_reduce for rank 2")
 
 
+IN_BACKWARD = (
+    frame("_engine_run_backward", f"{TORCH}/autograd/graph.py", 979),
+    frame("backward", f"{TORCH}/_tensor.py", 623),
+    frame("step", line=53),
+)
+
+
+def test_ddp_waits_in_backward_where_it_uses_nothing() -> None:
+    """One look at somebody else's job: DDP's collectives are called from C++, and no recorder can be read."""
+
+    def looked(cpu_s: float) -> Judged:
+        ranks = [rank.stands(IN_BACKWARD).looks(cpu=(10.0, 10.0 + cpu_s)) for rank in four()]
+        ranks[2].stands(ASLEEP)
+        for rank in ranks:
+            rank.evidence = msgspec.structs.replace(rank.evidence, stacks=rank.evidence.stacks[-1:])
+        return verdict(*ranks, looks_s=1.0)
+
+    told = looked(0.0).verdict
+    assert (told.ranks, told.cause, told.sure) == ((2,), "hung-in-collective", False)
+    assert "ranks 0, 1 and 3 wait in backward for rank 2 on node1, which is at train.py:41 (load_batch)" in told.line
+    assert looked(0.9).verdict.ranks == (), "who computes there waits for nobody"
+
+
 def test_uninterruptible_sleep_in_a_checkpoint_is_no_alarm_at_once() -> None:
     ranks = hung(RankSeen(2).stands(IN_SAVE).looks("D", wchan="nfs_wait_on_request"), age=3.0)
     assert verdict(*ranks, patience_s=10.0).verdict.cause == "none"

@@ -19,7 +19,7 @@ from ._job_text import verdict_line
 LOOK_S = 0.2
 OVER = JOB_OVER
 
-STANDS_S: Final = 0.5
+STANDS_S: Final = 1.0
 """What a rank or the job does for a shorter time is not told."""
 
 GATHERS_S: Final = 2.0

@@ -166,7 +166,7 @@ def _evidence_lines(view: JobView, width: int) -> Iterator[str]:
 
 
 def _stack_lines(view: JobView, width: int) -> Iterator[str]:
-    for group in view.stacks:
+    for group in (group for group in view.stacks if group.text):
         yield ""
         yield plain(f"stack of {ranks_words(group.ranks)}: {mask(group.what)}", width)
         for text in group.text[:40]:

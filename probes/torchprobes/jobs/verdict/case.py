@@ -145,10 +145,10 @@ class Case:
             UNKNOWN_ERROR_NS if node.clock_error_ns is None else node.clock_error_ns for node in (one, other)
         )
 
-    def kernel_read(self, node: NodeEvidence) -> bool:
-        """Whether its kernel log or cgroup could be read: without that, nothing speaks against an OOM kill."""
-        states = [s for rank in node.ranks for s in rank.sources if s.source == "kernel"]
-        return any(s.available for s in states) or bool(node.kernel)
+    def kernel_read(self, node: NodeEvidence) -> bool | None:
+        """Whether its kernel log could be read: without that, nothing speaks against an OOM kill. None: untold."""
+        states = [s.available for rank in node.ranks for s in rank.sources if s.source == "kernel"]
+        return True if node.kernel else any(states) if states else None
 
 
 def lay_out(nodes: Sequence[NodeEvidence]) -> Case:

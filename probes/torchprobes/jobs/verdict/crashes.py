@@ -166,13 +166,13 @@ def _oom_words(end: Ending, case: Case) -> str:
 
 def _killed_by(end: Ending, case: Case) -> str:
     """Of a SIGKILL: whether something speaks against the kernel."""
-    if end.cause != "killed" or "SIGKILL" not in exit_words(end.end):
+    if end.cause != "killed" or "SIGKILL" not in exit_words(end.end) or not end.end.settled:
         return ""
-    looked = {"the kernel's log": case.kernel_read(end.seen.node), "its cgroup": end.end.cgroup is not False}
+    looked = {"the kernel's log": case.kernel_read(end.seen.node), "its cgroup": end.end.cgroup}
     read = [name for name, found in looked.items() if found]
-    unread = " and ".join(name for name, found in looked.items() if not found)
+    unread = " and ".join(name for name, found in looked.items() if found is False)
     if not unread:
-        return f" (no OOM kill in {' or '.join(read)})"
+        return f" (no OOM kill in {' or '.join(read)})" if read else ""
     return f" ({unread} could not be read: it may be an OOM kill)"
 
 

@@ -10,7 +10,8 @@ from ..wording import NO_RANK_YET, ranks_words
 from .candidate import Candidate, told
 from .case import Case, Seen
 from .postures import posture
-from .quiet import Quiet, advanced, idle, quiet, same_place, since_moved
+from .quiet import Quiet, advanced, quiet, same_place, since_moved
+from .use import idle
 
 _GERUND = {
     "waiting": "in a collective", "initialising": "at init", "importing": "importing", "compiling": "compiling",

@@ -15,7 +15,8 @@ from .candidate import Candidate, told
 from .case import Case, Seen
 from .endings import endings
 from .postures import pending_collective, posture
-from .quiet import AGREE_S, ONE_LOOK, quiet, spinning
+from .quiet import AGREE_S, ONE_LOOK, quiet
+from .use import spinning
 
 
 def left_waiting(case: Case) -> Iterator[Candidate]:

@@ -15,8 +15,9 @@ from .case import Case, Seen
 from .coming import Wait, roots, waits
 from .endings import endings
 from .postures import Posture, posture
-from .quiet import AGREE_S, ONE_LOOK, Quiet, idle, quiet, spinning
+from .quiet import AGREE_S, ONE_LOOK, Quiet, quiet
 from .suspects import accuse
+from .use import idle, spinning
 
 _IN_COLLECTIVE: Final = "hung-in-collective"
 _BEFORE_INIT: Final = "hung-before-init"

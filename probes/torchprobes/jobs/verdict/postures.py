@@ -12,6 +12,7 @@ from ..signs import site
 from ..stacks.groups import main_thread
 from ..wording import collective_words
 from .case import GONE, Seen
+from .use import idle
 
 Does = Literal[
     "over", "stopped", "blocked", "waiting", "initialising", "importing", "compiling", "loading", "saving", "working",
@@ -38,6 +39,14 @@ _FRAMES: Final[tuple[tuple[Does, str, str], ...]] = (
     ("importing", r"^<frozen importlib", r"_call_with_frames_removed|_find_and_load"),
 )  # fmt: skip
 """What a rank does if one of its frames is such a function of such a file; the innermost frame decides."""
+
+_RESTING: Final[tuple[tuple[re.Pattern[str], re.Pattern[str], str], ...]] = (
+    (re.compile(r"torch/autograd/(?:graph|__init__)\.py$"), re.compile(r"^(?:_engine_run_)?backward"), "backward"),
+    (re.compile(r"torch/nn/parallel/distributed\.py$"), re.compile(r"^_(?:sync|distributed_broadcast|pre_forward)"),
+     "DDP's forward"),
+)  # fmt: skip
+"""Where DDP waits for its peers in C++: who stands there and uses nothing waits in a collective, who computes does
+not."""
 
 _ROWS: Final[tuple[tuple[Does, re.Pattern[str], re.Pattern[str]], ...]] = tuple(
     (does, re.compile(file), re.compile(rf"^(?:{name})" if name else "")) for does, file, name in _FRAMES
@@ -84,9 +93,21 @@ def posture(seen: Seen, last: bool = False) -> Posture:
         return Posture(by_stack[0], where, _op_words(pending) or op, stack.how)
     if pending is not None:
         return Posture("waiting", where, _op_words(pending), "flight")
+    resting = _resting(seen, frames)
+    if resting and stack is not None:
+        return Posture("waiting", where, resting, stack.how)
     if frames and stack is not None:
         return Posture("working", where, by=stack.how)
     return _told(seen)
+
+
+def _resting(seen: Seen, frames: Sequence[Frame]) -> str:
+    """In which call of torch, that computes or waits, a rank stands without using anything; "" if it does not."""
+    for frame in frames:
+        for file, function, name in _RESTING:
+            if file.search(frame.file) and function.search(frame.function.rpartition(".")[2]):
+                return name if idle(seen) else ""
+    return ""
 
 
 def _held(seen: Seen, where: str) -> Posture | None:

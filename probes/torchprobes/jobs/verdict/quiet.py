@@ -13,8 +13,9 @@ from typing import Final
 
 from ...rank_evidence import Flight, NodeEvidence, Stack
 from ..signs import PATTERNS
-from .case import GONE, Case, Seen
+from .case import Case, Seen
 from .postures import frames_of, pending_collective
+from .use import idle
 
 AGREE_S: Final = 2.0
 """Two looks that are nearer to each other do not count as two."""
@@ -34,11 +35,6 @@ LEAST_QUIET_S: Final = 2.0
 """Before this much, and before three of the longest steps, nobody is even said to wait for another; a watcher that
 nobody asked waits longer (`NodeEvidence.patience_s`), for a checkpoint or an evaluation is no alarm."""
 
-_BUSY_CPU: Final = 0.02
-_BUSY_BYTES: Final = 64 << 10
-_HOT: Final = 0.3
-_FULL_PERCENT: Final = 99.0
-
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
@@ -46,7 +42,8 @@ class Quiet:
 
     `moves` says that something did between the looks. `agree` says that two looks, `looks_s` apart, found the same.
     `timeout_s` is the process group's, `timed_out` that ranks ran into it: a silence that torch itself measured.
-    `patience_s` is how long nothing must have moved before that is worth saying.
+    `patience_s` is how long nothing must have moved before that is worth saying; `rest` says that no living rank used
+    CPU, disk or GPU between the looks.
     """
 
     seconds: float | None
@@ -57,6 +54,7 @@ class Quiet:
     timeout_s: float | None = None
     timed_out: bool = False
     patience_s: float = 0.0
+    rest: bool = False
 
     @property
     def limit_s(self) -> float:
@@ -77,7 +75,9 @@ class Quiet:
         if self.timed_out:
             return True
         least = max(LEAST_QUIET_S, FEW_STEPS * (self.longest_step_s or 0.0), self.patience_s)
-        return self.agree and not self.patience_s if self.seconds is None else self.seconds >= least
+        if self.seconds is None:
+            return (self.agree or self.rest) and not self.patience_s
+        return self.seconds >= least
 
     @property
     def words(self) -> str:
@@ -104,7 +104,9 @@ def quiet(case: Case) -> Quiet:
     agree = bool(pairs) and all(pairs)
     watched = max((node.still_s or 0.0 for node in case.answering), default=0.0)
     told = min(ages) if ages else min(pending) if pending else None
-    seconds = max(looks, watched) if told is None and agree and looks else told
+    rest = bool(alive) and all(idle(seen) for seen in alive)
+    stood = looks if agree else watched if rest else 0.0
+    seconds = max(stood, watched) or None if told is None and (agree or rest) else told
     moved = any(same is False for same in (advanced(seen) for seen in alive))
     step = max((s for s in steps if s), default=None)
     moves = moved or (bool(ages) and min(ages) < max(LEAST_QUIET_S, FEW_STEPS * (step or 0.0)) and not timed_out)
@@ -116,6 +118,7 @@ def quiet(case: Case) -> Quiet:
         longest_step_s=step,
         timeout_s=_timeout_s(case),
         timed_out=timed_out,
+        rest=rest,
         patience_s=0.0 if any(seen.end is not None for seen in case.ranks.values()) else case.patience_s,
     )
 
@@ -163,42 +166,6 @@ def _same_stack(stacks: tuple[Stack, ...]) -> bool | None:
     if len(stacks) < 2:
         return None
     return frames_of(stacks[0]) == frames_of(stacks[-1])
-
-
-def idle(seen: Seen) -> bool | None:
-    """Whether it and what descends from it used neither CPU nor disk nor a hot GPU between the looks; None: unread."""
-    looks = [look for look in seen.evidence.processes if look.state not in GONE]
-    if len(looks) < 2 or looks[-1].t_ns <= looks[0].t_ns:
-        return None
-    first, last = looks[0], looks[-1]
-    took = (last.t_ns - first.t_ns) / 1e9
-    cpu, moved = _grown(first.tree_cpu_s, last.tree_cpu_s), _grown(first.tree_bytes, last.tree_bytes)
-    if cpu is None:
-        cpu = _grown(first.cpu_s, last.cpu_s)
-    busy = (cpu is not None and cpu > _BUSY_CPU * took) or (moved is not None and moved > _BUSY_BYTES)
-    if busy or computing(seen):
-        return False
-    return True if cpu is not None and moved is not None else None
-
-
-def _grown(before: float | None, after: float | None) -> float | None:
-    return None if before is None or after is None else max(0.0, after - before)
-
-
-def computing(seen: Seen) -> bool:
-    """Whether its GPU is busy and hot: a GPU that waits in a collective is busy and cold (130 of 700 W, measured)."""
-    gpu = seen.evidence.gpu
-    if gpu is None or gpu.utilization_percent is None or gpu.power_w is None or not gpu.power_limit_w:
-        return False
-    return gpu.utilization_percent > 0 and gpu.power_w > _HOT * gpu.power_limit_w
-
-
-def spinning(seen: Seen) -> bool:
-    """Whether its GPU is fully busy and cold: it waits inside a collective."""
-    gpu = seen.evidence.gpu
-    if gpu is None or gpu.utilization_percent is None or gpu.power_w is None or not gpu.power_limit_w:
-        return False
-    return gpu.utilization_percent >= _FULL_PERCENT and gpu.power_w < _HOT * gpu.power_limit_w
 
 
 def _timed_out(case: Case) -> bool:

@@ -9,7 +9,8 @@ from ..signs import exit_words, shell_signal
 from .case import Case, Seen
 from .endings import endings
 from .postures import Posture, posture
-from .quiet import Quiet, quiet, spinning
+from .quiet import Quiet, quiet
+from .use import spinning
 
 _WORDS: Final = {
     "stopped": "stopped", "blocked": "blocked", "waiting": "waiting", "initialising": "initialising",

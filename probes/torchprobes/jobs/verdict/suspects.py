@@ -11,7 +11,8 @@ from ..wording import ranks_words
 from .candidate import Candidate, told
 from .case import Case, Seen
 from .postures import Posture, posture
-from .quiet import AGREE_S, ONE_LOOK, Quiet, computing, idle
+from .quiet import AGREE_S, ONE_LOOK, Quiet
+from .use import computing, idle
 
 CAUSES: Final = {
     "stopped": "stopped",
