@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -27,6 +28,10 @@ ASKED: Final = "diagnose"
 
 MOST_BYTES: Final = 64 << 20
 MERGE_S: Final = 5.0
+DEAR_S: Final = 0.005
+PAUSE: Final = 10.0
+"""After a view that cost more than that, of hundreds of ranks, none is read for this many times its cost: the reader
+shares the interpreter with the screen."""
 
 _Stamp = tuple[str, int, int, int]
 
@@ -41,6 +46,7 @@ class RunViews:
         self._run, self._merge = run, merge
         self._stamps: tuple[_Stamp, ...] = ()
         self._view: JobView | None = None
+        self._next = 0.0
 
     def read(self) -> JobView | None:
         """The view as it stands, the same object while no file changed; None before the first.
@@ -48,10 +54,15 @@ class RunViews:
         Raises:
             RunError: if it is of a later schema, or broken.
         """
+        if time.monotonic() < self._next:
+            return self._view
         stamps = tuple(_stamps(self._run))
         if stamps != self._stamps:
+            begin = time.thread_time()
             self._view = self._merge(self._run) if len(stamps) > 1 else _read(stamps[0][0]) if stamps else self._view
             self._stamps = stamps
+            cost = time.thread_time() - begin
+            self._next = time.monotonic() + (PAUSE * cost if cost > DEAR_S else 0.0)
         return self._view
 
 

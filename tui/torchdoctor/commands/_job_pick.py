@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from torchdoctor.settings import Settings
-from torchprobes import rundir
 from torchprobes.distributed import JobIdentity
 from torchprobes.jobs.find import JobError, find_job, find_jobs
 from torchprobes.jobs.nodes import slurm
-from torchprobes.rundir import RunDir, RunError
+from torchprobes.rundir import RunDir
+
+from ._job_own import own_run
 
 FIND_S = 2.0
 
@@ -39,24 +40,6 @@ def pick(settings: Settings, what: str) -> Picked:
     except JobError as error:
         raise click.UsageError(str(error)) from None
     return Picked(run=_run_of(job), job=job)
-
-
-def own_run(settings: Settings, what: str) -> RunDir | None:
-    """The run directory of a job that `what` names; None if it names none.
-
-    Raises:
-        click.UsageError: if it names a run that is no job.
-    """
-    place = Path(rundir.choose_place(settings.out).path)
-    named = len(what) >= 8 and "T" in what[:9]  # the beginning of a run's name: a pid or a Slurm job is no run
-    try:
-        run = rundir.open_run(place if named else None, what)
-        kind = run.info.kind
-    except RunError:
-        return None
-    if kind != "job":
-        raise click.UsageError(f"{run.name} is a {kind}, no job: `torchdoctor jobs` lists the jobs of this node")
-    return run
 
 
 def _living(run: RunDir) -> JobIdentity | None:

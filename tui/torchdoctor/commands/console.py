@@ -25,7 +25,7 @@ def open_console(
     ctx.ensure_object(dict).update({"logs": logs, "replay": replay, "open_job": open_job})
     if not has_screen():
         return _without_screen(settings_of(ctx))
-    _import_behind()
+    import_behind()
     settings = settings_of(ctx)
     return _run(settings)
 
@@ -49,7 +49,7 @@ def _run(settings: Settings) -> int:
     return app.return_code or 0
 
 
-def _import_behind() -> None:
+def import_behind() -> None:
     """Begin to import the screen while the settings wait for the child that reads `config.toml`.
 
     Without the garbage collector, which finds nothing in what is imported; the app turns it on after its first frame.

@@ -19,13 +19,11 @@ from torchdoctor.widgets.job_rows import job_peek, jobs_page, name_of
 from torchdoctor.widgets.rank_rows import (
     SORTS,
     RankCell,
-    exit_or_why,
-    fitted_to,
+    Tables,
     guilty_key,
     peek,
     rank_head,
     rank_of,
-    ranks_page,
 )
 
 if TYPE_CHECKING:
@@ -50,6 +48,8 @@ __all__ = [
 ]
 
 ORDERS: Final = tuple(SORTS)
+
+_tables: Final = Tables()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +95,14 @@ def shown(jobs: Jobs, look: Look, size: tuple[int, int]) -> Shown:
 
 def _ranks(view: JobView, look: Look, head: list[Line], width: int, height: int) -> Shown:
     roomy = height >= ROOMY
-    fitted = fitted_to(view, width)
+    table = _tables.of(view, look.sort, width)
     here = rank_of(look.cursor, view.ranks) or next(iter(view.ranks), None)
     foot: tuple[Line, ...] = ()
     if roomy and here is not None:
-        told = any(exit_or_why(rank) for rank in view.ranks)
         spare = height - len(head) - 1 - len(view.ranks) - 3
         cell = RankCell(here, here.rank in view.verdict.ranks, bool(view.verdict.ranks))
-        foot = tuple(peek(cell, width, 1 + max(0, min(2, spare)), told))
-    return Shown(ranks_page(view, look.sort, fitted), (*head, rank_head(fitted)), foot)
+        foot = tuple(peek(cell, width, 1 + max(0, min(2, spare)), table.told))
+    return Shown(table.page, (*head, rank_head(table.fitted)), foot)
 
 
 def listing(jobs: Jobs, cursor: str | None, size: tuple[int, int]) -> Shown:

@@ -88,6 +88,8 @@ class Lines(ScrollView, can_focus=True):
         self.cursor: str | None = None
         """The key of what is selected."""
         self._stops: list[Stop] = []
+        self._places: dict[str, int] = {}
+        """Key -> its place among the stops, the first one of it."""
         self.query_text = ""
         self._looked: re.Pattern[str] | None = None
         self._place = -1
@@ -99,6 +101,8 @@ class Lines(ScrollView, can_focus=True):
     def show(self, page: Page) -> None:
         """Show another page; only lines that differ are drawn again."""
         old, self.page = self.page, page
+        if old is page and self.virtual_size.width:
+            return  # nothing of it changed
         self._settle_cursor(page.stops())
         if len(old.lines) != len(page.lines) or not self.virtual_size.width:
             self.virtual_size = Size(self.size.width, len(page.lines))
@@ -137,7 +141,8 @@ class Lines(ScrollView, can_focus=True):
     def _settle_cursor(self, stops: list[Stop]) -> None:
         """Keep the cursor on its key; where that is gone, it goes to what took its place."""
         old, self._stops = self._stops, stops
-        if any(stop.key == self.cursor for stop in stops):
+        self._places = {stop.key: len(stops) - 1 - at for at, stop in enumerate(reversed(stops))}
+        if self.cursor in self._places:
             return
         at = next((place for place, stop in enumerate(old) if stop.key == self.cursor), 0)
         self.cursor = stops[min(at, len(stops) - 1)].key if stops else None
@@ -214,7 +219,8 @@ class Lines(ScrollView, can_focus=True):
     @property
     def _here(self) -> Stop | None:
         """Where the cursor stands."""
-        return next((stop for stop in self._stops if stop.key == self.cursor), None)
+        place = self._places.get(self.cursor) if self.cursor is not None else None
+        return None if place is None else self._stops[place]
 
     def _cursor_line(self) -> int:
         here = self._here
@@ -222,7 +228,7 @@ class Lines(ScrollView, can_focus=True):
 
     def select(self, key: str) -> None:
         """Put the cursor on a key and show its line."""
-        if all(stop.key != key for stop in self._stops):
+        if key not in self._places:
             return
         before, moved, self.cursor = self._cursor_line(), key != self.cursor, key
         self._place = self._cursor_line()
@@ -246,7 +252,7 @@ class Lines(ScrollView, can_focus=True):
         if not self._stops:
             self.scroll_relative(y=by, animate=False, immediate=True)
             return
-        at = next((place for place, stop in enumerate(self._stops) if stop.key == self.cursor), 0)
+        at = self._places.get(self.cursor, 0) if self.cursor is not None else 0
         self.select(self._stops[min(len(self._stops) - 1, max(0, at + by))].key)
 
     def action_page(self, by: int) -> None:

@@ -155,11 +155,18 @@ def rank_cells(view: JobView, sort: str) -> list[RankCell]:
 
 
 class RankLines(Sequence[Line]):
-    """Lines of ranks, each made when somebody looks at it: 512 ranks cost what is on the screen."""
+    """Lines of ranks, each made when somebody looks at it: 512 ranks cost what is on the screen.
 
-    def __init__(self, cells: Sequence[RankCell], fitted: Fitted[RankCell]) -> None:
+    Lines of `before` whose ranks say the same are taken over.
+    """
+
+    def __init__(self, cells: Sequence[RankCell], fitted: Fitted[RankCell], before: RankLines | None = None) -> None:
         self._cells, self._fitted = cells, fitted
-        self._made: dict[int, Line] = {}
+        same = before is not None and before._fitted == fitted
+        self._made: dict[int, Line] = before._still(cells) if before is not None and same else {}
+
+    def _still(self, cells: Sequence[RankCell]) -> dict[int, Line]:
+        return {at: row for at, row in self._made.items() if at < len(cells) and cells[at] == self._cells[at]}
 
     def __len__(self) -> int:
         return len(self._cells)
@@ -203,12 +210,45 @@ def rank_of(key: str | None, ranks: Iterable[RankView]) -> RankView | None:
     return next((rank for rank in ranks if rank_key(rank) == key), None)
 
 
-def ranks_page(view: JobView, sort: str, fitted: Fitted[RankCell]) -> Page:
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The ranks of one view in one order, on a screen of one width. `told` says that a rank has a reason or an end."""
+
+    view: JobView
+    sort: str
+    width: int
+    fitted: Fitted[RankCell]
+    lines: RankLines
+    page: Page
+    told: bool
+
+
+class Tables:
+    """Keeps the newest table: a key press changes neither view, nor order, nor width."""
+
+    def __init__(self) -> None:
+        self._newest: Table | None = None
+
+    def of(self, view: JobView, sort: str, width: int) -> Table:
+        """The table; views are compared by identity, which costs nothing."""
+        kept = self._newest
+        if kept is None or kept.view is not view or (kept.sort, kept.width) != (sort, width):
+            kept = self._newest = _table(view, sort, width, kept.lines if kept is not None else None)
+        return kept
+
+
+def _table(view: JobView, sort: str, width: int, before: RankLines | None) -> Table:
+    fitted, cells = fitted_to(view, width), rank_cells(view, sort)
+    lines = RankLines(cells, fitted, before)
+    told = any(exit_or_why(rank) for rank in view.ranks)
+    return Table(view, sort, width, fitted, lines, ranks_page(cells, lines), told)
+
+
+def ranks_page(cells: Sequence[RankCell], lines: Sequence[Line]) -> Page:
     """All ranks; `e` goes from one guilty or bad one to the next."""
-    cells = rank_cells(view, sort)
     keys = {place: rank_key(cell.rank) for place, cell in enumerate(cells)}
     marks = [place for place, cell in enumerate(cells) if cell.guilty or cell.rank.state in BAD_STATES]
-    return Page(RankLines(cells, fitted), keys, frozenset(marks))
+    return Page(lines, keys, frozenset(marks))
 
 
 # --- one rank in three lines -------------------------------------------------------------------------------------
