@@ -17,7 +17,8 @@ from torchprobes.rank_evidence import NodeEvidence
 from torchprobes.rundir import RunDir
 
 from ._job_evidence import by_job, evidence_of
-from ._job_pick import Picked, own_run, pick
+from ._job_own import own_run
+from ._job_pick import Picked, pick
 from ._job_program import own_program
 
 

@@ -12,7 +12,7 @@ from torchprobes.reports import exit_codes
 from torchprobes.reports.text import plain
 from torchprobes.rundir import RunDir
 
-from ._job_pick import own_run
+from ._job_own import own_run
 from ._options import refuse_if_read_only, settings_of, settings_options
 from ._output import say
 
