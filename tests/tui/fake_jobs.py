@@ -34,7 +34,7 @@ def rank(number: int, state: str = "stepping", **changes: Any) -> RankView:
     fields: dict[str, Any] = {
         "host": HOST, "pid": 41200 + number, "gpu": str(number % 8), "local_rank": number % 8,
         "start_ticks": 900 + number, "steps": 1840, "step_rate_hz": 3.12 + number / 100,
-        "collective": "all_reduce 9203", "waiting_s": None,
+        "collective": "all_reduce #9203", "waiting_s": None,
         "quiet_s": 0.3, "lag_s": 0.00015 + number / 1e5, "last_share": 0.12, "memory_bytes": 61.2 * GIB,
         "memory_spread": 0.004, "rss_bytes": 9 * GIB, "gpu_utilization_percent": 98.0 - number % 8,
         "gpu_power_w": 640.0 - number,
@@ -95,10 +95,10 @@ CRASHED = view(
     notes=("torchrun's own summary names rank 0 as root cause: its stamps are whole seconds",),
 )  # fmt: skip
 
-_WAITS = {"collective": "all_reduce 9204", "waiting_s": 31.0, "quiet_s": None, "step_rate_hz": 0.0,
-          "gpu_power_w": 131.0, "why": "waits for rank 2"}  # fmt: skip
+_WAITS = {"collective": "all_reduce #9204", "waiting_s": 31.0, "quiet_s": None, "step_rate_hz": 0.0,
+          "gpu_power_w": 131.0, "why": "at train.py:208"}  # fmt: skip
 _HANGS = {"waiting_s": None, "quiet_s": 31.4, "step_rate_hz": 0.0, "gpu_utilization_percent": 0.0, "gpu_power_w": 112.0,
-          "cpu_percent": 0.1, "why": "in time.sleep at data.py:88; it has not joined all_reduce 9204"}  # fmt: skip
+          "cpu_percent": 0.1, "why": "at data.py:88 (fetch)"}  # fmt: skip
 _WAITING = tuple(
     rank(number, "hung", **_HANGS) if number == 2 else rank(number, "waiting", **_WAITS) for number in range(8)
 )
@@ -106,11 +106,14 @@ _WAITING = tuple(
 HUNG = view(
     _WAITING, "stuck",
     verdict=JobVerdict(
-        ranks=(2,), cause="hung-in-collective", sure=False, host=HOST, site="data.py:88 in fetch",
-        line="no progress for 31 s, waiting for rank 2 on gpu-node-07, at data.py:88 in fetch: one look only",
+        ranks=(2,), cause="hung-in-collective", sure=False, host=HOST, site="data.py:88 (fetch)",
+        line="no progress for 31 s: ranks 0, 1 and 3–7 wait in all_reduce #9204 for rank 2 on gpu-node-07, which is at "
+        "data.py:88 (fetch), using no CPU; not sure: one look only so far",
+        doubt="one look only so far",
     ),
     evidence=(
-        Evidence(kind="flight", text="ranks 0, 1, 3–7 wait in all_reduce 9204 of the default group, rank 2 is at 9203"),
+        Evidence(kind="flight", text="ranks 0, 1 and 3–7 in all_reduce #9204: rank 2 called #9203 last; "
+                 "ranks 0, 1 and 3–7 called #9204 last"),
         Evidence(kind="stack", text="rank 2 is in time.sleep, called by fetch at data.py:88",
                  artifact="evidence/2.json"),
         Evidence(kind="gpu", text="7 GPUs are 100 % busy at 131 W of 700 W: they wait; GPU 2 is idle"),
@@ -153,7 +156,8 @@ ENDED = summary(
 )  # fmt: skip
 SPAWN = summary(
     "spawn:3301", launcher="spawn", ranks=2, world_size=2, user="root", command="python -c mp.spawn",
-    cause="hung-in-collective", line="no progress for 40 s, waiting for rank 1",
+    cause="hung-in-collective", line="no progress for 40 s: rank 0 waits in backward for rank 1; not sure: "
+    "one look only so far",
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from torchdoctor.paint import BLANK, Line, Page, Span, fit, join, labelled, line
 from torchdoctor.text import safe
 from torchdoctor.widgets.table_rows import Column, fit_columns, head_line, table_row
 
-from .job_words import JOB_SIGNS, MILD, UNKNOWN, UNSURE, command_text, job_over, long_text
+from .job_words import JOB_SIGNS, MILD, UNKNOWN, UNSURE, command_text, job_over, long_text, unsure_text
 
 if TYPE_CHECKING:
     from torchdoctor.job_source import Jobs, Listed
@@ -61,8 +61,9 @@ def _since(job: Listed, _: int) -> Sequence[Span]:
 
 def _said(job: Listed, _: int) -> Sequence[Span]:
     role = "" if job.cause in ("", "none") else list_sign(job)[1]
-    unsure = "" if job.sure or job.cause in ("", "none") or "not sure" in job.line else "not sure: "
-    said = unsure + safe(job.line, limit=300) if job.line else command_text(job.command)
+    told = safe(job.line, limit=300)
+    told = told if job.sure or job.cause in ("", "none") else unsure_text(told)
+    said = told if job.line else command_text(job.command)
     return [(said, role if job.line else "dim")]
 
 

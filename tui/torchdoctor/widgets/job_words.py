@@ -88,7 +88,15 @@ def verdict_text(view: JobView) -> str:
     if verdict.cause == "none":
         return safe(verdict.line) or _no_fault(view)
     text = safe(verdict.line) or join((f"rank {ranks_text(verdict.ranks)}" if verdict.ranks else "", verdict.cause))
-    return text if verdict.sure or "not sure" in text else f"not sure: {text}"
+    return text if verdict.sure else unsure_text(text)
+
+
+def unsure_text(text: str) -> str:
+    """A line that is not sure says so at its beginning, where no narrow screen cuts it off; why stands at its end."""
+    said, apart, doubt = text.rpartition("; not sure: ")
+    if apart:
+        return f"not sure: {said} ({doubt})"
+    return text if "not sure" in text else f"not sure: {text}"
 
 
 def _no_fault(view: JobView) -> str:

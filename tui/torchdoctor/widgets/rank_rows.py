@@ -265,7 +265,7 @@ def peek(cell: RankCell, width: int, most: int, why: bool) -> list[Line]:
     reason = [line("  " + (safe(exit_or_why(rank)) or safe(rank.phase)))] if why else []
     rows = wrap(readings(rank), max(20, width - 3))
     if len(rows) > most:
-        rows = [*rows[: most - 1], " ".join(rows[most - 1 :])]
+        rows = [*rows[: most - 1], fit(" ".join(rows[most - 1 :]), max(20, width - 3)).rstrip()]
     return [head, *reason, *(line(("  " + row, "dim")) for row in rows)]
 
 
