@@ -1,5 +1,8 @@
 """A distributed job as types: who is in it, what was seen of each rank, and what is made of that.
 
+What there is hundreds or thousands of is not followed by the garbage collector (`gc=False`): it holds no cycle, and a
+collection in the middle of a key press would walk all of it.
+
 Three stages, each made from the one before. `JobIdentity` is who: found in /proc, ours or not.
 `rank_evidence.NodeEvidence` is what one node saw of it at one instant, without a judgement; it travels from node to
 node as JSON. `JobView` is what a person sees: the verdict, a row a rank, and what it all rests on; its JSON is the job
@@ -108,7 +111,7 @@ class JobIdentity(Frozen, frozen=True, kw_only=True):
     """What could not be seen, in words: hidden processes, unreadable environments."""
 
 
-class SourceState(Frozen, frozen=True, kw_only=True):
+class SourceState(Frozen, frozen=True, kw_only=True, gc=False):
     """Whether one source says anything about a rank; if not, why, and the command that would obtain it."""
 
     source: SourceName
@@ -136,7 +139,7 @@ class JobVerdict(Frozen, frozen=True, kw_only=True):
     doubt: str = ""
 
 
-class RankView(Frozen, frozen=True, kw_only=True):
+class RankView(Frozen, frozen=True, kw_only=True, gc=False):
     """One row a rank. `state` is one of RANK_STATES, `exit` in words ("exit code 3", "SIGKILL"), "" while it lives."""
 
     rank: int
