@@ -11,6 +11,7 @@ import click
 import pytest
 from cli_process import command, environment, torchdoctor
 
+from torchdoctor.cli import run
 from torchdoctor.commands._output import Destination, Undelivered
 
 
@@ -94,3 +95,12 @@ def test_closed_streams_are_no_error(tmp_path: Path) -> None:
 def test_an_encoding_without_our_signs_is_no_error(tmp_path: Path) -> None:
     environ = environment(tmp_path, PYTHONIOENCODING="ascii", LANG="C")
     assert torchdoctor(tmp_path, "--help", environ=environ).code == 0
+
+
+@pytest.mark.parametrize("command", ["", "diagnose", "launch"])
+def test_examples_in_the_help_keep_their_lines(command: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run([*filter(None, [command]), "--help"]) == 0
+    text = capfd.readouterr().out
+    assert "\\b" not in text
+    assert "\b" not in text
+    assert any(line.startswith(("  Exit codes: 0 nothing", f"  torchdoctor {command} ")) for line in text.splitlines())

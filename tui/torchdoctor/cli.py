@@ -35,7 +35,7 @@ class Commands(click.Group):
         command = getattr(module, f"{cmd_name}_")
         if not isinstance(command, click.Command):
             raise TypeError(f"{cmd_name} is no command")
-        return command
+        return _as_written(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -54,6 +54,12 @@ class Commands(click.Group):
         """The commands with their one line each; none is imported."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+def _as_written(command: click.Command) -> click.Command:
+    r"""Keep the lines of a help's paragraph that begins with \b: click wants the character, a raw docstring has two."""
+    command.help = (command.help or "").replace("\\b\n", "\b\n")
+    return command
 
 
 def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -83,6 +89,9 @@ def torchdoctor(ctx: click.Context) -> int | None:
     from .commands.console import open_console
 
     return open_console(ctx)
+
+
+_as_written(torchdoctor)
 
 
 # --- errors and exit codes ---------------------------------------------------------------------------------------
