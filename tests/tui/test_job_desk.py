@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +20,10 @@ from fake_jobs import CRASHED, HEALTHY, FakeJobs
 from torchdoctor import job_files
 from torchdoctor.job_desk import Desk, JobDeskError
 from torchprobes import rundir
-from torchprobes.jobs.desk import tail
+from torchprobes.jobs.desk import Desk as Answers
+from torchprobes.jobs.desk import Files, tail
+from torchprobes.jobs.node import node_folder
+from torchprobes.jobs.watch.attached import ERRORS, Attached
 from torchprobes.rundir import RunError, write_atomically
 
 DEADLINE_S = 30.0
@@ -67,6 +73,36 @@ def test_a_question_past_its_deadline_costs_no_other(desk: Desk) -> None:
         desk.ask("launch", {}, 0)
     with pytest.raises(JobDeskError, match="knows no question"):
         desk.ask("dance", {}, DEADLINE_S)
+
+
+def test_a_watcher_that_died_leaves_its_words(tmp_path: Path) -> None:
+    run = rundir.create(tmp_path, "job")
+    node_folder(run).path.mkdir(parents=True)
+    for words, said in (("x = 1/0", "ZeroDivisionError: division by zero"), ("exit(3)", "exit code 3"),
+                        ("import os; os.kill(os.getpid(), 9)", "SIGKILL")):  # fmt: skip
+        (node_folder(run).path / ERRORS).unlink(missing_ok=True)
+        with (node_folder(run).path / ERRORS).open("wb") as err:
+            process = subprocess.Popen([sys.executable, "-c", words], stdin=subprocess.PIPE, stderr=err)
+        attached = Attached(run, process)
+        process.wait(DEADLINE_S)
+        inner = Answers(tmp_path)
+        inner._attached[str(run.path)] = attached
+        assert inner.watching({"run": str(run.path)}) == f"no longer watched, the watcher ended: {said}"
+        attached.close()
+    assert Answers(tmp_path).watching({"run": "/none/of/ours"}) == ""
+
+
+def test_it_may_hold_many_files_and_what_it_launches_may_not() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = Files()
+    try:
+        files.raise_limit()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == before[1]
+        with files.as_given():
+            assert resource.getrlimit(resource.RLIMIT_NOFILE) == before
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == before[1]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_it_ends_with_its_console(desk: Desk) -> None:

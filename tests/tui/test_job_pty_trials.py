@@ -242,7 +242,8 @@ def tree(pid: int) -> set[int]:
     while rest:
         found.add(one := rest.pop())
         with contextlib.suppress(OSError):
-            rest += map(int, Path(f"/proc/{one}/task/{one}/children").read_text().split())
+            for path in Path(f"/proc/{one}/task").glob("*/children"):
+                rest += map(int, path.read_text().split())
     return found
 
 

@@ -99,6 +99,15 @@ async def test_several_foreign_jobs_wait_for_a_choice_and_one_is_attached_to() -
         await until(pilot, lambda: ("detach", {"run": "/runs/attached"}) in there.jobs.asked)
 
 
+async def test_a_watcher_that_died_is_told_over_what_it_saw_last() -> None:
+    there = world(FOREIGN, view=HUNG, attach="/runs/attached", watching="no longer watched, the watcher ended: SIGKILL")
+    async with console(there) as (app, pilot):
+        await at_jobs(app, pilot, seen=False)
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: "the watcher ended: SIGKILL" in screen_text(app))
+        assert "no progress for 31 s" in screen_text(app), "what it saw last stays"
+
+
 async def test_a_job_that_cannot_be_attached_to_says_why() -> None:
     there = world(FOREIGN, attach="!slurm:4711.0 has ended")
     async with console(there) as (app, pilot):

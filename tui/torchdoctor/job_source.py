@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
+
+from torchprobes.distributed import JOB_OVER
 
 if TYPE_CHECKING:
     from torchprobes.distributed import JobView
@@ -28,6 +31,9 @@ LOOK_S: Final = 0.05
 
 ATTACH_DEADLINE_S: Final = 10.0
 STOP_DEADLINE_S: Final = 60.0
+WATCHING_S: Final = 1.0
+"""How often the desk is asked whether what watches the opened job lives."""
+
 PROBE_S: Final = 1.0
 """How often the files of a probe's ranks are read."""
 
@@ -83,6 +89,12 @@ class Jobs:
         return next(mine, None)
 
     @property
+    def urgent(self) -> object:
+        """What somebody waits for: whether there is a view, how the job stands, and the verdict."""
+        view = self.view
+        return view and (view.state, view.verdict.cause, view.verdict.ranks, view.verdict.sure)
+
+    @property
     def ours(self) -> bool:
         """Whether torchdoctor launched the opened job."""
         return self.view.ours if self.view is not None else self.job is not None and self.job.ours
@@ -100,6 +112,8 @@ class JobSource:
         self._state = Jobs()
         self._stopped, self._watched, self._opened = threading.Event(), threading.Event(), threading.Event()
         self._threads = False
+        self._attached, self._watching_due = "", 0.0
+        """The run directory of the watcher that was started for us, and when it is to be asked for."""
         self._readers: dict[tuple[str, str], Callable[[], JobView | None]] = {}
 
     # --- for the screen --------------------------------------------------------------------------------------------
@@ -202,6 +216,8 @@ class JobSource:
 
     def _list(self) -> None:
         """Ask which jobs there are, again and again."""
+        if self._state.opened:  # a job was named: its own screen first, and the desk, which takes a core to start, then
+            self._stopped.wait(LIST_S)
         while not self._stopped.is_set():
             self._watched.wait()
             try:
@@ -246,6 +262,7 @@ class JobSource:
                     self._opened.set()
                 elif state.opened:
                     self._take(state, self._reader(state.opened, state.run)())
+                    self._see_watcher(state)
             except Exception as error:  # noqa: BLE001 - the files of a dying job may be anything
                 _log.exception("the opened job")
                 self._failed(state, str(error) or type(error).__name__)
@@ -256,12 +273,23 @@ class JobSource:
         if view is not None and view is not self._state.view and self._is_open(asked):
             self._set(view=view, opening="")
 
+    def _see_watcher(self, asked: Jobs) -> None:
+        """Say so if what watches a foreign job for us has died: its view stays as it was."""
+        over = self._state.view is not None and self._state.view.state in JOB_OVER
+        if asked.run != self._attached or over or time.monotonic() < self._watching_due:
+            return
+        self._watching_due = time.monotonic() + WATCHING_S
+        said = str(self.ask("watching", {"run": asked.run}, TAIL_DEADLINE_S) or "")
+        if said and self._is_open(asked):
+            self._set(opening=said)
+
     def _is_open(self, asked: Jobs) -> bool:
         return (self._state.opened, self._state.run) == (asked.opened, asked.run)
 
     def _attach(self, key: str) -> None:
         run = str(self.ask("attach", {"job": key}, ATTACH_DEADLINE_S))
         if self._state.opened == key and not self._state.run:
+            self._attached = run
             self._set(run=run, opening="watching: its first evidence is on its way")
         else:  # it was closed meanwhile
             self.ask("detach", {"run": run}, TAIL_DEADLINE_S)

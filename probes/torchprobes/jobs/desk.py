@@ -11,9 +11,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -42,11 +43,39 @@ def _jobs(name: str) -> Any:
     return import_module(f"torchprobes.jobs.{name}")
 
 
+class Files:
+    """How many files the desk may hold open: as many as it can, for the logs of 512 ranks are 1024.
+
+    A job that it launches gets the limit that the desk was given: programs that count on it are not ours.
+    """
+
+    def __init__(self) -> None:
+        self._given = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._lock = threading.Lock()
+
+    def raise_limit(self) -> None:
+        """To the hard limit."""
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self._given[1], self._given[1]))
+
+    @contextlib.contextmanager
+    def as_given(self) -> Iterator[None]:
+        """While something is started."""
+        with self._lock:
+            with contextlib.suppress(OSError, ValueError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, self._given)
+            try:
+                yield
+            finally:
+                self.raise_limit()
+
+
 class Desk:
     """Answers for one console; `place` is where its runs are kept."""
 
     def __init__(self, place: Path) -> None:
         self.place = place
+        self.files = Files()
         self._attached: dict[str, Any] = {}
         """Watchers of foreign jobs, by the path of their run directory."""
         self._logs: dict[str, Any] = {}
@@ -95,6 +124,12 @@ class Desk:
         if attached is not None:
             attached.close()
 
+    def watching(self, arguments: With) -> str:
+        """Why the watcher that writes into a run directory has ended, if it is ours and has; else ""."""
+        attached = self._attached.get(str(arguments["run"]))
+        said = attached.last_words() if attached is not None else ""
+        return f"no longer watched, the watcher ended: {said}" if said else ""
+
     def tail(self, arguments: With) -> list[str]:
         """The last lines of a log; it may lie anywhere."""
         return tail(Path(arguments["path"]), int(arguments["lines"]))
@@ -134,7 +169,8 @@ class Desk:
 
     def launch(self, arguments: With) -> str:
         """Launch a job; its run directory."""
-        return str(_jobs("launch_form").launched(self.place, arguments))
+        with self.files.as_given():
+            return str(_jobs("launch_form").launched(self.place, arguments))
 
     def stop(self, arguments: With) -> str:
         """Stop a job of ours; what came of it, in words."""
@@ -176,6 +212,7 @@ ANSWERS: Final[dict[str, Callable[[Desk, With], Any]]] = {
     "view": Desk.view,
     "attach": Desk.attach,
     "detach": Desk.detach,
+    "watching": Desk.watching,
     "tail": Desk.tail,
     "log": Desk.log,
     "find": Desk.find,
@@ -214,6 +251,7 @@ def _serve(desk: Desk, mouth: _Mouth, request: With) -> None:
 def main() -> None:
     """Answer until the console's pipe closes; waits for nobody then."""
     desk, mouth = Desk(Path(sys.argv[1])), _Mouth()
+    desk.files.raise_limit()
     with open(0, "rb", closefd=False) as questions:
         while line := questions.readline(MOST_LINE):
             with contextlib.suppress(ValueError, RecursionError):

@@ -14,6 +14,7 @@ from torchdoctor import later
 from torchdoctor.paint import BLANK, Page, line, text_of
 from torchdoctor.widgets.bars import Rows
 from torchdoctor.widgets.lines import Lines
+from torchprobes.distributed import JOB_OVER
 
 from .base import SnapshotPane, console
 
@@ -23,10 +24,7 @@ if TYPE_CHECKING:
 
 TAIL_LINES: Final = 14
 TAIL_S: Final = 2.0
-
-
-_OVER: Final = ("ended", "failed", "stopped", "lost")
-"""States of a job from which nothing more comes."""
+HURRY_S: Final = 0.05  # what somebody waits for is shown so soon after it came, all else by the tick
 
 _VIEWS: Final = (
     ("v", "evidence", "What the verdict rests on"),
@@ -88,11 +86,11 @@ d collects evidence now, in two seconds. A launched job goes on when this consol
         self._may_open = True
         """Whether the first list may open a job by itself."""
         self._works: list[bool] = []
+        self._urgent: object = None
         self._list_cursor: str | None = None
-        self._pointed = False
+        self._pointed, self._tail_s = False, 0.0
         self._form: dict[str, Any] = {}
         """What the form that launches was filled in with last."""
-        self._tail_s = 0.0
         self._tail: tuple[str, Any] = ("", None)
         """The rank whose log was read, and its last lines."""
 
@@ -117,9 +115,15 @@ d collects evidence now, in two seconds. A launched job goes on when this consol
     def on_mount(self) -> None:
         """The job that the command line named is opened at once."""
         self.head.styles.height = self.foot.styles.height = 0
+        self.set_interval(HURRY_S, self._hurry)
         wanted = console(self).settings.open_job
         if wanted:
             self._enter(wanted, wanted if wanted.startswith("/") else "")
+
+    def _hurry(self) -> None:
+        if (urgent := self.jobs.urgent) != self._urgent:
+            self._urgent = urgent
+            self.refresh_data()
 
     def on_show(self) -> None:
         """Look from now on."""
@@ -212,7 +216,7 @@ d collects evidence now, in two seconds. A launched job goes on when this consol
 
     def _may_stop(self) -> bool:
         job = self._subject()
-        return job is not None and job.state not in _OVER and self._may_change()
+        return job is not None and job.state not in JOB_OVER and self._may_change()
 
     _allowed: ClassVar[dict[str, Callable[[JobsPane], bool]]] = {
         "open": lambda pane: pane.look is None or (pane.look.view == "ranks" and not pane.look.rank),
@@ -389,7 +393,7 @@ d collects evidence now, in two seconds. A launched job goes on when this consol
 
 def _obvious(listed: tuple[Listed, ...] | None) -> Listed | None:
     """The job that needs no choice: the only one of ours that runs, or the only one at all."""
-    running = [job for job in listed or () if job.ours and job.state not in _OVER]
+    running = [job for job in listed or () if job.ours and job.state not in JOB_OVER]
     if len(running) == 1:
         return running[0]
     return listed[0] if listed is not None and len(listed) == 1 else None

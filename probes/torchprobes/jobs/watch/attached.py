@@ -16,9 +16,13 @@ from ... import rundir
 from ...distributed import JobIdentity
 from ...rundir import Owner, RunDir, RunError
 from ..node import NodeFolder, node_folder
+from ..signs import signal_name
 from .order import Order
 
 WATCHER: Final = Path(__file__).parent / "watcher.py"
+ERRORS: Final = "watcher.err"
+"""The file in the node's folder that has a watcher's stderr."""
+
 END_S: Final = 3.0
 """How long a watcher whose lifeline was closed may take to write its last view."""
 
@@ -38,6 +42,14 @@ class Attached:
     def alive(self) -> bool:
         """Whether the watcher still watches."""
         return self.process.poll() is None
+
+    def last_words(self) -> str:
+        """Why a watcher ended: the last line that it wrote, else its exit code or signal; "" while it lives."""
+        code = self.process.poll()
+        if code is None:
+            return ""
+        said = _last_line(self.node.path / ERRORS)
+        return said or (f"exit code {code}" if code >= 0 else signal_name(-code) or f"signal {-code}")
 
     def close(self, wait_s: float = END_S) -> None:
         """Let the watcher end; one that does not end in time is killed. The job notices nothing of either."""
@@ -74,7 +86,7 @@ def start(order: Order) -> subprocess.Popen[bytes]:
     Raises:
         OSError: if no process can be made.
     """
-    with open(os.path.join(order.node, "watcher.err"), "ab") as err:
+    with open(os.path.join(order.node, ERRORS), "ab") as err:
         process = subprocess.Popen(
             [sys.executable, "-I", "-B", str(WATCHER)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=err,
             cwd="/", start_new_session=True,
@@ -84,6 +96,16 @@ def start(order: Order) -> subprocess.Popen[bytes]:
             process.stdin.write(msgspec.json.encode(order) + b"\n")
             process.stdin.flush()
     return process
+
+
+def _last_line(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
+            lines = file.read(4096).decode(errors="replace").split("\n")
+    except OSError:
+        return ""
+    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
 
 
 def _owned_by(run: RunDir, pid: int) -> None:
