@@ -23,6 +23,7 @@ from .. import ras
 from ..node import NodeFolder
 from ..processes import GONE, Processes, ended
 from ..ras.namespace import ask_in
+from ..ras.numbers import numbered
 from ..sources import ENDED, all_sources
 from ..told import Told, file_names, told
 from ..watch.past import Past
@@ -81,7 +82,7 @@ class Collection:
                 self._sleep(self._looked[-1] + gap, stop)
                 self._look()
             self._pool.wait(self._deadline - _REST_S, stop)
-            return self._told(now_ns, tasks)
+            return numbered(self._told(now_ns, tasks))
         finally:
             self._pool.close()
 

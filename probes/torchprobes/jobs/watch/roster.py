@@ -11,6 +11,7 @@ import msgspec
 
 from ...distributed import RankIdentity, SourceState
 from ...rank_evidence import Exit, GpuReading, ProcessReading, RankEvidence, Sign
+from ..ras.numbers import BY_ORDER, BY_RAS
 from ..view import cpu_percent
 from . import oom
 from .following import Heard
@@ -166,6 +167,26 @@ class Roster:
         watched = Watched(identity, counter=oom.counter_of(identity.pid))
         self._by_pid[key] = self._current[identity.rank] = watched
         return watched
+
+    def renumber(self, identities: Iterable[RankIdentity]) -> bool:
+        """Take over the numbers of those whom RAS knows and we by their order only; whether there were any.
+
+        Nothing is changed if two would have one number.
+        """
+        better = {(i.pid, i.start_ticks): i for i in identities if i.how == BY_RAS}
+        numbers: dict[int, tuple[Watched, RankIdentity]] = {}
+        for watched in self._current.values():
+            own = watched.identity
+            told = better.get((own.pid, own.start_ticks)) if own.how == BY_ORDER else None
+            if told is not None:
+                own = msgspec.structs.replace(own, rank=told.rank, local_rank=told.local_rank, how=told.how)
+            numbers[own.rank] = watched, own
+        if len(numbers) != len(self._current) or all(w.identity is own for w, own in numbers.values()):
+            return False
+        for watched, own in numbers.values():
+            watched.identity = own
+        self._current = {number: watched for number, (watched, _) in numbers.items()}
+        return True
 
     def of(self, pid: int, start_ticks: int | None = None) -> Watched | None:
         """The rank that a process is, or was; of several with one pid the newest."""

@@ -168,6 +168,7 @@ class Showing:
         still = self._watcher.stillness.since_ns
         same = bool(still) and self._looked_ns > still
         self._looked, self._looked_ns = look.evidence, time.monotonic_ns()
+        self._watcher.roster.renumber(one.identity for one in look.evidence.ranks)
         for one in look.evidence.ranks:
             watched = self._watcher.roster.of(one.identity.pid, one.identity.start_ticks)
             if watched is not None:
