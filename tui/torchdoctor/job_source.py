@@ -111,6 +111,8 @@ class JobSource:
         self._lock = threading.Lock()
         self._state = Jobs()
         self._stopped, self._watched, self._opened = threading.Event(), threading.Event(), threading.Event()
+        self.hurry: Callable[[], object] = lambda: None
+        """Called in a thread when something came that somebody waits for: all else may wait for the next tick."""
         self._threads = False
         self._attached, self._watching_due = "", 0.0
         """The run directory of the watcher that was started for us, and when it is to be asked for."""
@@ -200,8 +202,12 @@ class JobSource:
 
     def _set(self, **changes: Any) -> None:
         with self._lock:
+            urgent = self._state.urgent
             if any(getattr(self._state, name) != value for name, value in changes.items()):
                 self._state = replace(self._state, revision=self._state.revision + 1, **changes)
+            hurry = self._state.urgent != urgent
+        if hurry and not self._stopped.is_set():
+            self.hurry()
 
     def _later(self, work: Callable[[], object], quiet: bool = False) -> None:
         def run() -> None:

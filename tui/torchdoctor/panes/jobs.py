@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 TAIL_LINES: Final = 14
 TAIL_S: Final = 2.0
-HURRY_S: Final = 0.05  # what somebody waits for is shown so soon after it came, all else by the tick
 
 _VIEWS: Final = (
     ("v", "evidence", "What the verdict rests on"),
@@ -86,9 +85,9 @@ d collects evidence now, in two seconds. A launched job goes on when this consol
         self._may_open = True
         """Whether the first list may open a job by itself."""
         self._works: list[bool] = []
-        self._urgent: object = None
+        self._tail_s = 0.0
         self._list_cursor: str | None = None
-        self._pointed, self._tail_s = False, 0.0
+        self._pointed = False
         self._form: dict[str, Any] = {}
         """What the form that launches was filled in with last."""
         self._tail: tuple[str, Any] = ("", None)
@@ -115,15 +114,10 @@ d collects evidence now, in two seconds. A launched job goes on when this consol
     def on_mount(self) -> None:
         """The job that the command line named is opened at once."""
         self.head.styles.height = self.foot.styles.height = 0
-        self.set_interval(HURRY_S, self._hurry)
+        self.source.hurry = lambda: self.call_later(self.refresh_data)
         wanted = console(self).settings.open_job
         if wanted:
             self._enter(wanted, wanted if wanted.startswith("/") else "")
-
-    def _hurry(self) -> None:
-        if (urgent := self.jobs.urgent) != self._urgent:
-            self._urgent = urgent
-            self.refresh_data()
 
     def on_show(self) -> None:
         """Look from now on."""
