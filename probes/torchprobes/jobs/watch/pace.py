@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-SHARE: Final = 0.005
+SHARE: Final = 0.003
 """The part of a core that each kind of look may cost."""
 
 SLOWEST_S: Final = 5.0

@@ -53,7 +53,7 @@ URGENT: Final = 3.0
 end together not each gets a view of its own."""
 
 SLOWEST_S: Final = 5.0
-SHARE: Final = 0.005
+SHARE: Final = 0.003
 """The part of a core that judging may cost while nothing happens."""
 
 
