@@ -491,6 +491,13 @@ def test_a_gpu_that_is_busy_and_cold_waits() -> None:
     assert "GPU busy, and cold" in told.line
 
 
+@pytest.mark.parametrize(("seconds", "ranks"), [(3, ()), (12, (2,))])
+def test_a_watcher_is_patient_with_cold_gpus_too(seconds: int, ranks: tuple[int, ...]) -> None:
+    seen = [rank.looks().tells(moved_ns=50 * SECOND).on_gpu(100, 130) for rank in four()]
+    seen[2].on_gpu(0, 90)
+    assert verdict(*seen, m_ns=(50 + seconds) * SECOND, patience_s=10.0).verdict.ranks == ranks
+
+
 def test_without_any_stack_cpu_still_says_something() -> None:
     """Three ranks rest, one computes, and all that was read of them is the same twice."""
     ranks = [rank.looks().tells(moved_ns=50 * SECOND) for rank in four()]

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from torchprobes.distributed import JobIdentity
+import msgspec
+
+from torchprobes.distributed import OVER, JobIdentity, RankIdentity, RankView
 from torchprobes.jobs.collect import collect_in_child, together
 from torchprobes.jobs.find import find_jobs
 from torchprobes.jobs.node import NodeFolder, node_folder
 from torchprobes.rank_evidence import NodeEvidence
 from torchprobes.reports.text import plain
-from torchprobes.rundir import RunDir
+from torchprobes.rundir import RunDir, RunError
 from torchprobes.samples import Sample
 
 from ._job_pick import jobs_named
@@ -32,12 +34,36 @@ def folder_of(job: JobIdentity) -> NodeFolder | None:
     return node_folder(RunDir(Path(job.run))) if job.run else None
 
 
+def with_ended(job: JobIdentity) -> JobIdentity:
+    """A job of ours with the ranks of its attempt that are over: what they left is evidence too."""
+    folder = folder_of(job)
+    try:
+        view = folder.read_view() if folder is not None else None
+    except RunError:
+        return job
+    if view is None or not job.ranks:
+        return job
+    here = {rank.rank for rank in job.ranks}
+    attempt = max(rank.attempt for rank in job.ranks)
+    gone = [
+        _identity(row) for row in view.ranks if row.rank not in here and row.attempt == attempt and row.state in OVER
+    ]
+    return msgspec.structs.replace(job, ranks=tuple(sorted((*job.ranks, *gone), key=lambda rank: rank.rank)))
+
+
+def _identity(row: RankView) -> RankIdentity:
+    return RankIdentity(
+        rank=row.rank, pid=row.pid, start_ticks=row.start_ticks, host=row.host, local_rank=row.local_rank,
+        attempt=row.attempt, stdout=row.stdout, stderr=row.stderr, how=("events",),
+    )  # fmt: skip
+
+
 def evidence_of(job: JobIdentity, sample: Sample | None = None, *, twice: bool = False) -> NodeEvidence:
     """Two looks at one job, in a process that can be lost; `sample` is a reading of the GPUs that is there already.
 
     With `twice` it is collected again TWICE_S later: only then can it be sure that nothing moves.
     """
-    begun = time.monotonic()
+    begun, job = time.monotonic(), with_ended(job)
     first = collect_in_child(job, folder_of(job), COLLECT_S, looks=2, sample=sample)
     if not twice or first.state != "ok":
         return first

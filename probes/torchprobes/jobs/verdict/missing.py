@@ -265,7 +265,7 @@ def by_use(case: Case) -> Iterator[Candidate]:
     alive = {rank: seen for rank, seen in case.ranks.items() if seen.alive}
     waiting = [rank for rank, seen in alive.items() if spinning(seen)]
     others = [rank for rank, seen in alive.items() if rank not in waiting and seen.evidence.gpu is not None]
-    if waiting and others and not still.moves:
+    if waiting and others and (still.notable or still.untold):
         evidence = [_gpu_words(seen) for seen in list(alive.values())[:16] if seen.evidence.gpu is not None]
         yield accuse(case, still, others, waiting, "a collective (GPU busy, and cold)", _IN_COLLECTIVE,
                      "missing-silent", evidence)  # fmt: skip

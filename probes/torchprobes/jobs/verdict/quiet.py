@@ -80,6 +80,11 @@ class Quiet:
         return self.seconds >= least
 
     @property
+    def untold(self) -> bool:
+        """Whether a person asks, and nothing tells how long it has been still."""
+        return self.seconds is None and not self.moves and not self.patience_s
+
+    @property
     def words(self) -> str:
         """`no progress for 14 s`, or what two looks say."""
         if self.timed_out:
