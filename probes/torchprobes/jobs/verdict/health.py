@@ -15,7 +15,7 @@ from .use import idle
 
 _GERUND = {
     "waiting": "in a collective", "initialising": "at init", "importing": "importing", "compiling": "compiling",
-    "loading": "waiting for their DataLoader", "saving": "at a checkpoint", "working": "in their own code",
+    "loading": "waiting for data", "saving": "at a checkpoint", "working": "in user code",
     "unknown": "running", "blocked": "in uninterruptible sleep", "stopped": "stopped",
 }  # fmt: skip
 
@@ -135,7 +135,7 @@ def _standing(case: Case, alive: list[Seen], still: Quiet) -> Candidate:
         (),
         "unknown",
         line=f"{still.words}: {ranks_words(postures)} {_doing(alive)}" + (f" at {site}" if site else ""),
-        doubt="nothing tells whom they wait for",
+        doubt="nothing tells what is waited for",
         evidence=tuple(denied(case)),
     )
 
