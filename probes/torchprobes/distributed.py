@@ -201,3 +201,28 @@ class JobView(Frozen, frozen=True, kw_only=True):
     ours: bool = False
     nodes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+class JobSummary(Frozen, frozen=True, kw_only=True):
+    """One row of the list. `ranks` counts those of this node that live, or that a run had; `run` is "" if not ours.
+
+    `state` is one of JOB_STATES: of a job that is not ours it is `running`, since nobody has looked closer.
+    `cause`, `sure` and `line` are of its verdict, where it has one.
+    """
+
+    key: str
+    name: str = ""
+    launcher: str = "unknown"
+    ranks: int = 0
+    world_size: int | None = None
+    user: str = ""
+    command: str = ""
+    state: str = "running"
+    run: str = ""
+    started_ns: int = 0
+    host: str = ""
+    notes: tuple[str, ...] = ()
+    ours: bool = False
+    cause: str = ""
+    sure: bool = False
+    line: str = ""

@@ -16,9 +16,9 @@ from torchdoctor.cli import run
 from torchdoctor.commands import _job_diagnose, _job_evidence, _job_pick, _job_snapshot
 from torchdoctor.commands import jobs as jobs_command
 from torchprobes import rundir
-from torchprobes.distributed import JobIdentity, JobVerdict, JobView, RankIdentity, RankView
+from torchprobes.distributed import JobIdentity, JobSummary, JobVerdict, JobView, RankIdentity, RankView
 from torchprobes.jobs.find import Found, JobError
-from torchprobes.jobs.listing import JobSummary, Listing
+from torchprobes.jobs.listing import Listing
 from torchprobes.jobs.node import node_folder
 from torchprobes.jobs.nodes import Via, slurm
 from torchprobes.model import Target

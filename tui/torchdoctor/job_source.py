@@ -11,10 +11,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from torchprobes.distributed import JOB_OVER
+import msgspec
+
+from torchprobes.distributed import JOB_OVER, JobSummary
 
 if TYPE_CHECKING:
     from torchprobes.distributed import JobView
@@ -43,28 +45,6 @@ PROBE: Final = "probe"
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A job of the list (`torchprobes.jobs.listing.JobSummary`, and its verdict where it has one)."""
-
-    key: str
-    name: str = ""
-    launcher: str = "unknown"
-    ranks: int = 0
-    world_size: int | None = None
-    user: str = ""
-    command: str = ""
-    state: str = ""
-    run: str = ""
-    started_ns: int = 0
-    host: str = ""
-    notes: tuple[str, ...] = ()
-    ours: bool = False
-    cause: str = ""
-    sure: bool = False
-    line: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Jobs:
     """All that the screen knows of jobs at one instant.
 
@@ -74,7 +54,7 @@ class Jobs:
     """
 
     revision: int = 0
-    listed: tuple[Listed, ...] | None = None
+    listed: tuple[JobSummary, ...] | None = None
     note: str = ""
     unseen: tuple[str, ...] = ()
     opened: str = ""
@@ -83,7 +63,7 @@ class Jobs:
     view: JobView | None = None
 
     @property
-    def job(self) -> Listed | None:
+    def job(self) -> JobSummary | None:
         """The opened job's row."""
         mine = (job for job in self.listed or () if job.key == self.opened or (self.run and job.run == self.run))
         return next(mine, None)
@@ -169,7 +149,7 @@ class JobSource:
         run = self._state.run
         self._later(lambda: self._tell(self._engines().diagnose(run)))
 
-    def end(self, job: Listed) -> None:
+    def end(self, job: JobSummary) -> None:
         """Stop a job of ours; what came of it is told."""
         self._later(lambda: self._tell(str(self.ask("stop", {"run": job.run}, STOP_DEADLINE_S))))
 
@@ -235,7 +215,7 @@ class JobSource:
                 self._set(note=f"jobs cannot be listed: {error}")
             self._stopped.wait(LIST_S)
 
-    def _mine(self) -> tuple[Listed, ...]:
+    def _mine(self) -> tuple[JobSummary, ...]:
         """The ranks of the distributed probe as a job, if there are some."""
         folder, _ = self._probe()
         if not folder:
@@ -244,8 +224,10 @@ class JobSource:
         if view is None or not view.ranks:
             return ()
         verdict = view.verdict
-        row = Listed(PROBE, view.command, "probe", len(view.ranks), view.world_size, state=view.state, run=folder,
-                     cause=verdict.cause, sure=verdict.sure, line=verdict.line)  # fmt: skip
+        row = JobSummary(
+            key=PROBE, name=view.command, launcher="probe", ranks=len(view.ranks), world_size=view.world_size,
+            state=view.state, run=folder, cause=verdict.cause, sure=verdict.sure, line=verdict.line,
+        )  # fmt: skip
         return (row,)
 
     def _reader(self, key: str, run: str) -> Callable[[], JobView | None]:
@@ -305,10 +287,6 @@ class JobSource:
             self._set(opening=why)
 
 
-_FIELDS: Final = frozenset(field.name for field in fields(Listed))
-
-
-def listed(row: Mapping[str, Any]) -> Listed:
+def listed(row: Mapping[str, Any]) -> JobSummary:
     """A row of the desk's answer; what we do not know of it is passed over."""
-    known = {name: value for name, value in row.items() if name in _FIELDS and value is not None}
-    return Listed(**{**known, "notes": tuple(known.get("notes", ()))})
+    return msgspec.convert(row, JobSummary)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from ..distributed import JobIdentity, JobView
+from ..distributed import JobIdentity, JobSummary, JobView
 from ..model import Frozen
 from ..rundir import RunDir, RunError, RunInfo, list_runs
 from .find import Found, find_jobs
@@ -33,27 +33,6 @@ URGENT: Final = ("stuck", "failing", "failed", "lost", "stopped", "running", "st
 
 NO_END: Final = "its supervisor is gone, and no end was written: the node or the supervisor was killed"
 OVER: Final = frozenset({"ended", "failed", "stopped", "lost"})
-
-
-class JobSummary(Frozen, frozen=True, kw_only=True):
-    """One row of the list. `ranks` counts those of this node that live, or that a run had; `run` is "" if not ours.
-
-    `state` is one of JOB_STATES: of a job that is not ours it is `running`, since nobody has looked closer.
-    """
-
-    key: str
-    name: str = ""
-    launcher: str = "unknown"
-    ranks: int = 0
-    world_size: int | None = None
-    user: str = ""
-    command: str = ""
-    state: str = "running"
-    run: str = ""
-    started_ns: int = 0
-    host: str = ""
-    notes: tuple[str, ...] = ()
-    ours: bool = False
 
 
 class Listing(Frozen, frozen=True, kw_only=True):

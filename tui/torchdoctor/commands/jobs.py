@@ -10,7 +10,8 @@ from typing import Any
 import click
 import msgspec
 
-from torchprobes.jobs.listing import JobSummary, Listing, listing
+from torchprobes.distributed import JobSummary
+from torchprobes.jobs.listing import Listing, listing
 from torchprobes.model import SCHEMA
 from torchprobes.reports import exit_codes
 from torchprobes.reports.text import mask, plain

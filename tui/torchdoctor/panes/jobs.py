@@ -19,8 +19,9 @@ from torchprobes.distributed import JOB_OVER
 from .base import SnapshotPane, console
 
 if TYPE_CHECKING:
-    from torchdoctor.job_source import Jobs, JobSource, Listed
+    from torchdoctor.job_source import Jobs, JobSource
     from torchdoctor.sources import Snapshot
+    from torchprobes.distributed import JobSummary
 
 TAIL_LINES: Final = 14
 TAIL_S: Final = 2.0
@@ -194,7 +195,7 @@ d collects evidence now, in two seconds. A launched job goes on when this consol
     def _has_view(self) -> bool:
         return self.look is not None and self.jobs.view is not None
 
-    def _subject(self) -> Listed | None:
+    def _subject(self) -> JobSummary | None:
         """The job that is open, or that the cursor stands on."""
         if self.look is not None:
             return self.jobs.job
@@ -385,7 +386,7 @@ d collects evidence now, in two seconds. A launched job goes on when this consol
         self.app.push_screen(form, answered)
 
 
-def _obvious(listed: tuple[Listed, ...] | None) -> Listed | None:
+def _obvious(listed: tuple[JobSummary, ...] | None) -> JobSummary | None:
     """The job that needs no choice: the only one of ours that runs, or the only one at all."""
     running = [job for job in listed or () if job.ours and job.state not in JOB_OVER]
     if len(running) == 1:

@@ -27,8 +27,8 @@ from torchdoctor.widgets.rank_rows import (
 )
 
 if TYPE_CHECKING:
-    from torchdoctor.job_source import Jobs, Listed
-    from torchprobes.distributed import JobView
+    from torchdoctor.job_source import Jobs
+    from torchprobes.distributed import JobSummary, JobView
 
 ROOMY: Final = 18
 """From so many rows on there are blank lines, and the rank under the cursor is told in full below."""
@@ -136,14 +136,14 @@ _PAGES: Final[dict[str, Callable[[JobView, Look, int], Page]]] = {
 }
 
 
-def not_ours(job: Listed) -> str:
+def not_ours(job: JobSummary) -> str:
     """Why a job is not stopped."""
     if job.key == PROBE:
         return "this is a probe of this console: ctrl+c cancels it"
     return f"{name_of(job)} was not launched by torchdoctor: it is only read, nothing here can end it"
 
 
-def stop_text(job: Listed) -> str:
+def stop_text(job: JobSummary) -> str:
     """What a stop does."""
     ranks = f"its {job.ranks} ranks" if job.ranks != 1 else "its rank"
     return f"{fit(name_of(job), 30).rstrip()}: {ranks} are asked to end, then made to."

@@ -13,7 +13,8 @@ from torchdoctor.widgets.table_rows import Column, fit_columns, head_line, table
 from .job_words import JOB_SIGNS, MILD, UNKNOWN, UNSURE, command_text, job_over, long_text, unsure_text
 
 if TYPE_CHECKING:
-    from torchdoctor.job_source import Jobs, Listed
+    from torchdoctor.job_source import Jobs
+    from torchprobes.distributed import JobSummary
 
 INDENT: Final = 2
 
@@ -26,26 +27,26 @@ reads: it gets no signal, and nothing is written into its folders."""
 """What to do, where there is nothing to see."""
 
 
-def name_of(job: Listed) -> str:
+def name_of(job: JobSummary) -> str:
     """A job in a word: the script or module that it runs, else the key by which it is attached to."""
     words = command_text(job.command).split()
     found = words[1:2] if words[:1] == ["-m"] else [word for word in words[:1] if word.endswith(".py")]
     return found[0].rpartition("/")[2] if found else safe(job.name or job.key, limit=200)
 
 
-def list_sign(job: Listed) -> Span:
+def list_sign(job: JobSummary) -> Span:
     """The sign of a job: of its verdict where there is one, else of its state."""
     if job.cause in ("", "none"):
         return JOB_SIGNS.get(job.state, UNKNOWN)
     return MILD.get(job.cause) or (("✘", "fail") if job.sure else UNSURE)
 
 
-def _state(job: Listed, width: int) -> Sequence[Span]:
+def _state(job: JobSummary, width: int) -> Sequence[Span]:
     mark, role = list_sign(job)
     return [(f"{mark} " + fit(safe(job.state or "not told", limit=20), width - 2), role)]
 
 
-def _ranks(job: Listed, _: int) -> Sequence[Span]:
+def _ranks(job: JobSummary, _: int) -> Sequence[Span]:
     world = job.world_size
     return [(str(job.ranks) if world is None else f"{job.ranks}/{world}", "")]
 
@@ -55,11 +56,11 @@ def now_ns() -> int:
     return time.time_ns()
 
 
-def _since(job: Listed, _: int) -> Sequence[Span]:
+def _since(job: JobSummary, _: int) -> Sequence[Span]:
     return [(long_text((now_ns() - job.started_ns) / 1e9) if job.started_ns else "", "dim")]
 
 
-def _said(job: Listed, _: int) -> Sequence[Span]:
+def _said(job: JobSummary, _: int) -> Sequence[Span]:
     role = "" if job.cause in ("", "none") else list_sign(job)[1]
     told = safe(job.line, limit=300)
     told = told if job.sure or job.cause in ("", "none") else unsure_text(told)
@@ -67,7 +68,7 @@ def _said(job: Listed, _: int) -> Sequence[Span]:
     return [(said, role if job.line else "dim")]
 
 
-COLUMNS: Final[tuple[Column[Listed], ...]] = (
+COLUMNS: Final[tuple[Column[JobSummary], ...]] = (
     Column("state", 10, 0, _state, left=True),
     Column("job", 20, 0, lambda job, _: [(name_of(job), "title")], left=True, most=34),
     Column("by", 11, 5, lambda job, _: [("torchdoctor" if job.ours else safe(job.launcher, limit=40), "")], left=True),
@@ -96,7 +97,7 @@ def jobs_page(jobs: Jobs, width: int) -> Page:
     return Page([*lines, BLANK, *_more(jobs, width)], keys, frozenset(marks))
 
 
-def job_peek(job: Listed, width: int) -> list[Line]:
+def job_peek(job: JobSummary, width: int) -> list[Line]:
     """The job under the cursor: who it is, and in full what is said of it."""
     mark, role = list_sign(job)
     key, by = "" if job.key == name_of(job) else job.key, "torchdoctor" if job.ours else job.launcher

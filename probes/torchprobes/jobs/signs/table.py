@@ -147,6 +147,7 @@ SIGNS: Final[tuple[Pattern, ...]] = (
 EXCEPTION: Final = Pattern("exception", "")
 """An exception that no row knows: the fault of the rank that raised it."""
 
+
 class _Patterns(dict[str, Pattern]):
     """A sign comes from another node too, whose torchdoctor may be later: what only that one knows tells nothing."""
 
