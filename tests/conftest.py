@@ -14,6 +14,7 @@ TOGETHER = ("runner",)
 """Folders whose files see each other's processes: one worker runs all of a folder, one after another."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Workers of pytest-xdist take a file each, which shares what its fixtures made, or a folder of TOGETHER."""
     for item in items:

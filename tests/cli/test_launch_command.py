@@ -11,7 +11,7 @@ import pytest
 
 from torchdoctor import settings
 from torchdoctor.cli import run
-from torchdoctor.commands import _job_headless, _job_launch, env, stop
+from torchdoctor.commands import _job_headless, _job_launch, _job_shown, env, stop
 from torchprobes import rundir
 from torchprobes.distributed import JobVerdict, JobView
 from torchprobes.jobs.node import node_folder
@@ -194,7 +194,8 @@ def test_on_hang(
     made = own_run(place, over=False)
     views = [shown, shown, shown, STOPPED]
     calls: list[RunDir] = []
-    monkeypatch.setattr(_job_headless, "merged_view", lambda _: views.pop(0) if len(views) > 1 else views[0])
+    for reader in (_job_shown, _job_headless):
+        monkeypatch.setattr(reader, "merged_view", lambda _: views.pop(0) if len(views) > 1 else views[0])
     monkeypatch.setattr(_job_headless.control, "stop", lambda run, _: calls.append(run) or "stopped")
     monkeypatch.setattr(_job_headless.control, "supervisor", lambda _: None if len(views) == 1 else object())
     headless = _job_headless.Headless(None, stop_on_hang)
