@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import click
 
 from torchdoctor.early import has_screen
@@ -25,18 +27,16 @@ def attach_(ctx: click.Context, what: str, once: bool, as_json: bool) -> int:
     """
     screen = has_screen() and not once and not as_json
     if screen:
-        from .console import import_behind, open_console
-
-        import_behind()
+        import_module(".console", __package__).import_behind()
     settings = settings_of(ctx)
     run = own_run(settings, what)
     if screen and run is not None:
-        return open_console(ctx, open_job=str(run.path))
+        return _on_screen(ctx, str(run.path))
     from ._job_pick import Picked, pick  # what looks at processes, and below the judge: no screen waits for them
 
     picked = Picked(run=run) if run is not None else pick(settings, what)
     if screen:
-        return open_console(ctx, open_job=str(picked.run.path) if picked.run else _key(picked.job))
+        return _on_screen(ctx, str(picked.run.path) if picked.run else _key(picked.job))
     from . import _job_attached as attached
 
     with attached.source_of(settings, picked) as source:
@@ -45,3 +45,9 @@ def attach_(ctx: click.Context, what: str, once: bool, as_json: bool) -> int:
 
 def _key(job: JobIdentity | None) -> str:
     return job.key if job is not None else ""
+
+
+def _on_screen(ctx: click.Context, job: str) -> int:
+    from .console import open_console
+
+    return open_console(ctx, open_job=job)
