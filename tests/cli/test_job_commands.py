@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from torchdoctor import settings
 from torchdoctor.cli import run
 from torchdoctor.commands import _job_diagnose, _job_evidence, _job_pick, _job_snapshot
 from torchdoctor.commands import jobs as jobs_command
@@ -23,23 +22,13 @@ from torchprobes.jobs.node import node_folder
 from torchprobes.jobs.nodes import Via, slurm
 from torchprobes.model import Target
 from torchprobes.rank_evidence import NodeEvidence, ProcessReading, RankEvidence
-from torchprobes.rundir import Place, RunDir
+from torchprobes.rundir import RunDir
 
 HEALTHY = JobVerdict(sure=True, line="no fault found")
 RAISED = JobVerdict(ranks=(1,), cause="raised", sure=True, line="rank 1 on n1 raised ValueError")
 HUNG = JobVerdict(ranks=(1,), cause="hung-in-collective", line="no progress, waiting for rank 1")
 
-
-@pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where runs are kept; settings and places are found without a child, no Slurm, no terminal."""
-    runs = tmp_path / "runs"
-    monkeypatch.setattr(settings, "read_config", lambda *_: ({}, ""))
-    monkeypatch.setattr(rundir, "choose_place", lambda *_: Place(path=str(runs), origin="a test"))
-    monkeypatch.setenv("TERM", "dumb")
-    for name in ("SLURM_JOB_ID", "SLURM_NNODES"):
-        monkeypatch.delenv(name, raising=False)
-    return runs
+pytestmark = pytest.mark.usefixtures("place")
 
 
 def job(key: str = "torchrun:abc", **fields: Any) -> JobIdentity:

@@ -9,26 +9,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from torchdoctor import settings
 from torchdoctor.cli import run
 from torchdoctor.commands import _job_headless, _job_launch, _job_shown, env, stop
 from torchprobes import rundir
 from torchprobes.distributed import JobVerdict, JobView
 from torchprobes.jobs.node import node_folder
 from torchprobes.model import Finding, Severity, Target
-from torchprobes.rundir import Place, RunDir
+from torchprobes.rundir import RunDir
 
-
-@pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where runs are kept; settings and places are found without a child, no Slurm, no terminal."""
-    runs = tmp_path / "runs"
-    monkeypatch.setattr(settings, "read_config", lambda *_: ({}, ""))
-    monkeypatch.setattr(rundir, "choose_place", lambda *_: Place(path=str(runs), origin="a test"))
-    monkeypatch.setenv("TERM", "dumb")
-    for name in ("SLURM_JOB_ID", "SLURM_NNODES"):
-        monkeypatch.delenv(name, raising=False)
-    return runs
+pytestmark = pytest.mark.usefixtures("place")
 
 
 def own_run(place: Path, *, over: bool) -> RunDir:

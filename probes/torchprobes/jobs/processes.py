@@ -11,7 +11,6 @@ import contextlib
 import errno
 import os
 import re
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Final, NamedTuple
 
 from ..distributed import RankIdentity
 from ..rank_evidence import Exit, ProcessReading
+from .signs import signal_name
 
 GONE: Final = "gone"
 
@@ -183,11 +183,7 @@ def exit_of(status: int, t_ns: int) -> Exit:
     number = status & 0x7F
     if not number:
         return Exit(t_ns=t_ns, code=status >> 8 & 0xFF)
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        name = f"signal {number}"
-    return Exit(t_ns=t_ns, signal=name, core_dumped=bool(status & 0x80))
+    return Exit(t_ns=t_ns, signal=signal_name(number), core_dumped=bool(status & 0x80))
 
 
 # --- files of /proc --------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import msgspec
 
 from ..distributed import JobVerdict, JobView, RankView
 from ..model import Event, Figure, Frozen
+from ..runner import processes
 from ..runner.events import EventTail
 
 MOST_ROWS = 4096
@@ -189,11 +190,8 @@ class Ranks:
 
 def _gone(pid: int) -> bool:
     """Whether a process has ended: no entry in /proc, or a zombie that waits to be reaped."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return True
-    return stat.rpartition(b")")[2].split()[:1] == [b"Z"]
+    entry = processes.read(pid)
+    return entry is None or entry.dead
 
 
 # --- as a job --------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from ...distributed import JobIdentity, RankIdentity, SourceName, SourceState
 from ...rank_evidence import AgentEvidence, Exit, NodeEvidence, ProcessReading, RankEvidence, Ras, Sign
+from ...rundir import boot_id
 from ...samples import KernelEvent, Sample
 from .. import ras
 from ..node import NodeFolder
@@ -185,7 +186,7 @@ class Collection:
             host=self._job.host or socket.gethostname(),
             t_ns=now_ns,
             m_ns=int(self._begun * 1e9),
-            boot_id=_boot_id(),
+            boot_id=boot_id(),
             job=self._job,
             ranks=tuple(
                 self._rank(at, rank, tasks, events, (*shared, *_state_of(gpus[rank.rank])), gpus)
@@ -321,11 +322,3 @@ def _with_oom(end: Exit | None, rank: RankIdentity, events: Sequence[KernelEvent
         return None
     killed = any(event.kind == "oom" and event.pid == rank.pid for event in events)
     return replace(end, oom=True) if killed else end
-
-
-def _boot_id() -> str:
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read(64).strip()
-    except OSError:
-        return ""

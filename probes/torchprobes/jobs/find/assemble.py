@@ -48,11 +48,9 @@ def alone(census: Census, pid: int) -> dict[str, Any] | None:
     there is no such process, or none of Python.
     """
     seen = census.processes.get(pid)
-    if seen is None or seen.ended or seen.kernel:
+    if seen is None or seen.ended or seen.kernel or not programs.is_python(seen):
         return None
     below = [child for child in census.children(seen) if not child.ended and programs.is_python(child)]
-    if not programs.is_python(seen):
-        return None
     group = [Claim(one, rank, ("order",), "pid") for rank, one in enumerate(below if len(below) > 1 else [seen])]
     group[0].launcher = seen if len(below) > 1 else None
     why = "is not readable" if seen.denied else "is not in its environment"

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from ..signs import signal_name
 from . import wire
 from .clock import Exchange, Offset, offset_of
 
@@ -178,7 +179,7 @@ class _Talk:
         code = self._process.returncode
         if code == 127:
             return self._with_noise("torchdoctor is not there: name it with --program")
-        how = "ended" if not code else (f"ended with {code}" if code > 0 else f"was ended by {_signal_name(-code)}")
+        how = "ended" if not code else (f"ended with {code}" if code > 0 else f"was ended by {signal_name(-code)}")
         return self._with_noise(f"the command {how} and gave no answer")
 
     def _with_noise(self, words: str) -> str:
@@ -201,10 +202,3 @@ class _Talk:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(ENDING_S)
                 return
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
