@@ -74,10 +74,16 @@ class Terminal:
             os.close(end)
 
 
+def labels(lines: list[str]) -> list[str]:
+    """The words before what each line of a status says."""
+    return [line.split()[0] for line in lines if not line.startswith(" ")]
+
+
 def test_without_a_terminal_it_says_the_status(tmp_path: Path) -> None:
     said = torchdoctor(tmp_path)
-    assert said.out == torchdoctor(tmp_path, "status").out or said.out.splitlines()[-1].startswith("verdict ")
     lines = said.out.splitlines()
+    assert labels(lines) == labels(torchdoctor(tmp_path, "status").out.splitlines())  # the load differs by then
+    assert {"host", "verdict"} <= set(labels(lines))
     assert len(lines) <= 24
     assert all(len(line) <= 79 and line.isascii() and line.isprintable() for line in lines)
     assert said.code in (0, 1, 3)
