@@ -34,14 +34,14 @@ _JSON = re.compile(
     r"|(?P<number>-?\b\d[\w.+-]*)"
 )
 
-_PREFIX = re.compile(
+PREFIX = re.compile(
     r"(?P<rank>(?:\[(?:rank|default)\d+\]:)*)(?P<level>[VIWEC])[01]\d{3} (?P<time>\d\d:\d\d:\d\d)[.\d]* "
     r"\d+ [^\]]{1,400}\]"
 )
 """torch's prefix: rank, level and date, time of day, process, file and line."""
 
 _LOG = re.compile(
-    rf"(?P<dim>{re.sub(r'[(][?]P<[a-z]+>', '(?:', _PREFIX.pattern)}"
+    rf"(?P<dim>{re.sub(r'[(][?]P<[a-z]+>', '(?:', PREFIX.pattern)}"
     r"|^(?:\[(?:rank|default)\d+\]:)*[VIWEC] \d\d:\d\d:[\d.]+(?= ))"
     r"|(?P<name>(?<= )\[\d+/\d+(?:_\d+)?\](?= |$))"
     r"|(?P<keyword>(?<= )\[__\w+\])"
@@ -55,7 +55,7 @@ LEVEL = re.compile(r"(?:\[(?:rank|default)\d+\]:)*([VIWEC])(?:[01]\d{3})? \d\d:\
 
 def shortened(text: str) -> str:
     """A line of torch's logging with `V 06:15:17` for its prefix of some 75 cells."""
-    match = _PREFIX.match(text)
+    match = PREFIX.match(text)
     return f"{match['rank']}{match['level']} {match['time']}{text[match.end() :]}" if match else text
 
 

@@ -13,6 +13,7 @@ from textual.timer import Timer
 from textual.widgets import Input
 
 from torchdoctor.widgets.log_bar import LogBar
+from torchdoctor.widgets.log_jump import Jump, jump_of
 from torchdoctor.widgets.log_lines import LogLines
 from torchprobes.compilelog.document import Document
 from torchprobes.compilelog.marks import Mark
@@ -65,6 +66,7 @@ class LogView(Vertical):
         _bind("full_stop", "prefix", "Prefix", "prefix", "Show torch's line prefix whole, or shortened"),
         _bind("y", "copy(False)", "Copy", "copy", "Copy the line under the cursor"),
         _bind("Y", "copy(True)", "Copy screen", "copy.screen", "Copy the lines on screen"),
+        _bind("enter", "jump", "Follow up", "jump", "To the artefact or the source that the line points at", True),
         _bind("escape", "clear", "Clear search", "clear", "End the search"),
     ]
 
@@ -75,6 +77,25 @@ class LogView(Vertical):
             super().__init__()
             self.text = text
             self.lines = lines
+
+    class JumpRequested(Message):
+        """The person wants to see what the line under the cursor points at; `jump` says what that is."""
+
+        def __init__(self, text: str, jump: Jump) -> None:
+            super().__init__()
+            self.text = text
+            self.compile_id, self.rank = jump.compile_id, jump.rank
+            self.file, self.line = jump.file, jump.line
+
+    class ExportRequested(Message):
+        """The person wants what the filter lets through in a file: call `LogView.export_into` with a folder."""
+
+    class SearchAllRequested(Message):
+        """The person wants `query` searched in all files of the tree."""
+
+        def __init__(self, query: Query) -> None:
+            super().__init__()
+            self.query = query
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
@@ -286,3 +307,17 @@ class LogView(Vertical):
         copied = lines.safe_lines(first, count)
         if copied:
             self.post_message(self.CopyRequested("\n".join(copied), len(copied)))
+
+    # --- jump -------------------------------------------------------------------------------------------------
+
+    def action_jump(self) -> None:
+        """Ask for what the cursor's line points at to be shown."""
+        line = self.lines.line(self.lines.cursor)
+        if line is None:
+            return
+        text = line.raw.decode("utf-8", "replace")
+        jump = jump_of(text)
+        if jump.empty:
+            self.notify("this line names no compile and no source", timeout=2, markup=False)
+        else:
+            self.post_message(self.JumpRequested(text, jump))
