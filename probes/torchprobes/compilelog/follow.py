@@ -67,6 +67,9 @@ class Tree:
     """Why nothing is there: the root is missing or refused; "" otherwise."""
 
 
+NO_TREE = Tree()
+
+
 class Follower:
     """Follows a folder or one file; `view` gives the newest tree, from any thread."""
 
