@@ -1,0 +1,375 @@
+"""The overview of the explanation: what torch.compile does now and did, worst first, each line with its evidence.
+
+Plain functions from an `Explanation` to a page. One line an item, so that it stays calm; what an item has to say in
+full, with what to do about it, stands below the page for the one under the cursor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final
+
+from torchdoctor.paint import BLANK, Line, Span, join, line, wrap
+from torchdoctor.text import safe, size_text
+from torchprobes.compilelog import events
+
+from . import explain_more
+from .explain_words import (
+    BREAK,
+    ERROR,
+    LIMIT,
+    NOTE,
+    RECOMPILE,
+    UNKNOWN,
+    Draft,
+    Sheet,
+    Target,
+    column,
+    listed,
+    many,
+    row,
+    seconds_text,
+    short_names,
+    times,
+    told_rows,
+)
+
+if TYPE_CHECKING:
+    from torchprobes.compilelog.explanation import (
+        Break,
+        Explanation,
+        Failure,
+        Function,
+        Limit,
+        Process,
+        Recompile,
+    )
+
+
+def overview(explanation: Explanation, width: int, opened: frozenset[str] = frozenset(), now_s: float = 0.0) -> Sheet:
+    """The page of an explanation. `opened` are the keys of folds that stand open, `now_s` is the wall clock."""
+    draft = Draft(explanation, width, opened, short_names(_files(explanation)))
+    draft.say(BLANK)
+    _head(draft)
+    _notes(draft)
+    _now(draft, now_s)
+    for section in _SECTIONS:
+        section(draft)
+    _clean(draft)
+    explain_more.rest(draft)
+    if explanation.left_out:
+        draft.say(BLANK, line((f"  {explanation.left_out:,} further rows are not shown: there are too many", "warn")))
+    draft.say(BLANK)
+    return draft.done()
+
+
+def _files(explanation: Explanation) -> Iterable[str]:
+    of = explanation
+    for found in (of.breaks, of.recompiles, of.limits, of.suppressed, of.skips, of.functions, of.compiles):
+        yield from (one.file for one in found or ())
+    yield from (process.open_at.file for process in of.processes if process.open_at is not None)
+
+
+# --- what it is about --------------------------------------------------------------------------------------------
+
+
+def _head(draft: Draft) -> None:
+    of = draft.explanation
+    counts = join((
+        many(of.graphs, "graph") if of.graphs is not None else "",
+        many(of.frames_compiled, "frame") + " compiled" if of.frames_compiled is not None else "",
+        f"{seconds_text(of.forward_s)} forward" if of.forward_s is not None else "",
+        f"{seconds_text(of.backward_s)} backward" if of.backward_s else "",
+    ))  # fmt: skip
+    state = _state(of)
+    head = wrap(counts, max(10, draft.width - len(state[0]) - 5))
+    draft.say(line("  ", state, "  " + head[0]), *(line("    " + more) for more in head[1:]))
+    source = {"trace": "from the structured trace", "text": "from the text logs alone: there is no trace"}
+    read = of.bytes_there and of.bytes_read < of.bytes_there
+    words = join((
+        f"torch {safe(of.torch, limit=60)}" if of.torch else "",
+        many(len(of.processes), "process", "processes") if of.processes else "",
+        many(of.ranks, "rank") if of.ranks is not None and of.ranks > 1 else "",
+        source.get(of.first_source, ""),
+        f"{size_text(of.bytes_read)} of {size_text(of.bytes_there)} read" if read else "",
+    ))  # fmt: skip
+    draft.say(line(("  " + words, "dim")))
+
+
+def _state(of: Explanation) -> Span:
+    """How the run stands, as a sign and a word."""
+    if of.killed_by:
+        return f"✘ killed by {safe(of.killed_by, limit=20)}", "fail"
+    if of.exit_code is not None:
+        return (f"✘ exit {of.exit_code}", "fail") if of.exit_code else ("✔ exit 0", "ok")
+    if any(process.open_phases for process in of.processes):
+        return "● compiling", "run"
+    if not of.first_source:
+        return "· no output of torch.compile yet", "dim"
+    return "● nothing compiles now", "dim"
+
+
+def _notes(draft: Draft) -> None:
+    for note in draft.explanation.notes:
+        rows = wrap(safe(note), max(20, draft.width - 6))
+        draft.say(line((f"  {NOTE} ", "info"), rows[0]), *(line("    " + more) for more in rows[1:3]))
+
+
+def _now(draft: Draft, now_s: float) -> None:
+    """The phases that are open: what compiles now, or did when the run ended."""
+    of = draft.explanation
+    over = bool(of.killed_by) or of.exit_code is not None
+    groups: dict[tuple[object, ...], list[Process]] = {}
+    for process in of.processes:
+        if process.open_phases:
+            groups.setdefault((process.open_phases, process.open_id, process.open_at), []).append(process)
+    if groups:
+        draft.section("when it ended, this was compiling" if over else "compiling now")
+    for processes in groups.values():
+        _open_rows(draft, processes, None if over else now_s)
+    if of.last_user_line and (over or groups):
+        draft.say(line(("    the program's last line  ", "dim"), safe(of.last_user_line, limit=400)))
+
+
+def _open_rows(draft: Draft, processes: list[Process], now_s: float | None) -> None:
+    first = processes[0]
+    at = first.open_at
+    began = min((process.open_since_s for process in processes if process.open_since_s is not None), default=None)
+    who = f"on {many(len(processes), 'process', 'processes')}" if len(processes) > 1 else _who(first)
+    since = seconds_text(now_s - began) if now_s and began is not None and now_s >= began else ""
+    where = draft.at(at.file, at.line) if at is not None else f"its line: {UNKNOWN}"
+    target = Target(source=at, compile=(first.key, first.open_id) if first.open_id else None)
+    words = join((f"[{safe(first.open_id, limit=30)}]" if first.open_id else "", who, since))
+
+    def told(width: int) -> list[Line]:
+        return told_rows(width, ("line", at.code if at is not None else ""), ("phases", " › ".join(first.open_phases)))
+
+    draft.item(f"now:{first.key}", row(("●", "run"), where, column([where], draft.width), words, draft.width),
+               target, told, bad=True)  # fmt: skip
+    if at is not None and at.code:
+        draft.say(line("      ", (safe(at.code.strip(), limit=400), "accent")))
+    for text in wrap(safe(" › ".join(first.open_phases)), max(20, draft.width - 8))[:3]:
+        draft.say(line(("      " + text, "dim")))
+
+
+def _who(process: Process) -> str:
+    rank = f"rank {process.rank}" if process.rank is not None else ""
+    return join((rank, f"pid {process.pid}" if process.pid is not None else ""), ", ")
+
+
+# --- what went wrong ---------------------------------------------------------------------------------------------
+
+
+def _fatal(draft: Draft) -> None:
+    fatal = draft.explanation.fatal
+    if fatal is not None:
+        draft.section("fatal error", "torch.compile ended the program", "fail")
+        _failure_row(draft, "fatal", fatal)
+
+
+def _suppressed(draft: Draft) -> None:
+    found = draft.explanation.suppressed
+    if found:
+        draft.section("suppressed errors", f"{many(len(found), 'function')} left to eager in silence", "fail")
+        draft.some("failures", found,
+                   lambda one: _failure_row(draft, f"failure:{one.process}:{one.compile_id}", one))  # fmt: skip
+
+
+def _failure_row(draft: Draft, key: str, failure: Failure) -> None:
+    user = failure.user or events.Line(failure.file, failure.line, failure.function)
+    where = draft.at(user.file, user.line) if user.file else safe(failure.function, limit=60)
+    name = failure.type.rpartition(".")[2]
+    text = safe(f"{name}: {_first_line(failure.reason)}", limit=600)
+    ids = f"[{safe(failure.compile_id, limit=20)}]" if failure.compile_id else ""
+
+    def told(width: int) -> list[Line]:
+        return told_rows(width, ("type", failure.type), ("reason", failure.reason), ("line", user.code),
+                         ("function", failure.function))  # fmt: skip
+
+    target = Target(failure.place, user if user.file else None, compile=_compile(failure.process, failure.compile_id))
+    draft.item(key, row((ERROR, "fail"), where, column([where], draft.width), text, draft.width, ids), target, told,
+               bad=True)  # fmt: skip
+
+
+def _limits(draft: Draft) -> None:
+    found = draft.explanation.limits
+    if not found:
+        return
+    draft.section("recompile limits", "from now on these run eagerly", "fail")
+    at = column((draft.at(limit.file, limit.line) for limit in found), draft.width)
+    draft.some("limits", found, lambda one: _limit_row(draft, one, at))
+
+
+def _limit_row(draft: Draft, limit: Limit, at: int) -> None:
+    count = f"{limit.limit}" if limit.limit is not None else "its limit"
+    text = safe(f"{limit.function} reached {count}: {_first_line(limit.last_reason)}", limit=600)
+
+    def told(width: int) -> list[Line]:
+        stop = next((f.stop for f in draft.explanation.functions if (f.file, f.line) == (limit.file, limit.line)), "")
+        return told_rows(width, ("last reason", limit.last_reason), ("limit", limit.limit_name), ("to do", stop))
+
+    target = Target(limit.place, events.Line(limit.file, limit.line, limit.function))
+    draft.item(f"limit:{limit.process}:{limit.file}:{limit.line}",
+               row((LIMIT, "fail"), draft.at(limit.file, limit.line), at, text, draft.width), target, told,
+               bad=True)  # fmt: skip
+
+
+# --- graph breaks ------------------------------------------------------------------------------------------------
+
+
+def _breaks(draft: Draft) -> None:
+    found = draft.explanation.breaks
+    if not found:
+        return
+    own = [one for one in found if not one.foreign]
+    foreign = [one for one in found if one.foreign]
+    every = sum(one.occurrences for one in found)
+    draft.section("graph breaks", f"{len(found):,} distinct, {every:,} in all", "dim")
+    at = column((draft.at(one.file, one.line) for one in own), draft.width)
+    draft.some("breaks", own, lambda one: _break_row(draft, one, at))
+    if foreign:
+        count = sum(one.occurrences for one in foreign)
+        words = f"{many(len(foreign), 'break')} inside installed packages, {count:,} in all"
+        if draft.fold("foreign", [(words, "dim")]):
+            at = column((draft.at(one.file, one.line) for one in foreign), draft.width)
+            draft.some("foreign", foreign, lambda one: _break_row(draft, one, at), 100)
+
+
+def _break_row(draft: Draft, one: Break, at: int) -> None:
+    text = safe(one.kind or _first_line(one.reason), limit=300)
+    code = safe(one.code.strip(), limit=200)
+
+    def told(width: int) -> list[Line]:
+        hint = " ".join(one.hints[:2])
+        reason = "" if one.reason.strip() == one.kind else one.reason
+        where = join((one.break_id, f"in {one.function}" if one.function else "",
+                      "compiles " + listed(one.compile_ids) if one.compile_ids else ""))  # fmt: skip
+        return told_rows(width, ("line", one.code.strip()), ("why", one.explanation or reason), ("to do", hint),
+                         ("where", where))  # fmt: skip
+
+    target = Target(one.places[0] if one.places else None, events.Line(one.file, one.line, one.function, one.code))
+    sign = (BREAK, "dim" if one.foreign else "warn")
+    draft.item(f"break:{one.file}:{one.line}:{one.kind}",
+               row(sign, draft.at(one.file, one.line), at, text, draft.width, times(one.occurrences), code), target,
+               told, bad=not one.foreign)  # fmt: skip
+
+
+# --- recompiles --------------------------------------------------------------------------------------------------
+
+
+def _recompiles(draft: Draft) -> None:
+    found = draft.explanation.recompiles
+    if not found:
+        return
+    by_function: dict[tuple[str, str, int], list[Recompile]] = {}
+    for one in found:
+        by_function.setdefault(_function(one), []).append(one)
+    draft.section("recompiles", f"{len(found):,}, of {many(len(by_function), 'function')}", "dim")
+    groups = sorted(by_function.values(), key=len, reverse=True)
+    at = column((_function_name(draft, group[0]) for group in groups), draft.width)
+    trends = {(one.process, one.file, one.line): one for one in draft.explanation.functions}
+    draft.some("functions", groups, lambda group: _function_rows(draft, group, trends.get(_function(group[0])), at))
+
+
+def _function(one: Recompile) -> tuple[str, str, int]:
+    return one.process, one.file, one.line
+
+
+def _function_name(draft: Draft, one: Recompile) -> str:
+    return f"{safe(one.function, limit=60)} {draft.at(one.file, one.line)}"
+
+
+def _function_rows(draft: Draft, group: list[Recompile], trend: Function | None, at: int) -> None:
+    """A function with how often and why, and, opened, each of its recompiles."""
+    last = group[-1]
+    key = f"function:{last.process}:{last.file}:{last.line}"
+    text = safe(last.reason or last.guard, limit=200)
+    said = row((RECOMPILE, "warn"), _function_name(draft, last), at, text, draft.width - 2,
+               times(len(group)) or "×1", _pace(trend))  # fmt: skip
+    words = [(said[0][0].lstrip(), said[0][1]), *said[1:]]
+
+    def told(width: int) -> list[Line]:
+        values = " › ".join(trend.values[-16:]) if trend is not None else ""
+        lost = f"{seconds_text(trend.seconds)} spent on recompiles" if trend and trend.seconds is not None else ""
+        return told_rows(width, ("why", last.reason), ("values", values), ("pace", join((_meter(trend), lost))),
+                         ("to do", trend.stop if trend is not None else ""), ("guard", last.guard))  # fmt: skip
+
+    target = Target(last.place, last.at or events.Line(last.file, last.line, last.function))
+    mark = len(draft.lines)
+    if draft.fold(key, words, target, told):
+        for one in group[-100:]:
+            _recompile_row(draft, one)
+    draft.marks.add(mark)
+
+
+def _pace(trend: Function | None) -> str:
+    if trend is None:
+        return ""
+    rate = f"{trend.a_minute:.1f} a minute" if trend.a_minute is not None else ""
+    return join((rate, trend.trend), ", ")
+
+
+def _meter(trend: Function | None) -> str:
+    if trend is None:
+        return ""
+    return join((f"{trend.compiles} of {trend.limit} compiles" if trend.limit else "", _pace(trend)))
+
+
+def _recompile_row(draft: Draft, one: Recompile) -> None:
+    def told(width: int) -> list[Line]:
+        return told_rows(width, ("why", one.reason), ("guard", one.guard), ("others", listed(one.others, 4)))
+
+    source = one.at or events.Line(one.file, one.line, one.function)
+    said = row(("·", "dim"), f"[{safe(one.compile_id, limit=20)}]", 8, safe(one.reason or one.guard, limit=400),
+               draft.width, safe(one.kind, limit=20))  # fmt: skip
+    spans = (("    " + said[0][0], said[0][1]), *said[1:])
+    target = Target(one.place, source, compile=_compile(one.process, one.compile_id))
+    draft.item(f"recompile:{one.process}:{one.compile_id}", spans, target, told)
+
+
+# --- what is well, and what nobody knows -------------------------------------------------------------------------
+
+
+def _clean(draft: Draft) -> None:
+    """One line for all that there is none of, one for all that the files do not tell: neither is left to be guessed."""
+    of = draft.explanation
+    asked: tuple[tuple[str, object], ...] = (
+        ("fatal error of torch.compile", of.fatal if of.fatal is not None else () if of.fatal_known else None),
+        ("suppressed errors", of.suppressed),
+        ("recompile limits", of.limits),
+        ("graph breaks", of.breaks),
+        ("recompiles", of.recompiles),
+        ("CUDA graph skips", of.skips),
+        ("fallback kernels", of.fallbacks),
+        ("cache lookups", of.caches),
+        ("graphs", of.graphs),
+        ("compile seconds", of.forward_s),
+    )
+    none = [name for name, found in asked if found == ()]
+    unknown = [name for name, found in asked if found is None]
+    if not of.first_source and not of.processes:
+        none = []
+    draft.say(BLANK)
+    for sign, label, names in ((("✔", "ok"), "none", none), (("?", "info"), UNKNOWN, unknown)):
+        if names:
+            rows = wrap(f"{label}: {' · '.join(names)}", max(20, draft.width - 6))
+            draft.say(line(("  " + sign[0] + " ", sign[1]), rows[0]), *(line("    " + more) for more in rows[1:]))
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]
+
+
+def _compile(process: str, compile_id: str) -> tuple[str, str] | None:
+    return (process, compile_id) if compile_id else None
+
+
+_SECTIONS: Final[tuple[Callable[[Draft], None], ...]] = (
+    _fatal,
+    _suppressed,
+    _limits,
+    _breaks,
+    _recompiles,
+    explain_more.skips,
+    explain_more.fallbacks,
+)
