@@ -77,8 +77,8 @@ class CompileStarted(Event):
 class GraphMade(Event):
     """Dynamo made a graph of this compile."""
 
-    ops: int
-    """call_function, call_method and call_module nodes; a graph of 0 ops is none."""
+    ops: int | None
+    """call_function, call_method and call_module nodes; a graph of 0 ops is none. None: there is one, its size unsaid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +181,8 @@ class Uncaught(Event):
     type: str
     reason: str
     stack: tuple[Line, ...]
+    withdrawn: bool = False
+    """It was told, and the program went on after all: the one of the same place no longer holds."""
 
 
 @dataclass(frozen=True, slots=True)
