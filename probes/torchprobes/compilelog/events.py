@@ -78,7 +78,7 @@ class GraphMade(Event):
     """Dynamo made a graph of this compile."""
 
     ops: int | None
-    """call_function, call_method and call_module nodes; a graph of 0 ops is none. None: there is one, its size unsaid."""
+    """call_function, call_method and call_module nodes; a graph of 0 ops is none. None: there is one of unsaid size."""
 
 
 @dataclass(frozen=True, slots=True)
