@@ -143,6 +143,8 @@ _USAGE_ERRORS: Final = (
     ("torchprobes.jobs.find", "JobError"),
     ("torchprobes.jobs.launch_plan", "LaunchError"),
     ("torchprobes.jobs.torchrun_options", "OptionError"),
+    ("torchprobes.runner.capture_plan", "CaptureError"),
+    ("torchprobes.compilelog.switches", "SwitchError"),
     ("torchprobes.jobs.nodes.asking", "ViaError"),
     ("torchprobes.jobs.nodes.slurm", "SlurmError"),
 )

@@ -19,6 +19,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "diagnose": ("diagnose", "Why a job is stuck or failed; --at, what was there then."),
     "stop": ("stop", "End a job that torchdoctor launched; nothing is left of it."),
     "env": ("env", "The exports that make any job diagnosable later."),
+    "capture": ("capture", "Run any command and keep what torch.compile says of it."),
     "logs": ("logs", "Open the console on logs or a torch_compile_debug tree."),
     "runs": ("runs", "The runs that are kept: list, prune, delete."),
     "report": ("runs", "A stored run as a report: text, JSON or Markdown."),

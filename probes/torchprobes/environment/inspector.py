@@ -26,6 +26,7 @@ QUESTIONS: dict[str, str] = {
     "interpreters": "interpreters",
     "identify": "interpreters",
     "find-torch": "interpreters",
+    "torch-names": "interpreters",
     "which": "interpreters",
     "nccl-version": "interpreters",
     "process": "process",

@@ -24,6 +24,7 @@ MAX_HOPS = 40
 
 MAX_BYTES = 64 << 10
 MAX_PTH = 200
+MAX_LOG_NAMES = 1_000
 
 IDENTIFY = "import sys; print('torchdoctor', sys.executable, '%d.%d.%d' % sys.version_info[:3], sys.prefix, sep='\\n')"
 FIND_TORCH = (
@@ -244,7 +245,36 @@ def find_torch(path: str, deadline_s: float) -> dict[str, str | None]:
     return torch_versions(lines[1]) if len(lines) > 1 and lines[1] else {}
 
 
-def _say(path: str, arguments: list[str], deadline_s: float) -> list[str]:
+def torch_names(path: str, cwd: str, deadline_s: float) -> dict[str, Any]:
+    """The torch that this interpreter would import in `cwd`: its version, and the names that its TORCH_LOGS knows.
+
+    The interpreter runs, for what it stands for may depend on the folder (a shim); nothing of torch is imported.
+    {} where it finds none.
+    """
+    lines = _say(path, ["-B", "-c", FIND_TORCH], deadline_s, cwd)
+    if len(lines) < 2 or not lines[1]:
+        return {}
+    return {"version": torch_versions(lines[1]).get("__version__") or "", "names": log_names(lines[1])}
+
+
+def log_names(package: str) -> list[str]:
+    """What `torch/_logging/_registrations.py` registers, parsed and never run; [] if it cannot be read."""
+    try:
+        tree = ast.parse(read_regular(os.path.join(package, "_logging", "_registrations.py"), MAX_BYTES))
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]
+    return [name for call in calls if (name := _registered(call))][:MAX_LOG_NAMES]
+
+
+def _registered(call: ast.Call) -> str:
+    name = call.args[0]
+    if not isinstance(call.func, ast.Name) or call.func.id not in ("register_log", "register_artifact"):
+        return ""
+    return name.value[:64] if isinstance(name, ast.Constant) and isinstance(name.value, str) else ""
+
+
+def _say(path: str, arguments: list[str], deadline_s: float, cwd: str = "/") -> list[str]:
     """The lines after our own mark on stdout, the mark first; [] when it said anything else."""
     done = subprocess.run(
         [path, *arguments],
@@ -253,7 +283,7 @@ def _say(path: str, arguments: list[str], deadline_s: float) -> list[str]:
         stderr=subprocess.DEVNULL,
         timeout=deadline_s,
         check=False,
-        cwd="/",
+        cwd=cwd,
     )
     lines = done.stdout[:MAX_BYTES].decode(errors="replace").splitlines()
     return lines[lines.index("torchdoctor") :] if done.returncode == 0 and "torchdoctor" in lines else []
@@ -273,6 +303,7 @@ ANSWERS: dict[str, Callable[..., Any]] = {
     "interpreters": interpreters,
     "identify": identify,
     "find-torch": find_torch,
+    "torch-names": torch_names,
     "which": which,
     "nccl-version": nccl_version,
 }

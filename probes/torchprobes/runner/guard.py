@@ -22,13 +22,13 @@ _SLACK_S = 30.0
 class GuardianProcess:
     """A started guardian and its two pipes. `send` and `drop` may be called on any thread."""
 
-    def __init__(self, errors: Path) -> None:
-        """Start it; what it says on stderr goes to the file `errors`.
+    def __init__(self, errors: Path, program: Path = _GUARDIAN) -> None:
+        """Start it; what it says on stderr goes to the file `errors`. `program` is the guardian's file.
 
         Raises:
             OSError: if no process can be made.
         """
-        argv = [sys.executable, "-I", "-S", "-B", str(_GUARDIAN)]
+        argv = [sys.executable, "-I", "-S", "-B", str(program)]
         self._lock = threading.Lock()
         with errors.open("wb") as err:
             self._process = subprocess.Popen(
@@ -83,8 +83,10 @@ class GuardianProcess:
 class Guard:
     """One probe's order to a guardian: to one of its own, or to `guardian`, which serves others after it."""
 
-    def __init__(self, order: dict[str, Any], guardian: GuardianProcess | None = None) -> None:
-        """Give the order.
+    def __init__(
+        self, order: dict[str, Any], guardian: GuardianProcess | None = None, program: Path = _GUARDIAN
+    ) -> None:
+        """Give the order; `program` is the file of a guardian of its own.
 
         Raises:
             OSError: if no process can be made.
@@ -99,7 +101,7 @@ class Guard:
         self._own = guardian is None
         self._closed = False
         self._lock = threading.Lock()
-        self._guardian = guardian or GuardianProcess(self._folder / "guardian.err")
+        self._guardian = guardian or GuardianProcess(self._folder / "guardian.err", program)
         self._guardian.send(json.dumps(order).encode() + b"\n")
 
     @property
@@ -129,6 +131,12 @@ class Guard:
                 return
             self._deadline = min(self._deadline, time.monotonic() + 2 * self._kill_s + 1)
             self._guardian.send(f"cancel {' '.join(why.split())}\n".encode())
+
+    def hand_on(self, number: int) -> None:
+        """Hand a signal on to what it guards; only the guardian of a capture does so."""
+        with self._lock:
+            if not self._closed:
+                self._guardian.send(f"signal {number}\n".encode())
 
     def drop(self) -> None:
         """Let go of the guardian: it kills everything and exits, by itself. Returns at once."""

@@ -25,10 +25,10 @@ from typing import Any, NamedTuple
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from torchprobes.runner import processes
-from torchprobes.runner.launchers import Exit, Plain, Prefix, Process, open_log
+from torchprobes.runner.launchers import Exit, Launcher, Plain, Prefix, Process, open_log
 from torchprobes.runner.records import Records
 from torchprobes.runner.starter import Forked, Starter
-from torchprobes.runner.streams import Streams
+from torchprobes.runner.streams import Streams, Watched
 
 TICK_S = 0.05
 CENSUS_S = 0.1
@@ -95,6 +95,7 @@ class Guardian:
         self.process: Process | None = None
         self.exit: Exit | None = None
         self.left_behind: list[dict[str, Any]] = []
+        self.seconds = 0.0
         self._begin = time.monotonic()
         self._started: float | None = None
         self._ended: float | None = None
@@ -105,7 +106,7 @@ class Guardian:
         """Start the payload, watch it to its end, clear up, and tell how it ended."""
         for name in ("stdout.log", "stderr.log"):
             os.close(open_log(self.order["folder"], name))
-        self.streams = Streams(self.order["folder"], self.order["stream_bytes"], self.order["stream_lines"])
+        self.streams = self._watched()
         try:
             self.process = self._launcher().start()
         except OSError as error:
@@ -113,7 +114,10 @@ class Guardian:
             return
         self._finish(self._watch(self.process))
 
-    def _launcher(self) -> Plain | Prefix | Forked:
+    def _watched(self) -> Watched:
+        return Streams(self.order["folder"], self.order["stream_bytes"], self.order["stream_lines"])
+
+    def _launcher(self) -> Launcher:
         if self.starter is not None:
             return Forked(self.starter, self.order)
         return Prefix(self.order) if self.order.get("program") else Plain(self.order)
@@ -141,7 +145,7 @@ class Guardian:
             self._next_census = now + CENSUS_S
             for entry in self.census.scan():
                 self._record(entry)
-        if self._started is None and self.streams.events.started:
+        if self._started is None and self.streams.started:
             self._started = now
             self.records.write("started")
 
@@ -153,9 +157,13 @@ class Guardian:
 
     def _asked(self, _process: Process) -> Ending | None:
         line = self.owner.line()
-        if line is not None and line.startswith(b"cancel "):
-            return Ending("cancelled", line[7:].decode("utf-8", "replace"))
+        if line is not None and (ending := self._told(line)) is not None:
+            return ending
         return Ending("interrupted", f"interrupted: {self.owner.gone}") if self.owner.gone else None
+
+    def _told(self, line: bytes) -> Ending | None:
+        """What a line of the owner asks for."""
+        return Ending("cancelled", line[7:].decode("utf-8", "replace")) if line.startswith(b"cancel ") else None
 
     def _not_started(self, process: Process) -> Ending | None:
         failure = process.failure()
@@ -201,7 +209,7 @@ class Guardian:
     # --- the end -------------------------------------------------------------------------------------------
 
     def _finish(self, ending: Ending) -> None:
-        seconds = time.monotonic() - self._begin
+        self.seconds = time.monotonic() - self._begin
         if self.process is not None:
             self.process.kill()
         if self.starter is not None and self.starter.trouble:
@@ -218,7 +226,7 @@ class Guardian:
             shutil.rmtree(folder, ignore_errors=True)
         code, number = (self.exit.code, self.exit.signal) if self.exit else (None, None)
         self.records.write(
-            "end", ending=ending.ending, cause=ending.cause, exit_code=code, signal=number, seconds=seconds,
+            "end", ending=ending.ending, cause=ending.cause, exit_code=code, signal=number, seconds=self.seconds,
             left_behind=self.left_behind[:_NAMED], left_behind_count=len(self.left_behind),
             not_ended=[_named(e) for e in left[:_NAMED]], full=self.records.full or _is_full(self.order["folder"]),
             main=self._main_pid(), starter=self.starter.ready if self.starter else None,

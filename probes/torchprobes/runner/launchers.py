@@ -55,6 +55,17 @@ class Process(Protocol):
         """Why it could not be started, "" once it runs, None while the exec has not returned."""
 
 
+class Launcher(Protocol):
+    """One way to start it."""
+
+    def start(self) -> Process:
+        """Start it.
+
+        Raises:
+            OSError: if a file cannot be opened or no process can be made.
+        """
+
+
 class Plain:
     """The payload as a child of the guardian, its output straight into the probe's files."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from typing import Protocol
 
 _CHUNK = 1 << 20
 _LONGEST_LINE = 8192
@@ -87,6 +88,23 @@ def _is_start(line: bytes) -> bool:
     return isinstance(event, dict) and event.get("ev") == "start"
 
 
+class Watched(Protocol):
+    """What a guardian watches of what a process writes."""
+
+    @property
+    def started(self) -> bool:
+        """Whether the payload said that it has begun."""
+
+    def look(self) -> None:
+        """Count what was written since the last look."""
+
+    def close(self) -> None:
+        """Let go of the files."""
+
+    def over(self) -> str:
+        """Which stream passed its limit and by what, "" if none did."""
+
+
 class Streams:
     """stdout, stderr and the events of one probe, and the limit on each."""
 
@@ -98,6 +116,11 @@ class Streams:
             "stderr": Log(os.path.join(folder, "stderr.log")),
             "events": self.events,
         }
+
+    @property
+    def started(self) -> bool:
+        """Whether an event says that the payload has begun."""
+        return self.events.started
 
     def look(self) -> None:
         """Count what was written since the last look; what cannot be read now is read the next time."""

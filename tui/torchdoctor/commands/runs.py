@@ -83,9 +83,19 @@ def _list(settings: Settings) -> None:
 
 def _state(run: RunDir) -> str:
     try:
-        return "running" if run.alive() and run.info.finished is None else read_run(run).verdict.value
+        if run.alive() and run.info.finished is None:
+            return "running"
+        return _capture_state(run) if run.info.kind == "capture" else read_run(run).verdict.value
     except RunError:
         return "unreadable"
+
+
+def _capture_state(run: RunDir) -> str:
+    """How a captured command ended; one whose end nobody wrote was cut off."""
+    from torchprobes.runner.capture import end_of  # deferred: the runner, which no other row needs
+
+    end = end_of(run)
+    return "cut off" if end is None else end.words
 
 
 def _size(count: float) -> str:
