@@ -104,6 +104,8 @@ class CompileEnded(Event):
     cudagraph_skip_reason: str = ""
     overhead_s: float | None = None
     """What writing the trace itself has cost."""
+    runtime: bool = False
+    """Not of a compile but of what its code did when it first ran: autotuning, recording of CUDA graphs."""
 
 
 @dataclass(frozen=True, slots=True)

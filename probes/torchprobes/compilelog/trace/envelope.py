@@ -1,0 +1,73 @@
+"""What every record of a trace carries, and how its JSON is decoded: never more than what is asked for."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+import msgspec
+
+MAX_ODD_JSON = 1 << 20
+"""JSON that only Python's own decoder takes (NaN, a lone surrogate) is decoded up to this size."""
+
+
+class Broken(ValueError):
+    """JSON that is none, or not what the format says; the message is one line."""
+
+
+class Envelope(msgspec.Struct):
+    """The keys that torch adds to every record (`trace_structured` in torch/_logging/_internal.py)."""
+
+    rank: int | None = None
+    compiled_autograd_id: int | None = None
+    frame_id: int | None = None
+    frame_compile_id: int | None = None
+    attempt: int | None = None
+
+    @property
+    def compile_id(self) -> str:
+        """As torch writes it (`CompileId.__str__`); "" outside of any compile."""
+        frame = f"{self.frame_id}/{self.frame_compile_id}" if self.frame_id is not None else ""
+        if self.compiled_autograd_id is None:
+            return frame
+        return f"!{self.compiled_autograd_id}/{frame}" if frame else f"!{self.compiled_autograd_id}"
+
+
+_T = TypeVar("_T")
+
+
+class Decoder(msgspec.Struct, frozen=True):
+    """Decodes JSON as one type; keys that the type does not have are skipped unread."""
+
+    type: Any
+    fast: msgspec.json.Decoder[Any]
+
+    @classmethod
+    def of(cls, type_: type[_T]) -> Decoder:
+        """For `type_`."""
+        return cls(type_, msgspec.json.Decoder(type_))
+
+    def decode(self, text: bytes) -> Any:
+        """The value.
+
+        Raises:
+            Broken: it is no JSON, too deep, or of other types.
+        """
+        try:
+            return self.fast.decode(text)
+        except msgspec.ValidationError as error:
+            raise Broken(_words(error)) from None
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            return self._odd(text, error)
+
+    def _odd(self, text: bytes, error: Exception) -> Any:
+        if len(text) > MAX_ODD_JSON or isinstance(error, RecursionError):
+            raise Broken(_words(error)) from None
+        try:
+            return msgspec.convert(json.loads(text.decode("utf-8", "replace")), self.type)
+        except (ValueError, RecursionError, msgspec.ValidationError) as odd:
+            raise Broken(_words(odd)) from None
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
