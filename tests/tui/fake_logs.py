@@ -105,7 +105,7 @@ KILLED = replace(
 HOSTILE_ONE = replace(
     ALL_WRONG, notes=(HOSTILE,), last_user_line=HOSTILE, torch=HOSTILE, warnings=(HOSTILE,), killed_by=HOSTILE,
     breaks=(break_at(1, HOSTILE, file=HOSTILE, reason=HOSTILE, explanation=HOSTILE, code=HOSTILE, hints=(HOSTILE,)),),
-    processes=(Process(HOSTILE, 1, open_phases=(HOSTILE,), open_id=HOSTILE, open_at=Line(HOSTILE, 1, HOSTILE, HOSTILE)),),
+    processes=(Process(HOSTILE, 1, open_phases=(HOSTILE,), open_id=HOSTILE, open_at=Line(HOSTILE, 1, HOSTILE)),),
 )  # fmt: skip
 
 

@@ -6,11 +6,12 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from torchdoctor.paint import BLANK, Line, Span, bar, fit, heading, join, labelled, line
+from torchdoctor.paint import BLANK, Line, bar, fit, heading, join, labelled, line
 from torchdoctor.text import safe
 from torchprobes.compilelog import events
 
 from .explain_words import (
+    COMPILE_STATES,
     FALLBACK,
     NOTE,
     SKIP,
@@ -41,17 +42,6 @@ if TYPE_CHECKING:
 
 PHASES: Final = 8
 """Bars at once; the rest opens."""
-
-COMPILE_STATES: Final[dict[str, Span]] = {
-    "compiling": ("●", "run"),
-    "compiled": ("✔", "ok"),
-    "cached": ("✔", "info"),
-    "failed": ("✘", "fail"),
-    "eager": ("–", "warn"),
-    "killed": ("✘", "fail"),
-}
-"""State of a compile -> (sign, role)."""
-
 
 # --- what does not run as fast as was asked for ------------------------------------------------------------------
 

@@ -32,6 +32,16 @@ ALL: Final = 500
 WIDE: Final = 100
 """From this width on a line has room for a column more."""
 
+COMPILE_STATES: Final[dict[str, Span]] = {
+    "compiling": ("●", "run"),
+    "compiled": ("✔", "ok"),
+    "cached": ("✔", "info"),
+    "failed": ("✘", "fail"),
+    "eager": ("–", "warn"),
+    "killed": ("✘", "fail"),
+}
+"""State of a compile -> (sign, role)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:

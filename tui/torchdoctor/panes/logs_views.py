@@ -1,0 +1,188 @@
+"""Where the Logs pane can be: which view of what. Plain functions from what a line leads to, to there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from torchdoctor.widgets.code_paint import MOST_BYTES
+from torchdoctor.widgets.piece_words import CODE, GRAPHS, MAPPINGS, READABLE, RUNNABLE, about, title_of
+from torchprobes.compilelog.kinds import kind_of
+from torchprobes.compilelog.sources import TRACE_NAME
+
+if TYPE_CHECKING:
+    from torchdoctor.log_source import Part
+    from torchdoctor.widgets.explain_words import Target
+    from torchprobes.compilelog import events
+    from torchprobes.compilelog.explanation import Compile, Explanation, Piece
+    from torchprobes.compilelog.follow import FileView
+
+View = Literal["overview", "compile", "log", "code", "side"]
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A view, and what it shows."""
+
+    view: View = "overview"
+    title: str = ""
+    what: str = ""
+    path: str = ""
+    window: tuple[int, int] | None = None
+    language: str = "log"
+    line: int | None = None
+    """Counted from 0, to be lit."""
+    offset: int | None = None
+    """A byte, whose line is wanted."""
+    follow: bool = False
+    source: events.Line | None = None
+    """A line of somebody's program."""
+    compile: tuple[str, str] | None = None
+    """(process, compile id)."""
+    piece: Piece | None = None
+    parts: tuple[Part, ...] = ()
+    """What stands side by side: two texts, and for a graph and its code the provenance."""
+    linked: bool = False
+
+
+OVERVIEW: Final = Where()
+
+
+def of_file(file: FileView) -> Where:
+    """A file of the run: what grows as a log, what was written once as code."""
+    kind = file.kind
+    code = not kind.grows and kind.language in ("python", "ir", "json") and file.size_bytes <= MOST_BYTES
+    name = os.path.basename(file.name)
+    if code:
+        return Where("code", name, file.cause or kind.what, file.path, language=kind.language)
+    return Where("log", name, file.cause or kind.what, file.path, language=kind.language, follow=kind.grows)
+
+
+def of_piece(piece: Piece, compile_key: tuple[str, str] | None = None) -> Where:
+    """A piece of a compile."""
+    known = about(piece)
+    title = title_of(piece)
+    return Where("code", title, known.what, piece.path, window_of(piece), known.language, compile=compile_key,
+                 piece=piece)  # fmt: skip
+
+
+def window_of(piece: Piece) -> tuple[int, int] | None:
+    """Where in its file a piece lies; None for all of it."""
+    return None if piece.size is None else (piece.offset, piece.size)
+
+
+def of_place(place: events.Place) -> Where:
+    """The evidence: the record of a trace as it stands, or the line of a log."""
+    name = os.path.basename(place.path)
+    if place.size and TRACE_NAME.fullmatch(name):
+        return Where("code", name, f"the record at byte {place.offset:,}", place.path, (place.offset, place.size),
+                     "python")  # fmt: skip
+    kind = kind_of(name)
+    return Where("log", name, kind.what, place.path, language=kind.language, offset=place.offset)
+
+
+def of_source(source: events.Line) -> Where:
+    """A line of somebody's program."""
+    name = os.path.basename(source.file)
+    return Where("code", f"{name}:{source.line}", source.function and f"in {source.function}", source.file,
+                 language="python", line=max(0, source.line - 1), source=source)  # fmt: skip
+
+
+def of_target(target: Target) -> Where | None:
+    """Where `enter` leads from a line of the overview."""
+    if target.piece is not None:
+        return of_piece(target.piece)
+    if target.place is not None:
+        return of_place(target.place)
+    if target.compile is not None:
+        return Where("compile", compile=target.compile)
+    return of_source(target.source) if target.source is not None else None
+
+
+def compile_of(key: tuple[str, str] | None, explanation: Explanation) -> Compile | None:
+    """The compile of a key."""
+    return next((one for one in explanation.compiles if (one.process, one.compile_id) == key), None)
+
+
+def compile_named(compile_id: str, rank: int | None, path: str, explanation: Explanation) -> tuple[str, str] | None:
+    """The compile that a line of the log `path` names; of several processes the one of its rank, or of its file."""
+    found = [one for one in explanation.compiles if one.compile_id == compile_id]
+    ranks = {process.key: process.rank for process in explanation.processes}
+    if rank is not None:
+        found = [one for one in found if ranks.get(one.process) in (rank, None)]
+    mine = [one for one in found if any(piece.path == path for piece in one.pieces)]
+    chosen = next(iter(mine or found), None)
+    return (chosen.process, chosen.compile_id) if chosen is not None else None
+
+
+# --- side by side -----------------------------------------------------------------------------------------------------
+
+
+def siblings(one: Compile, explanation: Explanation) -> list[Compile]:
+    """The compiles of the same function in the same process, in their order."""
+    return [
+        other
+        for other in explanation.compiles
+        if (other.process, other.file, other.line, other.function)
+        == (one.process, one.file, one.line, one.function)
+    ]  # fmt: skip
+
+
+def before_and_after(one: Compile, explanation: Explanation, kind: str = "") -> Where | None:
+    """The graph of a compile beside that of the compile of its function before it (after it, for the first)."""
+    same = siblings(one, explanation)
+    at = same.index(one)
+    pair = (same[at - 1], one) if at else (one, same[1]) if len(same) > 1 else None
+    if pair is None:
+        return None
+    kinds = (kind, *GRAPHS) if kind else GRAPHS
+    for name in kinds:
+        pieces = [_piece(compiled.pieces, (name,)) for compiled in pair]
+        if pieces[0] is not None and pieces[1] is not None:
+            ids = f"[{pair[0].compile_id}] › [{pair[1].compile_id}]"
+            title = f"{one.function} {ids}  {title_of(pieces[1])}"
+            parts = tuple(_part(piece) for piece in pieces if piece is not None)
+            return Where("side", title, compile=(one.process, pair[1].compile_id), parts=parts)
+    return None
+
+
+def graph_and_code(pieces: Sequence[Piece], piece: Piece | None, key: tuple[str, str] | None) -> Where | None:
+    """The readable graph of a compile beside the code that was made of it; of several that of `piece`'s graph."""
+    same = [one for one in pieces if piece is None or _beside(one, piece)]
+    graph, code = _piece(same, READABLE), _piece(same, CODE)
+    if graph is None or code is None:
+        return None
+    mappings = _piece([one for one in same if one.path == code.path or _folder(one) == _folder(code)], MAPPINGS)
+    parts = tuple(_part(one) for one in (graph, code, mappings) if one is not None)
+    title = f"{title_of(graph)} and {title_of(code)}"
+    return Where("side", title, compile=key, parts=parts, linked=True)
+
+
+def _beside(one: Piece, other: Piece) -> bool:
+    """Whether two pieces are of one graph: in one folder, or payloads of one trace that name the same graph."""
+    if one.size is None or other.size is None:
+        return one.size is other.size and _folder(one) == _folder(other)
+    return one.path == other.path and (not one.graph or not other.graph or one.graph == other.graph)
+
+
+def _folder(piece: Piece) -> str:
+    return os.path.dirname(piece.path)
+
+
+def _piece(pieces: Iterable[Piece], kinds: Sequence[str]) -> Piece | None:
+    """The first piece of the first kind that there is."""
+    known = list(pieces)
+    return next((piece for kind in kinds for piece in known if piece.kind == kind), None)
+
+
+def _part(piece: Piece) -> Part:
+    return piece.path, window_of(piece), about(piece).language
+
+
+def runnable(pieces: Sequence[Piece], piece: Piece | None) -> Piece | None:
+    """The reproducer of a graph that runs by itself: a file, never a payload."""
+    if piece is not None and piece.kind in RUNNABLE:
+        return piece
+    return _piece([one for one in pieces if one.size is None], RUNNABLE)

@@ -1,0 +1,62 @@
+"""Plain files as rows: folders as headings, below them what was written there; empty logs of a sort are one row."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torchprobes.compilelog.follow import FileView
+
+_DEBUG_RUN = re.compile(r"run_\d{4}_\d\d_\d\d_(\d\d)_(\d\d)_(\d\d)_\d+-pid_(\d+)")
+_DULL = frozenset({"probes", "compile", "torch_compile_debug", "torchinductor", "torchdynamo", "logs", "tlparse"})
+"""Folders whose names say nothing that their files' names do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A heading (no file), a file, or a note on files that have nothing to show (no file, `dull`)."""
+
+    words: str
+    depth: int
+    file: FileView | None = None
+    dull: bool = False
+
+
+def rows_of(files: Iterable[FileView]) -> tuple[Row, ...]:
+    """The rows of files in their order: a heading whenever the folder changes."""
+    rows: list[Row] = []
+    last: tuple[str, ...] = ()
+    for together in _together(files):
+        file = together[0]
+        *folders, name = file.name.split("/")
+        telling = tuple(folder for folder in folders if folder not in _DULL)
+        same = 0
+        while same < min(len(last), len(telling)) and last[same] == telling[same]:
+            same += 1
+        rows.extend(Row(_folder_words(telling[depth]), depth) for depth in range(same, len(telling)))
+        last = telling
+        if len(together) > 1:
+            rows.append(Row(f"{len(together)} empty {file.kind.name}s", len(telling), dull=True))
+        else:
+            rows.append(Row(name, len(telling), file))
+    return tuple(rows)
+
+
+def _together(files: Iterable[FileView]) -> Iterator[list[FileView]]:
+    """Each file alone, but neighbours of one folder and kind that hold nothing together."""
+
+    def key(file: FileView) -> tuple[str, ...]:
+        empty = file.size_bytes == 0 and not file.cause and file.kind.grows
+        return (file.name.rpartition("/")[0], file.kind.name) if empty else (file.path,)
+
+    for _, group in itertools.groupby(files, key):
+        yield list(group)
+
+
+def _folder_words(folder: str) -> str:
+    run = _DEBUG_RUN.fullmatch(folder)
+    return f"pid {run[4]} at {run[1]}:{run[2]}:{run[3]}" if run else folder
