@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import re
 import threading
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from torchprobes.compilelog import search_child
+from torchprobes.compilelog import pieces, scan_child, stripes
+from torchprobes.compilelog.bits import Bits
 from torchprobes.compilelog.document import Document
+from torchprobes.compilelog.judging import judge_of
+from torchprobes.compilelog.scan import HEAD, Part, ScanView
 from torchprobes.compilelog.search import Query, Search
 
 
@@ -29,7 +34,7 @@ def searching() -> Iterator[Callable[[Path, Query], Search]]:
     running: list[Search] = []
 
     def start(path: Path, query: Query) -> Search:
-        running.append(Search(query, os.open(path, os.O_RDONLY)))
+        running.append(Search(query, Part(os.open(path, os.O_RDONLY))))
         return running[-1]
 
     yield start
@@ -39,7 +44,7 @@ def searching() -> Iterator[Callable[[Path, Query], Search]]:
 
 def hits(search: Search) -> list[int]:
     found, line = [], -1
-    while (after := search.next(line)) is not None:
+    while (after := search.bits.next(line)) is not None:
         found.append(after)
         line = after
     return found
@@ -50,68 +55,89 @@ def lines_of_words(rng: random.Random, count: int) -> bytes:
     return "\n".join(" ".join(rng.choices(words, k=rng.randrange(6))) for _ in range(count)).encode()
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        Query("graph"),
-        Query("Graph"),
-        Query("(8)"),
-        Query("a.b"),
-        Query("é"),
-        Query(r"^\[0", True),
-        Query(r"b\S*k$", True),
-    ],
-)
+QUERIES = [
+    Query("graph"),
+    Query("Graph"),
+    Query("(8)"),
+    Query("a.b"),
+    Query("é"),
+    Query(r"^\[0", True),
+    Query(r"b\S*k$", True),
+]
+
+
+def plainly(data: bytes, query: Query) -> list[tuple[int, int, int]]:
+    """(line, start, end) of every hit, by a plain loop."""
+    words = query.words if query.regex else re.escape(query.words)
+    plain = re.compile(words.encode(), re.IGNORECASE if query.ignore_case else 0)
+    lines = data.split(b"\n")[: -1 if data.endswith(b"\n") else None]
+    return [(n, *m.span()) for n, line in enumerate(lines) if (m := plain.search(line))]
+
+
+def told(search: Search) -> list[tuple[int, int, int]]:
+    return [(line, *(search.span(line) or ())) for line in hits(search)]  # type: ignore[misc]
+
+
+def in_process(path: Path, query: Query, striped: bool) -> list[tuple[int, int, int]]:
+    """What the child says, taken by a search that has no child."""
+    search = object.__new__(Search)
+    search.view, search.bits, search.spans = ScanView(), Bits(), array("I")
+
+    def say(kind: bytes, a: int, b: int, c: int, data: bytes) -> None:
+        search._take(io.BytesIO(HEAD.pack(kind, a, b, c, len(data)) + data))
+
+    with path.open("rb") as file:
+        pread, size = pieces.part_of(file.fileno(), 0, None)
+        piece = scan_child.Piece(pread, *judge_of({"search": query.asked}), False, 10_000, 0)
+        follow = scan_child.Follow(pread, size, piece, scan_child.Joined(say, 10_000), 0)
+        if striped:
+            follow.stripes(lambda: False)
+            assert search.view.lines > 1000
+        while follow.step():
+            pass
+    assert search.view.at_end
+    return told(search)
+
+
+@pytest.mark.parametrize("query", QUERIES)
 def test_the_matching_lines_are_those_that_a_plain_loop_finds(query: Query, monkeypatch, tmp_path: Path) -> None:
-    """In process, with small blocks, so that lines are cut anywhere."""
+    """In process, with small pieces, so that lines are cut anywhere; by one, and by several workers."""
     data = lines_of_words(random.Random(query.words), 2000)
     path = tmp_path / "log"
     path.write_bytes(data)
-    said: list[str] = []
-    monkeypatch.setattr(search_child, "BLOCK", 173)
-    monkeypatch.setattr(search_child, "say", said.append)
-    monkeypatch.setattr(search_child.signal, "setitimer", lambda *_: (0.0, 0.0))
-    make = search_child.expression if query.regex else search_child.literal
-    with path.open("rb") as file:
-        scan = search_child.Scan(file.fileno(), make(query.words.encode(), query.ignore_case), 10_000)
-        while scan.step():
-            pass
-    words = query.words if query.regex else re.escape(query.words)
-    plain = re.compile(words.encode(), re.IGNORECASE if query.ignore_case else 0)
-    expected = [(n, *m.span()) for n, line in enumerate(data.split(b"\n")) if (m := plain.search(line))]
-    rows = [tuple(map(int, row.split()[1:])) for row in "".join(said).split("\n") if row.startswith("h ")]
+    monkeypatch.setattr(scan_child, "PIECE", 173)
+    monkeypatch.setattr(stripes, "PIECE", 173)
+    monkeypatch.setattr(stripes, "FIRST", 91)
+    monkeypatch.setattr(scan_child, "MANY", 1000)
+    monkeypatch.setattr(scan_child, "cores", lambda: 3)
+    expected = plainly(data, query)
     assert expected
-    assert rows == expected
-    assert f" {len(expected)}\n" in said[-1]
+    for striped in (False, True):
+        assert in_process(path, query, striped) == expected
 
 
 def test_hits_come_with_counts_places_and_ranks(searching, tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"a needle\nhay\nNeedle and needle\nhay\nneedle without end")
     search = searching(path, Query("needle"))
-    until(lambda: search.view().at_end)
-    assert search.view().count == 3
-    assert hits(search) == [0, 2, 4]
-    assert (search.next(0), search.previous(4), search.rank(2), search.span(0), search.span(1)) == (
-        2,
-        2,
-        2,
-        (2, 8),
-        None,
-    )
+    until(lambda: search.view.at_end)
+    assert search.view.ones == 3
+    assert told(search) == [(0, 2, 8), (2, 0, 6), (4, 0, 6)]
+    assert search.span(1) is None
+    assert (search.bits.next(0), search.bits.previous(4), search.bits.rank(3)) == (2, 2, 2)
 
 
 def test_what_is_written_later_is_searched_too_and_an_open_line_counts_once(searching, tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"first needle\nopen nee")
     search = searching(path, Query("needle"))
-    until(lambda: search.view().at_end)
+    until(lambda: search.view.at_end)
     for more, count in ((b"dle", 2), (b" more\nhay\n", 2), (b"needle\n", 3)):
         with path.open("ab") as file:
             file.write(more)
         size = path.stat().st_size
-        until(lambda size=size: search.view().searched_bytes == size and search.view().at_end)
-        assert search.view().count == count
+        until(lambda size=size: search.view.scanned_bytes == size and search.view.at_end)
+        assert search.view.ones == count
 
 
 def test_a_capital_makes_case_matter_but_a_class_does_not(searching) -> None:
@@ -125,30 +151,30 @@ def test_a_broken_expression_is_one_clear_line(searching, tmp_path: Path) -> Non
     path = tmp_path / "log"
     path.write_bytes(b"x\n")
     search = searching(path, Query("(", regex=True))
-    until(lambda: search.view().cause)
-    assert "not a regular expression" in search.view().cause
-    assert "\n" not in search.view().cause
+    until(lambda: search.view.cause)
+    assert "not a regular expression" in search.view.cause
+    assert "\n" not in search.view.cause
 
 
 def test_an_expression_that_explodes_is_ended_and_the_console_goes_on(searching, tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"a" * 200 + b"\n")
     search = searching(path, Query("(a+)+b", regex=True))
-    until(lambda: search.view().cause)
-    assert "takes too long" in search.view().cause
+    until(lambda: search.view.cause)
+    assert "takes too long" in search.view.cause
 
 
 def test_a_stopped_search_leaves_no_process(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"x\n")
-    search = Search(Query("x"), os.open(path, os.O_RDONLY))
-    until(lambda: search.view().at_end)
+    search = Search(Query("x"), Part(os.open(path, os.O_RDONLY)))
+    until(lambda: search.view.at_end)
     child = search._child
     assert child is not None
     search.stop()
     until(lambda: child.returncode is not None)
-    assert search.view().cause == ""
-    until(lambda: not any(thread.name == "search" for thread in threading.enumerate()))
+    assert search.view.cause == ""
+    until(lambda: not any(thread.name == "scan" for thread in threading.enumerate()))
 
 
 def test_a_document_searches_again_when_its_file_is_replaced(tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 """One open log: a thread of its own reads and indexes it and answers for pages; nobody waits for a file system.
 
-The screen holds a `Document`, reads its immutable `DocumentView` and asks for pages of lines. The thread is a plain
-daemon: a file on a dead mount hangs it alone, and `close` never waits.
+The screen holds a `Document`, reads its immutable `DocumentView` and asks for pages of rows. The thread is a plain
+daemon: a file on a dead mount hangs it alone, and `close` never waits. Searches, filters and exports run in children.
+
+Everything that the screen gives or gets is in rows: `page`, `marks`, `found`. Without a filter row n is line n; with
+one, row n is the n-th line that is kept. `row_of` and `line_of` translate, and each `Line` has its number.
 """
 
 from __future__ import annotations
@@ -10,16 +13,23 @@ import os
 import threading
 from dataclasses import dataclass, replace
 
-from .lines import Line, LineIndex, Shrunk
-from .logfile import Change, LogFile
+from .export import Exporting
+from .filter import Filter, Filtering, FilterView
+from .lines import Line, LineIndex, Shrunk, last_lines
+from .logfile import Change
 from .marks import Mark, Marks
-from .search import NO_SEARCH, Query, Search
+from .region import Region
+from .rows import AllRows, Found, KeptRows, MarkedRows, Rows
+from .search import Query, Search
 
-SLICE = 1 << 20
-"""Bytes indexed between two looks at what was asked for."""
+SLICE = 1 << 18
+"""Bytes indexed between two looks at what was asked for: a fraction of a millisecond."""
 
 POLL_S = 0.05
 """How often a quiet file is looked at."""
+
+PLACES = 64
+"""Offsets kept whose line was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +38,7 @@ class DocumentView:
 
     revision: int = 0
     generation: int = 0
-    """Raised when the content was replaced (truncated, rotated): line numbers before it mean nothing now."""
+    """Raised when rows became others (truncated, rotated, another filter): row numbers before it mean nothing now."""
     lines: int = 0
     indexed_bytes: int = 0
     size_bytes: int = 0
@@ -37,16 +47,20 @@ class DocumentView:
     note: str = ""
     """What last became of the file: "truncated", "replaced"."""
     counts: tuple[tuple[Mark, int], ...] = ()
+    rows: int = 0
+    """Lines that are shown: those that the filter keeps."""
+    content: int = 0
+    """Raised when the file's content was replaced: line numbers before it mean nothing now."""
 
     @property
     def indexed(self) -> bool:
-        """Whether every byte that is there was indexed."""
+        """Whether every byte that is there was indexed: until then nobody knows the numbers of the last lines."""
         return self.indexed_bytes >= self.size_bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Lines [first, first + count) of one generation, as far as they exist."""
+    """Rows [first, first + count) of one generation, as far as they exist; `first` < 0 counts from the end."""
 
     generation: int
     indexed_bytes: int
@@ -55,7 +69,7 @@ class Page:
     lines: tuple[Line, ...]
 
     def holds(self, generation: int, first: int, count: int) -> bool:
-        """Whether it has all of these lines."""
+        """Whether it has all of these rows."""
         within = self.first <= first and first + count <= self.first + self.count
         return generation == self.generation and within
 
@@ -65,26 +79,33 @@ NO_PAGE = Page(-1, 0, 0, 0, ())
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ask:
-    """A request for lines; its identity tells one request from the next."""
+    """A request for rows; its identity tells one request from the next."""
 
     first: int
     count: int
 
 
 class Document:
-    """A log that is open: view, pages, marks, search. All methods return at once."""
+    """A log that is open: view, pages, marks, search, filter. All methods return at once."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, window: tuple[int, int] | None = None) -> None:
+        """Open `path`, or its part `window` = (offset, bytes), a payload whose lines begin with a tab."""
         self.path = path
-        self.marks = Marks()
-        self._marked = 0
-        self._file = LogFile(path)
-        self._index = LineIndex()
+        self._file = Region(path, window)
+        self._index, self._marks, self._marked = LineIndex(), Marks(), 0
+        self._rows: Rows = AllRows(self._index)
+        self.marks = MarkedRows(self._marks, self._rows)
+        self.found = Found(None, self._rows)
+        """The search that runs, with what it found so far."""
         self._view = DocumentView()
         self._page = NO_PAGE
         self._asked: _Ask | None = None
-        self._search = NO_SEARCH
-        self._wanted: Query | None = None
+        self._search: Search | None = None
+        self._query: Query | None = None
+        self._filtering: Filtering | None = None
+        self._filter: Filter | None = None
+        self._places: dict[int, int | None] = {}
+        self._exports: list[Exporting] = []
         self._changed = threading.Condition()
         self._closed = False
         threading.Thread(target=self._live, name=f"log {os.path.basename(path)}", daemon=True).start()
@@ -96,8 +117,14 @@ class Document:
         return self._view
 
     def page(self, first: int, count: int, wait_s: float = 0.02) -> Page:
-        """The newest page; asks for these lines if it has not got them, and gives the thread `wait_s` to answer."""
+        """The newest page; asks for these rows if it has not got them, and gives the thread `wait_s` to answer.
+
+        A negative `first` counts from the end, and is answered before the file is indexed: (-40, 40) are its last
+        40 lines, with negative numbers as long as theirs are not known.
+        """
         with self._changed:
+            if first < 0 and self._view.indexed and self._view.revision:
+                first = max(0, self._view.rows + first)
             if self._fits(self._page, first, count):
                 return self._page
             late = self._asked is not None
@@ -107,16 +134,55 @@ class Document:
                 self._changed.wait_for(lambda: self._asked is not mine, wait_s)
             return self._page
 
+    def row_of(self, line: int) -> int | None:
+        """The row of `line`, None if a filter leaves it out."""
+        return self._rows.row_of(line)
+
+    def line_of(self, row: int) -> int | None:
+        """The line that is row `row`, None if there is no such row."""
+        return self._rows.line_of(row)
+
+    def row_near(self, line: int) -> int:
+        """The row of the first line at or after `line` that is a row; the number of rows if there is none."""
+        return self._rows.before(line)
+
     def search(self, query: Query | None) -> None:
         """Search for `query` from the start, and in what comes; None ends the search."""
         with self._changed:
-            self._wanted = query
+            self._query = query
+            self._changed.notify_all()
+
+    def filter(self, wanted: Filter | None) -> None:
+        """Keep only what passes `wanted`, also of what comes; None shows all."""
+        with self._changed:
+            self._filter = wanted if wanted != Filter() else None
             self._changed.notify_all()
 
     @property
-    def found(self) -> Search:
-        """The search that runs, with what it found so far."""
-        return self._search
+    def filtered(self) -> FilterView:
+        """How far the filter is; without one its `filter` is None."""
+        filtering = self._filtering
+        return filtering.told if filtering else FilterView()
+
+    def ask_offset(self, offset: int) -> None:
+        """Ask for the line in which byte `offset` of the file stands: `line_at` tells it once it is known."""
+        with self._changed:
+            self._places.setdefault(offset, None)
+            while len(self._places) > PLACES:
+                self._places.pop(next(iter(self._places)))
+            self._changed.notify_all()
+
+    def line_at(self, offset: int) -> int | None:
+        """The line in which byte `offset` stands; None until the thread knows, or if nobody asked."""
+        return self._places.get(offset)
+
+    def export(self, path: str) -> Exporting:
+        """Write the rows of now to the new file `path`, in a child. See `Exporting.view`."""
+        exporting = Exporting(path, self._filter)
+        with self._changed:
+            self._exports.append(exporting)
+            self._changed.notify_all()
+        return exporting
 
     def close(self) -> None:
         """Let the thread end; it closes what it holds. Does not wait."""
@@ -126,7 +192,7 @@ class Document:
 
     def _fits(self, page: Page, first: int, count: int) -> bool:
         view = self._view
-        if not page.holds(view.generation, first, min(count, max(0, view.lines - first))):
+        if first < 0 or not page.holds(view.generation, first, min(count, max(0, view.rows - first))):
             return False
         grows = bool(page.lines) and not page.lines[-1].ended
         return not grows or page.indexed_bytes >= view.indexed_bytes
@@ -141,10 +207,16 @@ class Document:
                 self._publish(cause=(error.strerror or str(error)).lower())
                 busy = False
             with self._changed:
-                if not busy and self._asked is None and not self._closed:
+                if not busy and not self._waited_for() and not self._closed:
                     self._changed.wait(POLL_S)
-        self._search.stop()
+        self._stop_search()
+        self._stop_filter()
         self._file.close()
+
+    def _waited_for(self) -> bool:
+        """Whether somebody waits for what can be answered now."""
+        wanted = self._query != self.found.query or self._filter != self.filtered.filter or bool(self._exports)
+        return self._asked is not None or (wanted and self._file.held)
 
     def _step(self) -> bool:
         """Answer, look, take one slice; whether there is more to take."""
@@ -156,28 +228,42 @@ class Document:
             self._index.feed(self._slice(self._index.size))
         elif self._marked < self._index.size:  # the line numbers come first, the marks catch up
             data = self._slice(self._marked)
-            self.marks.feed(data)
+            self._marks.feed(data)
             self._marked += len(data)
-        self._publish(cause=self._file.cause)
+        self._follow_filter()
         self._follow_search()
+        self._begin_exports()
+        self._find_places()
+        self.marks.sift()
+        self._publish(cause=self._file.cause)
         return min(self._index.size, self._marked) < self._file.size
 
     def _slice(self, offset: int) -> bytes:
         return self._file.pread(min(SLICE, self._file.size - offset), offset)
 
     def _restart(self, note: str) -> None:
-        self._index, self.marks, self._marked = LineIndex(), Marks(), 0
-        self._search.stop()
-        self._search = NO_SEARCH
-        self._page = NO_PAGE
-        self._view = replace(self._view, generation=self._view.generation + 1, note=note, lines=0, indexed_bytes=0)
+        self._index, self._marks, self._marked = LineIndex(), Marks(), 0
+        self._stop_search()
+        self._stop_filter()
+        self._places = dict.fromkeys(self._places)
+        self._view = replace(self._view, note=note, lines=0, indexed_bytes=0, content=self._view.content + 1)
+        self._show(AllRows(self._index))
+
+    def _show(self, rows: Rows) -> None:
+        """From now on these are the rows."""
+        with self._changed:
+            self._rows, self._page = rows, NO_PAGE
+            self.marks = MarkedRows(self._marks, rows)
+            self.found = Found(self._search, rows)
+            self._view = replace(self._view, generation=self._view.generation + 1, rows=0)
 
     def _publish(self, cause: str) -> None:
         old, index = self._view, self._index
-        counts = tuple(self.marks.counts.items())
+        counts = tuple(self._marks.counts.items())
         new = replace(
-            old, lines=index.lines, indexed_bytes=index.size, size_bytes=self._file.size, cause=cause, counts=counts
-        )
+            old, lines=index.lines, rows=self._rows.count, indexed_bytes=index.size, size_bytes=self._file.size,
+            cause=cause, counts=counts,
+        )  # fmt: skip
         if new != old:
             self._view = replace(new, revision=old.revision + 1)
 
@@ -187,19 +273,82 @@ class Document:
         if asked is None:
             return
         try:
-            lines = self._index.read(asked.first, asked.count, self._file.pread)
+            lines = self._read(asked.first, asked.count)
         except Shrunk:
             lines = []
-        count = min(asked.count, max(0, self._index.lines - asked.first))
+        count = min(asked.count, max(0, self._rows.count - asked.first)) if asked.first >= 0 else len(lines)
         with self._changed:
             self._page = Page(self._view.generation, self._index.size, asked.first, count, tuple(lines))
             if self._asked is asked:
                 self._asked = None
             self._changed.notify_all()
 
+    def _read(self, first: int, count: int) -> list[Line]:
+        if first < 0:
+            lines = last_lines(min(count, -first), self._file.size, self._file.pread)
+        elif self._rows.kept is None:
+            lines = self._index.read(first, count, self._file.pread)
+        else:
+            rows = range(first, min(first + count, self._rows.count))
+            numbers = [line for row in rows if (line := self._rows.line_of(row)) is not None]
+            lines = self._index.read_some(numbers, self._file.pread)
+        return lines if self._file.window is None else [_without_tab(line) for line in lines]
+
+    def _find_places(self) -> None:
+        """Tell the lines of the offsets that were asked for, as far as they are known."""
+        with self._changed:
+            asked = [offset for offset, line in self._places.items() if line is None]
+        for offset in asked:
+            inside = self._file.inside(offset)
+            if not 0 <= inside < self._index.size:
+                continue
+            try:
+                line = self._index.line_of(inside, self._file.pread)
+            except Shrunk:
+                return
+            with self._changed:
+                if offset in self._places:
+                    self._places[offset] = line
+
+    # --- children ---------------------------------------------------------------------------------------------
+
     def _follow_search(self) -> None:
         """Start the search that is wanted, on the file that is held; end one that is not."""
-        if self._search.query == self._wanted or (self._wanted is not None and self._file.fd < 0):
+        wanted = self._query
+        if self.found.query == wanted or (wanted is not None and not self._file.held):
             return
-        self._search.stop()
-        self._search = Search(self._wanted, os.dup(self._file.fd)) if self._wanted else NO_SEARCH
+        self._stop_search()
+        self._search = Search(wanted, self._file.part()) if wanted else None
+        self.found = Found(self._search, self._rows)
+
+    def _follow_filter(self) -> None:
+        """The same for the filter."""
+        wanted = self._filter
+        if self.filtered.filter == wanted or (wanted is not None and not self._file.held):
+            return
+        self._stop_filter()
+        self._filtering = filtering = Filtering(wanted, self._file.part()) if wanted else None
+        self._show(KeptRows(self._index, filtering.bits) if filtering else AllRows(self._index))
+
+    def _begin_exports(self) -> None:
+        while self._exports and self._file.held:
+            self._exports.pop(0).begin(self._file.part(), self._file.size, self._rows.count)
+
+    def _stop_search(self) -> None:
+        if self._search is not None:
+            self._search.stop()
+        self._search = None
+
+    def _stop_filter(self) -> None:
+        if self._filtering is not None:
+            self._filtering.stop()
+        self._filtering = None
+
+
+def _without_tab(line: Line) -> Line:
+    return line._replace(raw=line.raw[1:], length=line.length - 1) if line.raw.startswith(b"\t") else line
+
+
+def export(document: Document, path: str) -> Exporting:
+    """Write the rows of `document` as they are now to the new file `path`; returns at once."""
+    return document.export(path)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 BLOCK = 1 << 16
@@ -18,6 +18,9 @@ BLOCK = 1 << 16
 
 SHOWN = 4096
 """Bytes of one line that are ever read for the screen; the rest of a longer line is only counted."""
+
+NEAR = 64
+"""Lines so near to one another are read together."""
 
 PRead = Callable[[int, int], bytes]
 """(how many bytes, from which offset) -> at most so many bytes, fewer at the end of the file."""
@@ -31,13 +34,19 @@ class Line(NamedTuple):
     """One line as it is to be shown."""
 
     number: int
-    """Counted from 0."""
+    """Counted from 0; negative, -1 for the last one, while it is not known how many there are."""
     raw: bytes
     """At most `SHOWN` bytes, without the newline: the beginning, or what a progress bar (`\\r`) last drew."""
     length: int
     """Bytes of the whole line, without its newline."""
     ended: bool
     """False for a last line that has no newline (yet)."""
+    source: int = 0
+    """Which of several merged files it is of."""
+    own: int = -1
+    """Its number in that file, where `number` is its number in the merge."""
+    late: bool = False
+    """Of several merged files: it came too late to stand where its time says."""
 
 
 class LineIndex:
@@ -114,6 +123,37 @@ class LineIndex:
             start += used
         return lines
 
+    def read_some(self, numbers: Sequence[int], pread: PRead) -> list[Line]:
+        """The lines `numbers`, which rise, as far as they exist.
+
+        Raises:
+            Shrunk: if the file holds less than was indexed.
+        """
+        lines: list[Line] = []
+        at = 0
+        while at < len(numbers):
+            stop = at + 1
+            while stop < len(numbers) and numbers[stop] - numbers[stop - 1] <= NEAR:
+                stop += 1
+            first, wanted = numbers[at], set(numbers[at:stop])
+            read = self.read(first, numbers[stop - 1] + 1 - first, pread)
+            lines += [line for line in read if line.number in wanted]
+            at = stop
+        return lines
+
+    def line_of(self, offset: int, pread: PRead) -> int:
+        """The line in which byte `offset`, below `size`, stands.
+
+        Raises:
+            Shrunk: if the file holds less than was indexed.
+        """
+        block = offset // BLOCK
+        count = offset - block * BLOCK
+        data = pread(count, block * BLOCK)
+        if len(data) < count:
+            raise Shrunk
+        return (self._ends[block - 1] if block else 0) + data.count(b"\n")
+
     def _long(self, number: int, start: int, pread: PRead) -> tuple[Line, int]:
         """A line that does not end in the bytes read: its two ends are read, what lies between is not."""
         ended = number < self.newlines
@@ -121,6 +161,21 @@ class LineIndex:
         head = pread(min(SHOWN, end - start), start)
         tail = pread(min(SHOWN, end - start), max(start, end - SHOWN))
         return Line(number, _visible(head, tail, end - start), end - start, ended), end - start + ended
+
+
+def last_lines(count: int, size: int, pread: PRead) -> list[Line]:
+    """The last `count` lines of `size` bytes, or those in the last block, before anybody counted: numbers negative."""
+    start = max(0, size - BLOCK)
+    data = pread(size - start, start)
+    ended = data.endswith(b"\n")
+    rows = data.split(b"\n")[: -1 if ended else None]
+    if start and len(rows) > 1:
+        del rows[0]
+    rows = rows[-count:] if data else []
+    return [
+        Line(at - len(rows), _visible(raw[:SHOWN], raw[-SHOWN:], len(raw)), len(raw), ended or at < len(rows) - 1)
+        for at, raw in enumerate(rows)
+    ]
 
 
 def _split(chunk: bytes, first: int, last: int, lines: list[Line]) -> int:

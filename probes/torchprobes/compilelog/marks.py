@@ -58,12 +58,39 @@ _LOUD = re.compile(rb"\n(?:\[(?:rank|default)\d+\]:)*[WEC][01]\d{3} ")
 _OF_LEVEL = {b"W": Mark.WARNING, b"E": Mark.ERROR, b"C": Mark.ERROR}
 
 
-class Marks:
+class Places:
+    """Marked lines, by mark and in order."""
+
+    def __init__(self) -> None:
+        self.lines = {mark: array("Q") for mark in Mark}
+
+    def next(self, marks: tuple[Mark, ...], line: int) -> int | None:
+        """The first line after `line` that has one of `marks`, None if no such place is kept."""
+        places = (self.lines[mark] for mark in marks)
+        after = (found[i] for found in places if (i := bisect_right(found, line)) < len(found))
+        return min(after, default=None)
+
+    def previous(self, marks: tuple[Mark, ...], line: int) -> int | None:
+        """The last line before `line` that has one of `marks`."""
+        places = (self.lines[mark] for mark in marks)
+        before = (found[i - 1] for found in places if (i := bisect_left(found, line)) > 0)
+        return max(before, default=None)
+
+    def on(self, first: int, count: int) -> dict[int, Mark]:
+        """The marked lines among [first, first + count)."""
+        return {
+            line: mark
+            for mark, places in self.lines.items()
+            for line in places[bisect_left(places, first) : bisect_left(places, first + count)]
+        }
+
+
+class Marks(Places):
     """Counts and places of the marks in the bytes fed so far; `kept` bounds what is remembered of the places."""
 
     def __init__(self, kept: int = KEPT) -> None:
+        super().__init__()
         self.counts: dict[Mark, int] = dict.fromkeys(Mark, 0)
-        self._places = {mark: array("Q") for mark in Mark}
         self._kept = kept
         self._line = 0
         self._carry = b""
@@ -126,26 +153,6 @@ class Marks:
         elif level:
             self._header = (line, level[0])
         self.counts[mark] += 1
-        places = self._places[mark]
+        places = self.lines[mark]
         if len(places) < self._kept:
             places.append(line)
-
-    def next(self, marks: tuple[Mark, ...], line: int) -> int | None:
-        """The first line after `line` that has one of `marks`, None if no such place is kept."""
-        places = (self._places[mark] for mark in marks)
-        after = (found[i] for found in places if (i := bisect_right(found, line)) < len(found))
-        return min(after, default=None)
-
-    def previous(self, marks: tuple[Mark, ...], line: int) -> int | None:
-        """The last line before `line` that has one of `marks`."""
-        places = (self._places[mark] for mark in marks)
-        before = (found[i - 1] for found in places if (i := bisect_left(found, line)) > 0)
-        return max(before, default=None)
-
-    def on(self, first: int, count: int) -> dict[int, Mark]:
-        """The marked lines among [first, first + count)."""
-        return {
-            line: mark
-            for mark, places in self._places.items()
-            for line in places[bisect_left(places, first) : bisect_left(places, first + count)]
-        }

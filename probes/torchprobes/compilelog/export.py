@@ -1,0 +1,93 @@
+"""The rows of a log written to a new file, by a child that can be killed: what the filter keeps, byte for byte."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .filter import Filter
+from .scan import Part
+
+CHILD = str(Path(__file__).with_name("export_child.py"))
+
+
+@dataclass(frozen=True, slots=True)
+class ExportView:
+    """An export at one instant."""
+
+    done_rows: int = 0
+    rows: int | None = None
+    """How many rows there were to write when it began; None until then."""
+    finished: bool = False
+    """Whether all of it is in the file."""
+    cause: str = ""
+    """Why there is no file: one line; "" if all is well."""
+
+
+class Exporting:
+    """One export; `view` may be asked from any thread. What is not finished leaves no file."""
+
+    def __init__(self, path: str, kept: Filter | None) -> None:
+        self.path = os.path.abspath(path)
+        self.view = ExportView()
+        self._filter = kept or Filter()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._stopped = False
+
+    def begin(self, part: Part, size: int, rows: int) -> None:
+        """Write the first `size` bytes' rows; takes the descriptor of `part` over. For the document's thread."""
+        if self._stopped:
+            os.close(part.fd)
+            return
+        self.view = ExportView(rows=rows)
+        offset = part.window[0] if part.window else 0
+        request = {
+            "fd": part.fd, "start": offset, "stop": offset + size, "tabs": part.window is not None,
+            "filter": self._filter.asked, "path": self.path,
+        }  # fmt: skip
+        argv = [sys.executable, "-I", "-S", "-B", CHILD, json.dumps(request)]
+        pipe = subprocess.PIPE
+        try:
+            self._child = subprocess.Popen(
+                argv, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, cwd="/", pass_fds=(part.fd,)
+            )
+        except (OSError, ValueError) as error:
+            self.view = replace(self.view, cause=f"it could not start: {error}")
+            return
+        finally:
+            os.close(part.fd)
+        threading.Thread(target=self._listen, args=(self._child,), name="export", daemon=True).start()
+
+    def stop(self) -> None:
+        """Give it up; the child removes what it wrote. Does not wait."""
+        self._stopped = True
+        child = self._child
+        if child is not None and child.stdin is not None:
+            child.stdin.close()
+
+    def _listen(self, child: subprocess.Popen[bytes]) -> None:
+        assert child.stdout is not None
+        for line in child.stdout:
+            self._take(line)
+        code = child.wait()
+        child.stdout.close()
+        if child.stdin is not None:
+            child.stdin.close()
+        if not self.view.finished and not self.view.cause:
+            self.view = replace(self.view, cause="given up" if self._stopped else f"it ended early ({code})")
+
+    def _take(self, line: bytes) -> None:
+        try:
+            told: dict[str, Any] = json.loads(line)
+        except ValueError:
+            return
+        if "cause" in told:
+            self.view = replace(self.view, cause=str(told["cause"]))
+        else:
+            self.view = replace(self.view, done_rows=told["rows"], finished=told["finished"])
