@@ -144,3 +144,13 @@ def job_views() -> Any:
 def launch_form(*asked: Any) -> Any:
     """The form that launches a job, a modal screen; its answer is the run directory."""
     return _module("launch_form").LaunchForm(*asked)
+
+
+def capture_form(*asked: Any) -> Any:
+    """The form that starts a capture, of the console and what was filled in last; its answer is the run directory."""
+    return _module("capture_form").CaptureForm(*asked)
+
+
+def capture_desk() -> Any:
+    """The captures of this console: `view(run)` and `cancel(run)`."""
+    return _module("capture_desk")

@@ -17,6 +17,7 @@ from .launch_planner import Planner
 from .paint import Line, fit, join, line
 from .text import safe
 from .widgets.bars import Keys, Rows
+from .widgets.form import Field, Go, field_label
 from .widgets.launch_rows import Answers, launch_page
 from .widgets.lines import Lines
 from .widgets.toggles import Toggle, Toggles
@@ -55,40 +56,6 @@ SWITCHES: Final = (
 )
 VALUES: Final = {"torch_logs": "recompiles,graph_breaks", "nccl_debug": "INFO", "distributed_debug": "INFO"}
 """What a switch sets that is more than on."""
-
-
-class Launch(Rows, can_focus=True):
-    """The button."""
-
-    DEFAULT_CSS = """
-    Launch { background: $background; width: 16; }
-    Launch:focus { background: $primary 25%; }
-    Launch:ansi:focus, Launch:nocolor:focus { text-style: reverse; }
-    """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter,space", "screen.launch", "Launch", show=False, id="launch.button", tooltip="Launch it"),
-    ]
-
-    async def on_click(self) -> None:
-        """As enter."""
-        await self.run_action("screen.launch")
-
-
-class Field(Input):
-    """One line of the form; enter goes to the next."""
-
-    DEFAULT_CSS = """
-    Field { height: 1; border: none; padding: 0 1; background: $panel; width: 1fr; }
-    Field:focus { border: none; background: $primary 20%; }
-    """
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down", "app.focus_next", "Next", show=False, id="form.down", tooltip="The next field"),
-        Binding("up", "app.focus_previous", "Before", show=False, id="form.up", tooltip="The field before"),
-    ]
-
-    def __init__(self, name: str, value: str, hint: str) -> None:
-        super().__init__(value, placeholder=hint, compact=True, select_on_focus=False, id=f"field-{name}", name=name)
 
 
 class LaunchForm(ModalScreen["str | None"]):
@@ -134,13 +101,11 @@ class LaunchForm(ModalScreen["str | None"]):
             yield self.title_rows
             for name, label, hint in FIELDS:
                 with Horizontal():
-                    yield _label(label)
+                    yield field_label(label)
                     yield Field(name, str(self._last.get(name, "")), hint)
             yield self.toggles
             with Horizontal(id="form-start"):
-                button = Launch(id="form-launch")
-                button.show(line("  ", ("[ Launch ]", "key")))
-                yield button
+                yield Go("Launch", "launch", id="form-launch")
                 yield self.hint
             yield self.lines
             yield Keys(id="form-keys")
@@ -251,13 +216,6 @@ class LaunchForm(ModalScreen["str | None"]):
     def action_leave(self) -> None:
         """Launch nothing."""
         self.dismiss(None)
-
-
-def _label(text: str) -> Rows:
-    row = Rows()
-    row.add_class("label")
-    row.show(line(("  " + fit(text, 11), "dim")))
-    return row
 
 
 def _title(console: Console, width: int) -> Line:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from torchprobes.runner.capture_guardian import BEFORE
+from torchprobes.runner.capture_pipes import BEFORE
 
 LOOK_S: Final = 0.02
 RANKS_S: Final = 0.5
