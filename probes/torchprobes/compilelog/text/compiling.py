@@ -164,8 +164,8 @@ def broke(record: Record, process: Process) -> list[Event]:
     event = _broke(record, process, replace(told, kind=kind))
     one = process.compile(source.compile_id)
     if "Tensor.item()" in record.lines[0]:
-        process.item = event
-        return []
+        held, process.item = process.item, event
+        return [held] if held else []
     if process.item and (process.item.file, process.item.line) == (told.file, told.line):
         process.item = None
     if len(process.kinds) < 4096:

@@ -1,90 +1,85 @@
-"""The reader: bytes of a log in, events out, whatever the cuts between reads."""
+"""The reader: bytes of a log in, events out, whatever the cuts between reads.
+
+99 % of a full log are lines that do not matter. A line's fourth word is the file and line of torch that wrote it
+(2.3+) or its logger (2.1, 2.2): what lines of a source must have to matter is looked up by that word alone, and the
+rest is passed over unread.
+"""
 
 from __future__ import annotations
 
-from ..events import Counted, Event, TorchSeen
-from .cutter import LONGEST, Cutter
-from .prefix import Clock, Head, head_of
-from .record import Process, Record
-from .rows import Maker, maker_of
-
-_WRITERS = 256
-"""Processes of one file that are told apart."""
+from ..events import Counted, Event
+from .cutter import Cutter
+from .lines import Lines
+from .own import Streams
+from .prefix import INSIDE
+from .records import Records
 
 
 class TextReader:
-    """Reads the text that one file holds. `feed` bytes in their order; `finish` when it does not grow for now."""
+    """Reads the text of one file. `feed` its bytes in their order; `finish` when it does not grow for now.
+
+    `plain`: a debug.log, whose messages have no prefix (torch/_dynamo/utils.py, add_file_handler).
+    """
 
     def __init__(self, path: str, pid: int | None = None, rank: int | None = None, plain: bool = False) -> None:
         self.counted = Counted()
-        self.last_line = ""
-        self._path, self._pid, self._rank, self._plain = path, pid, rank, plain
+        """How many of torch's records and lines were read or passed over."""
         self._cutter = Cutter()
-        self._clock = Clock()
-        self._open: dict[bytes, tuple[Record, Maker | None]] = {}
-        self._processes: dict[bytes, Process] = {}
         self._events: list[Event] = []
-        self._old = False
+        self._streams = Streams(path, pid, rank, self._events)
+        self._records = Records(path, pid, rank, self._events, self._streams.went_on)
+        self._split = Lines(path, self._records, self._streams, plain=plain)
 
     @property
     def offset(self) -> int:
         """Bytes taken."""
         return self._cutter.offset
 
+    @property
+    def last_line(self) -> str:
+        """The last line that the program itself said: neither torch's nor of a traceback."""
+        return self._streams.last_line
+
     def feed(self, data: bytes) -> list[Event]:
         """The events of the bytes that follow those fed so far."""
         for at, lines in self._cutter.feed(data):
-            for line in lines:
-                self._line(at, line[:LONGEST])
-                at += len(line) + 1
+            self._lines(at, lines)
         return self._taken()
 
     def finish(self) -> list[Event]:
-        """What was held back, as nothing follows for now."""
-        for record, maker in self._open.values():
-            self._tell(record, maker)
-        for process in self._processes.values():
-            self._events += process.held_back()
+        """What was held back, as nothing follows for now; feeding may go on."""
+        self._split.finish(self._cutter.rest_at, self._cutter.rest)
+        self._records.finish()
+        self._streams.finish()
         return self._taken()
 
     def _taken(self) -> list[Event]:
-        events, self._events = self._events, []
+        events = self._events[:]
+        self._events.clear()
         return events
 
-    def _line(self, at: int, line: bytes) -> None:
-        head = head_of(line, self._clock)
-        if head is None:
-            if line.strip():
-                self.last_line = line.decode(errors="replace").strip()
-            return
-        self._of_torch(at, head, line[len(head.raw) :].decode(errors="replace").rstrip(), at + len(line) + 1)
-
-    def _of_torch(self, at: int, head: Head, message: str, end: int) -> None:
-        known = self._open.get(head.writer)
-        if known and known[0].head.raw == head.raw and maker_of(message) is None:
-            known[0].add(message, end)
-            return
-        if known:
-            self._tell(*known)
-        self.counted.records += 1
-        if head.old and not self._old:
-            self._old = True
-            record = Record(head, at, [message], end)
-            self._events.append(TorchSeen(self._process(head).source(record), "2.1-2.2"))
-        if len(self._open) < _WRITERS or head.writer in self._open:
-            self._open[head.writer] = (Record(head, at, [message], end), maker_of(message))
-
-    def _process(self, head: Head) -> Process:
-        process = self._processes.get(head.writer)
-        if process is None:
-            process = Process(self._path, self._pid, self._rank)
-            if len(self._processes) < _WRITERS:
-                self._processes[head.writer] = process
-        return process
-
-    def _tell(self, record: Record, maker: Maker | None) -> None:
-        if maker is None or record.told:
-            return
-        events = maker(record, self._process(record.head))
-        record.told = bool(events)
-        self._events += events
+    def _lines(self, at: int, lines: list[bytes]) -> None:
+        """The hot loop: a line that does not matter costs a split and a look into a dictionary."""
+        records, split = self._records, self._split
+        sources, writers, opened = records.sources, records.writers, records.opened
+        read = 0
+        for line in lines:
+            start, at = at, at + len(line) + 1
+            words = line.split(b" ", 4)
+            needed = sources.get(words[3]) if len(words) == 5 else None
+            if needed is None or (words[2] not in writers and words[1][-1:] != b"]"):
+                split.line(start, line)
+                read += 1
+                continue
+            for needle in needed:
+                if needle in line:
+                    split.line(start, line)
+                    read += 1
+                    break
+            else:
+                if opened:
+                    records.passed(line)
+                if len(writers) > 1 and (b"[rank" in words[4] or INSIDE.search(words[4])):
+                    split.line(start, line)
+        self.counted.records += len(lines)
+        self.counted.names["read"] = self.counted.names.get("read", 0) + read

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from ..events import Event, GraphBroke, Place, Recompiled, Source
+from ..events import CudagraphSkip, Event, GraphBroke, Place, Recompiled, Source
 from .prefix import Head
 
 LINES = 3_000
@@ -55,6 +55,8 @@ class Compile:
     """Graphs told since the last `calling compiler function`."""
     breaks: set[tuple[str, int]] = field(default_factory=set)
     """Where breaks were told that the line of the graph, which follows, would tell again."""
+    ops: set[str] = field(default_factory=set)
+    """Ops whose fallback was told."""
     backward_s: float | None = None
     """When its backward graph began to be compiled."""
     within_s: float = 0.0
@@ -75,6 +77,9 @@ class Process:
     """The warning of a `Tensor.item()`: held back, as the break's own record may follow, and is then the better one."""
     recompiled: Recompiled | None = None
     """2.1 and 2.2 tell a recompile before it has an id: held back until its compile starts."""
+
+    partition: CudagraphSkip | None = None
+    """An op outside of the partitions: held back, as the next record may say where it comes from."""
 
     def source(self, record: Record, compile_id: str = "") -> Source:
         """Who says `record`."""
@@ -111,6 +116,11 @@ class Process:
 
     def held_back(self) -> list[Event]:
         """What waits for a later record, as nothing follows for now."""
-        held: list[Event] = [event for event in (self.item, self.recompiled) if event]
-        self.item = self.recompiled = None
+        held: list[Event] = [event for event in (self.item, self.recompiled, self.partition) if event]
+        self.item = self.recompiled = self.partition = None
         return held
+
+    def partition_held(self) -> list[Event]:
+        """The op that was held back."""
+        held, self.partition = self.partition, None
+        return [held] if held else []
