@@ -47,8 +47,6 @@ class Unlimited:
 class CaptureGuardian(Guardian):
     """One command under watch."""
 
-    process: PipedProcess | None
-
     def _watched(self) -> Unlimited:
         return Unlimited()
 
@@ -77,11 +75,7 @@ class CaptureGuardian(Guardian):
 
     def _finish(self, ending: Ending) -> None:
         super()._finish(ending)
-        logs = list(self.process.logs.values()) if self.process is not None else []
-        if self.process is not None:
-            self.process.drain()
-        for log in logs:
-            log.close()
+        logs = self.process.finish() if isinstance(self.process, PipedProcess) else ()
         write_end(self.order["folder"], {
             "exit_code": self.exit.code if self.exit else None,
             "signal": self.exit.signal if self.exit else None,

@@ -105,11 +105,14 @@ class PipedProcess(PlainProcess):
         """Take what there is."""
         self.busy = sum(map(self._take, tuple(self._open))) > 0  # of each, whatever the others have
 
-    def drain(self) -> None:
-        """Take all there is, once nobody writes any more."""
+    def finish(self) -> tuple[Kept, ...]:
+        """Nobody writes any more: take all there is; the logs, closed."""
         self.pump()
         while self.busy:
             self.pump()
+        for log in self.logs.values():
+            log.close()
+        return tuple(self.logs.values())
 
     def _take(self, fd: int) -> bool:
         for _ in range(_READS):
