@@ -8,11 +8,14 @@ from typing import ClassVar
 from rich.text import Text
 from textual.widgets import Static
 
+from torchdoctor.paint import fit
 from torchdoctor.text import ascii_only, safe
 from torchdoctor.widgets.log_lines import LogLines
 from torchdoctor.widgets.log_paint import TONES, part_style, sign
+from torchprobes.compilelog.document import DocumentView
+from torchprobes.compilelog.filter import FilterView
 from torchprobes.compilelog.marks import Mark
-from torchprobes.compilelog.search import SearchView
+from torchprobes.compilelog.rows import Found
 
 _PLURALS = {
     Mark.ERROR: ("error", "errors"),
@@ -21,6 +24,9 @@ _PLURALS = {
     Mark.LIMIT: ("limit hit", "limits hit"),
     Mark.WARNING: ("warning", "warnings"),
 }
+
+FILTER_CELLS = 32
+"""Of a filter's text that are shown; its counts say more than its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,8 @@ class LogBar(Static):
 
     def __init__(self) -> None:
         super().__init__("", markup=False)
+        self.filter_text = ""
+        """The filter that is on, as it was typed."""
         self._said: tuple[Piece, ...] = ()
 
     def show(self, lines: LogLines) -> None:
@@ -63,26 +71,18 @@ class LogBar(Static):
     def _pieces(self, lines: LogLines) -> list[Piece]:
         if lines.document is None:
             return []
-        view = lines.view
-        pieces = [_badge(lines)]
-        if view.cause:
-            pieces.append(Piece(view.cause, "warning"))
-        found = lines.document.found
-        if found.query is not None:
-            pieces.append(_search(found.view(), found.rank(lines.cursor), found.span(lines.cursor) is not None))
-        pieces.append(_position(lines))
-        if view.note:
-            pieces.append(Piece(view.note, "warning"))
-        if not view.indexed:
-            pieces.append(Piece(f"indexing {view.indexed_bytes * 100 // max(1, view.size_bytes)} %", "dim"))
-        counts = dict(view.counts)
-        ascii_signs = ascii_only(self.app)
-        for mark, names in _PLURALS.items():
-            if counts.get(mark):
-                words = f"{sign(mark, ascii_signs)} {counts[mark]:,} {names[counts[mark] != 1]}"
-                pieces.append(Piece(words, TONES[mark]))
-        if lines.scroll_offset.x:
-            pieces.append(Piece(f"column {lines.scroll_offset.x + 1}", "dim"))
+        view, ascii_signs = lines.view, ascii_only(self.app)
+        pieces = [
+            _badge(lines),
+            Piece(view.cause, "warning"),
+            _search(lines.document.found, lines.cursor),
+            _filter(self.filter_text, lines.document.filtered, view),
+            _position(lines),
+            Piece(view.note, "warning"),
+            _indexing(view),
+            *_counts(dict(view.counts), ascii_signs),
+            _sideways(lines),
+        ]
         return [Piece(safe(piece.words, ascii_only=ascii_signs), piece.part) for piece in pieces if piece.words]
 
     def _fitting(self, pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
@@ -111,7 +111,8 @@ def _badge(lines: LogLines) -> Piece:
     return Piece(f"+{lines.new_lines:,} new" if lines.new_lines else "", "new")
 
 
-def _search(view: SearchView, rank: int, on_hit: bool) -> Piece:
+def _search(found: Found, cursor: int) -> Piece:
+    view = found.view()
     if view.query is None:
         return Piece("")
     words = f"{'regex' if view.query.regex else 'text'} /{view.query.words}"
@@ -119,12 +120,46 @@ def _search(view: SearchView, rank: int, on_hit: bool) -> Piece:
         return Piece(f"{words}: {view.cause}", "error")
     if not view.count:
         return Piece(f"{words}: {'not found' if view.at_end else 'searching'}", "warning")
-    place = f"{rank:,} of {view.count:,}" if on_hit else f"{view.count:,}"
+    place = f"{found.rank(cursor):,} of {view.count:,}" if found.hit(cursor) else f"{view.count:,}"
     return Piece(f"{words}: {place}{'' if view.at_end else '+'}", "mark")
 
 
-def _position(lines: LogLines) -> Piece:
-    total = lines.lines
-    if not total:
+def _filter(text: str, filtered: FilterView, view: DocumentView) -> Piece:
+    if not text:
         return Piece("")
-    return Piece(f"line {lines.cursor + 1:,} of {total:,}", "dim")
+    words = f"filter: {fit(text, min(len(text), FILTER_CELLS))}"
+    if filtered.cause:
+        return Piece(f"{words} {filtered.cause}", "error")
+    part = "" if filtered.at_end else f", {filtered.scanned_bytes * 100 // max(1, view.size_bytes)} %"
+    return Piece(f"{words} {view.rows:,} of {view.lines:,} lines{part}", "mark")
+
+
+def _position(lines: LogLines) -> Piece:
+    """The cursor's line, by its number in the file where a filter is on."""
+    if not lines.lines or lines.pages.tail:
+        return Piece("")
+    line = lines.pages.line(lines.cursor)
+    if line is not None and line.number != lines.cursor:
+        return Piece(f"line {line.number + 1:,}", "dim")
+    return Piece(f"line {lines.cursor + 1:,} of {lines.lines:,}", "dim")
+
+
+def _indexing(view: DocumentView) -> Piece:
+    if view.indexed:
+        return Piece("")
+    return Piece(f"indexing {view.indexed_bytes * 100 // max(1, view.size_bytes)} %", "dim")
+
+
+def _counts(counts: dict[Mark, int], ascii_signs: bool) -> list[Piece]:
+    return [
+        Piece(f"{sign(mark, ascii_signs)} {counts[mark]:,} {names[counts[mark] != 1]}", TONES[mark])
+        for mark, names in _PLURALS.items()
+        if counts.get(mark)
+    ]
+
+
+def _sideways(lines: LogLines) -> Piece:
+    """Where in long lines the window stands."""
+    if lines.wrap:
+        return Piece("wrapped", "dim")
+    return Piece(f"column {lines.scroll_offset.x + 1}" if lines.scroll_offset.x else "", "dim")

@@ -1,6 +1,7 @@
 """The lines of one log on screen: a Line-API view that reads what it shows and keeps nothing else.
 
-It never touches a file: pages come from the document's thread. Memory does not depend on the log's size.
+It never touches a file: pages come from the document's thread. Memory does not depend on the log's size. What it
+shows are rows: without a filter row n is line n, with one it is the n-th line that the filter lets through.
 """
 
 from __future__ import annotations
@@ -9,69 +10,40 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.style import Style
-from textual.cache import LRUCache
-from textual.events import Resize
+from textual.events import Click, Resize
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from torchdoctor.text import ascii_only, safe_line
-from torchdoctor.widgets.log_paint import Painter, part_style
+from torchdoctor.widgets.log_looks import COLOURS, LOOKS
+from torchdoctor.widgets.log_pages import Pages
+from torchdoctor.widgets.log_paint import Gutter, LookOf, Painter, part_style
+from torchdoctor.widgets.log_rows import Rows, Sheet, words
+from torchdoctor.widgets.log_wrap import Layout, Place
 from torchdoctor.widgets.plain_scrollbar import use_plain_scrollbar
-from torchprobes.compilelog.document import NO_PAGE, Document, DocumentView
-from torchprobes.compilelog.lines import SHOWN, Line
+from torchprobes.compilelog.document import Document, DocumentView
 from torchprobes.compilelog.marks import Mark
-
-STRIPS = 1024
-"""Painted lines kept."""
-
-AHEAD = 2
-"""Screenfuls asked for above and below what is shown, so that small moves need no answer."""
-
-PARTS = ("dim", "error", "warning", "mark", "hit", "name", "keyword", "string", "comment", "number", "cursor")
 
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """What all rows of one drawing share."""
+    """One drawing: its screen lines, and what they share."""
 
-    painter: Painter
-    ground: Style
+    sheet: Sheet
+    places: list[Place]
     marks: dict[int, Mark]
+    """By row."""
+    looks: tuple[LookOf, LookOf]
+    """On the ground of a row, and on that of the cursor's row."""
 
 
 class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
-    """A window on the lines of a document, with a cursor line."""
+    """A window on the rows of a document, with a cursor."""
 
-    DEFAULT_CSS = """
-    LogLines {
-        height: 1fr;
-        background: $background;
-        color: $foreground;
-        scrollbar-color: $panel-lighten-2;
-        scrollbar-background: $background;
-        scrollbar-size-horizontal: 0;
-        scrollbar-size-vertical: 1;
-    }
-    LogLines > .log--dim { color: $text-muted; }
-    LogLines > .log--error { color: $text-error; text-style: bold; }
-    LogLines > .log--warning { color: $text-warning; }
-    LogLines > .log--mark { color: $text-accent; text-style: bold; }
-    LogLines > .log--hit { text-style: reverse bold; }
-    LogLines > .log--name { color: $text-primary; }
-    LogLines > .log--keyword { color: $text-accent; }
-    LogLines > .log--string { color: $text-success; }
-    LogLines > .log--comment { color: $text-muted; text-style: italic; }
-    LogLines > .log--number { color: $text-secondary; }
-    LogLines > .log--cursor { background: $surface-lighten-1; }
-    LogLines:focus > .log--cursor { background: $primary-muted; text-style: bold; }
-    LogLines:ansi > .log--cursor { text-style: bold underline; }
-    LogLines:nocolor > .log--cursor { text-style: bold underline; }
-    LogLines:ansi > .log--dim, LogLines:nocolor > .log--dim { color: $foreground; text-style: dim; }
-    LogLines:nocolor > .log--warning { text-style: bold; }
-    """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"log--{part}" for part in PARTS}
+    DEFAULT_CSS = COLOURS
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"log--{part}" for part in LOOKS}
 
     class Moved(Message):
         """The cursor, the window or `follow` changed by the person's hand."""
@@ -82,26 +54,33 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
-        self.document: Document | None = None
-        self.view = DocumentView()
+        self.pages = Pages()
         self.cursor = 0
+        """The row that the cursor is on."""
         self.follow = True
         self.paused = False
         self.seen = 0
-        """Lines that were there when the view last stood at the end."""
+        """Rows that were there when the view last stood at the end."""
         self.short = True
         """Whether torch's long line prefix is shown shortened."""
+        self.wrap = False
+        """Whether long lines are wrapped."""
+        self.bookmarks: frozenset[int] = frozenset()
+        """Lines that the person marked."""
+        self.names: tuple[str, ...] = ()
+        """Of the files of a merged view, all of one width; () for a single file."""
         self.nothing: tuple[str, ...] = ()
         """What is said, row by row, while there is no document."""
         self._language = "text"
-        self._page = NO_PAGE
-        self._strips: LRUCache[tuple[Line, bytes], Strip] = LRUCache(STRIPS)
-        self._rows: LRUCache[object, Strip] = LRUCache(STRIPS // 4)
+        self._top: Place | None = Place(0)
+        """Where the window begins; None: so that it ends with the last row."""
+        self._anchor: int | None = None
+        """The line that the cursor shall stand on, while a new filter is on its way to it."""
+        self._rows = Rows()
         self._frame: _Frame | None = None
-        self._styles: dict[str, Style] = {}
+        self._styles: dict[tuple[str, bool], Style] = {}
         self._widest = 0
         self._ours = False
-        self._late = False
         self._settled = False
 
     # --- what is shown ----------------------------------------------------------------------------------------
@@ -110,69 +89,104 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         """Where signs are ASCII, so is the scroll bar."""
         use_plain_scrollbar(self)
 
-    def open(self, document: Document | None, language: str, *, follow: bool) -> None:
+    @property
+    def document(self) -> Document | None:
+        """What is shown."""
+        return self.pages.document
+
+    @property
+    def view(self) -> DocumentView:
+        """What was taken of it."""
+        return self.pages.view
+
+    def open(self, document: Document | None, language: str, *, follow: bool, names: tuple[str, ...] = ()) -> None:
         """Show another document; the old one is closed."""
-        if self.document is not None:
-            self.document.close()
-        self.document, self._language = document, language
-        self.view, self.cursor, self.follow, self.paused = DocumentView(), 0, follow, False
-        self._forget()
+        self.pages.open(document)
+        self._language, self.names, self.follow = language, names, follow
+        self._start_over()
         self._size_to(0)
-        self._scroll(0, 0)
+        self._stand(Place(0))
         self.refresh_data()
 
-    def _forget(self) -> None:
-        self._page, self._widest, self.seen, self._settled = NO_PAGE, 0, 0, False
-        self._strips.clear()
-        self._rows.clear()
+    def _start_over(self) -> None:
+        """Nothing that was known of lines holds."""
+        self.cursor, self.paused, self.bookmarks = 0, False, frozenset()
+        self._anchor, self._widest, self.seen, self._settled = None, 0, 0, False
+        self.pages.forget()
+        self._rows.forget()
 
     @property
     def lines(self) -> int:
-        """How many lines are shown: frozen while paused."""
-        return self.virtual_size.height
+        """How many rows are shown: frozen while paused."""
+        return self.pages.tail or self.virtual_size.height
 
     @property
     def new_lines(self) -> int:
-        """Lines that came since the view left the end, or was paused."""
-        return max(0, self.view.lines - self.seen)
+        """Rows that came since the view left the end, or was paused."""
+        return max(0, self.view.rows - self.seen)
 
     @property
-    def digits(self) -> int:
-        """Cells of a line number."""
-        return max(3, len(str(max(1, self.lines))))
+    def height(self) -> int:
+        """Screen lines of the window."""
+        return max(1, self.scrollable_content_region.height)
 
-    @property
-    def inset(self) -> int:
-        """Cells to the left of the text."""
-        return self.digits + 3
-
-    def refresh_data(self) -> None:
-        """Take what the document's thread has; called at most 5 times a second, and after a key."""
+    def refresh_data(self) -> bool:
+        """Take what the document's thread has; called at most 5 times a second, and after a key. Whether it is new."""
         if self.document is None:
-            return
+            return False
         view, old = self.document.view(), self.view
-        if view.generation != old.generation:
-            self._forget()
-            self.cursor, self.paused = 0, False
-        if view == old and not self._late:
-            return
-        self.view = view
+        if view == old and not self.pages.late:
+            return False
+        if view.content != old.content:
+            self._start_over()
+        elif view.generation != old.generation:
+            self._keep_place()
+        self.pages.view = view
         if not self._settled:  # what was there already is not new
-            self.seen, self._settled = view.lines, view.revision > 0 and view.indexed
+            self.seen, self._settled = view.rows, view.revision > 0 and view.indexed
+        self._take_tail()
         if not self.paused:
-            self._size_to(view.lines)
-        if self.follow and not self.paused:
-            self.to_end()
+            self._size_to(view.rows)
+            self._find_place()
         self.refresh()
+        return True
+
+    def _keep_place(self) -> None:
+        """Another filter: the cursor is to stay on its line, or on the first after it that is shown."""
+        line = self.pages.line(self.cursor)
+        if self._anchor is None and line is not None and line.number >= 0:
+            self._anchor = line.number
+        self.paused = False
+        self.seen = 0
+        self.pages.forget()
+
+    def _find_place(self) -> None:
+        """Where the end is followed, there; else where the cursor was before the filter."""
+        assert self.document is not None
+        if self.follow:
+            self._anchor = None
+            self.to_end()
+        elif self._anchor is not None:
+            anchor, filtered = self._anchor, self.document.filtered
+            self.show_row(self.document.row_near(anchor))
+            self.seen = self.view.rows
+            self._anchor = None if filtered.filter is None or filtered.at_end or filtered.cause else anchor
+
+    def _take_tail(self) -> None:
+        """Of a big file the end comes first: its lines are shown at once, their numbers come with the index."""
+        if self.follow and not self._settled and self.document is not None and self.document.filtered.filter is None:
+            self.pages.take_tail(self.height)
+        elif self.pages.tail:
+            self.pages.forget()
 
     def pause(self, paused: bool) -> None:
-        """Hold the lines that are shown, or show all again; where the end was followed, it is again."""
+        """Hold the rows that are shown, or show all again; where the end was followed, it is again."""
         if paused and not self.paused:
-            self.seen = self.view.lines if self.follow else self.seen
+            self.seen = self.view.rows if self.follow else self.seen
         self.paused = paused
         self.refresh_data()
         if not paused:
-            self._size_to(self.view.lines)
+            self._size_to(self.view.rows)
             if self.follow:
                 self.to_end()
         self.refresh()
@@ -180,155 +194,209 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
     def shorten(self, short: bool) -> None:
         """Show torch's line prefix shortened, or as it is."""
         self.short, self._widest = short, 0
-        self._strips.clear()
-        self._rows.clear()
+        self._rows.forget()
         self._size_to(self.lines)
+        self.refresh()
+
+    def wrap_lines(self, wrap: bool) -> None:
+        """Wrap long lines, or show them on one screen line each; the cursor's row stays on screen."""
+        top = self.top()
+        self.wrap, self._widest = wrap, 0
+        self._rows.forget()
+        self._size_to(self.lines)
+        self._scroll(0, None)
+        if self.follow and not self.paused:
+            self.to_end()
+        else:
+            self._stand(self._layout().showing(self.cursor, Place(top.row), self.height))
         self.refresh()
 
     def to_end(self) -> None:
         """Stand at the end."""
-        self.seen = self.view.lines
+        self.seen = self.view.rows
         self.cursor = max(0, self.lines - 1)
-        self._scroll(None, self.lines)
+        self._stand(None)
 
-    def _size_to(self, lines: int) -> None:
+    def _size_to(self, rows: int) -> None:
         self._ours = True
-        self.virtual_size = Size(self.inset + self._widest, lines)
+        self.virtual_size = Size(self._sheet().inset + self._widest, rows)
         self._ours = False
+
+    def _stand(self, top: Place | None) -> None:
+        """Let the window begin at `top`, None: end with the last row. The scroll bar shows it as far as it can."""
+        self._top = top
+        self._scroll(None, self.virtual_size.height if top is None else top.row)
 
     def _scroll(self, x: float | None, y: float | None) -> None:
         self._ours = True
         self.scroll_to(x, y, animate=False, force=True, immediate=True)
         self._ours = False
 
+    # --- where things stand -----------------------------------------------------------------------------------
+
+    def _layout(self) -> Layout:
+        sheet, pages = self._sheet(), self.pages
+
+        def parts(row: int) -> int:
+            return self._rows.parts(sheet, pages.line(row), pages.hit(row))
+
+        return Layout(self.lines, parts if self.wrap else lambda _: 1)
+
+    def top(self) -> Place:
+        """The screen line that the window begins with."""
+        end = max(0, self.lines - self.height)
+        first = end if self._top is None else min(self._top.row, max(0, self.lines - 1))
+        self.pages.hold(first, self.height, self.height)
+        if self._top is None or (not self.wrap and self._top.row > end):
+            return self._layout().end(self.height)
+        return self._top
+
+    def places(self) -> list[Place]:
+        """What is on screen, from top to bottom."""
+        return self._layout().frame(self.top(), self.height)
+
     # --- moving -----------------------------------------------------------------------------------------------
 
-    def move_to(self, line: int) -> None:
-        """Put the cursor on `line`, and the line on screen; upwards, or with lines below it, ends following."""
-        line = max(0, min(line, self.lines - 1))
-        if line < self.cursor:
-            self.leave_end()
-        self.cursor = line
-        top, height = self.scroll_offset.y, max(1, self.scrollable_content_region.height)
-        if not top <= line < top + height:
-            near = abs(line - top) <= 2 * height
-            up = line if near else line - height // 3
-            down = line - height + 1 if near else line - height // 3
-            self._scroll(None, up if line < top else down)
+    def show_row(self, row: int) -> None:
+        """Put the cursor on `row`, and the row on screen."""
+        self.cursor = max(0, min(row, self.lines - 1))
+        top = self.top()
+        if self.wrap:  # its neighbours are needed to know where they stand
+            self.pages.hold(max(0, self.cursor - self.height), 2 * self.height, self.height)
+        self._stand(self._layout().showing(self.cursor, top, self.height))
         self.refresh()
         self.post_message(self.Moved())
 
+    def move_to(self, row: int) -> None:
+        """The same by the person's hand: upwards, it ends following."""
+        self._anchor = None
+        if row < self.cursor:
+            self.leave_end()
+        self.show_row(row)
+
     def move(self, delta: int) -> None:
-        """Move the cursor by lines; from the window if the cursor is outside of it."""
-        top, height = self.scroll_offset.y, max(1, self.scrollable_content_region.height)
-        self.move_to(min(max(self.cursor, top), top + height - 1) + delta)
+        """Move the cursor by rows; from the window if the cursor is outside of it. A tall row is scrolled through."""
+        places = self.places()
+        if not places or self.pages.tail:  # nobody knows yet what is above the tail
+            return
+        first, last = places[0], places[-1]
+        if self._hidden_part(first, last, delta):
+            self.leave_end()
+            self._stand(self._layout().move(first, delta, self.height))
+            self.refresh()
+            self.post_message(self.Moved())
+            return
+        self.move_to(min(max(self.cursor, first.row), last.row) + delta)
+
+    def _hidden_part(self, first: Place, last: Place, delta: int) -> bool:
+        """Whether the cursor's row goes on beyond the window on that side."""
+        if delta < 0:
+            return first.row == self.cursor and first.part > 0
+        return last.row == self.cursor and last.part < self._layout().parts(last.row) - 1
 
     def move_page(self, pages: float) -> None:
         """Move window and cursor by screenfuls."""
-        delta = int(pages * max(2, self.scrollable_content_region.height - 1))
+        if self.pages.tail:
+            return
+        delta, layout, top = int(pages * max(2, self.height - 1)), self._layout(), self.top()
         if delta < 0:
             self.leave_end()
-        self._scroll(None, self.scroll_offset.y + delta)
-        self.move_to(self.cursor + delta)
+        standing = Place(min(max(self.cursor, top.row), max(0, self.lines - 1)))
+        self._stand(layout.move(top, delta, self.height))
+        self.top()
+        self.move_to(layout.up(standing, -delta).row if delta < 0 else layout.down(standing, delta).row)
 
     def move_sideways(self, cells: int) -> None:
-        """Move the window sideways."""
-        self._scroll(self.scroll_offset.x + cells, None)
-        self.post_message(self.Moved())
+        """Move the window sideways; wrapped lines have nothing there."""
+        if not self.wrap:
+            self._scroll(self.scroll_offset.x + cells, None)
+            self.post_message(self.Moved())
 
     def leave_end(self) -> None:
-        """Stop following; from now on new lines are counted."""
+        """Stop following; from now on new rows are counted."""
         if self.follow:
+            if not self.pages.tail:
+                self._top = self.top()
             self.follow = False
-            self.seen = self.view.lines
+            self._take_tail()
+            self.seen = self.view.rows
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """A move upwards by mouse or scroll bar ends following, too."""
+        """A move by mouse or scroll bar; upwards, it ends following, too."""
         super().watch_scroll_y(old_value, new_value)
-        if new_value < old_value and not self._ours and self.follow:
+        if self._ours:
+            return
+        if new_value < old_value:
             self.leave_end()
-            self.post_message(self.Moved())
+        self._top = None if new_value >= self.max_scroll_y else Place(round(new_value))
+        self.post_message(self.Moved())
 
     def _on_resize(self, event: Resize) -> None:
         if self.follow and not self.paused:
             self.call_after_refresh(self.to_end)
 
-    # --- lines ------------------------------------------------------------------------------------------------
+    def on_click(self, event: Click) -> None:
+        """The cursor goes to the row that is clicked."""
+        places = self.places()
+        if event.y < len(places) and not self.pages.tail:
+            self.move_to(places[event.y].row)
 
-    def line(self, number: int) -> Line | None:
-        """The line `number` from the page, None if it is not (yet) there."""
-        page = self._page
-        at = number - page.first
-        return page.lines[at] if page.generation == self.view.generation and 0 <= at < len(page.lines) else None
+    # --- texts ------------------------------------------------------------------------------------------------
 
     def safe_lines(self, first: int, count: int) -> list[str]:
-        """The texts of lines that are on screen, as they are shown."""
-        found = (self.line(number) for number in range(first, first + count))
+        """The texts of the lines on rows that are on screen, as they are shown."""
+        found = (self.pages.line(row) for row in range(first, first + count))
         return [safe_line(line.raw, ascii_only=ascii_only(self.app)) for line in found if line is not None]
 
-    def _fetch(self) -> None:
-        """Make the page hold what is shown; the document's thread has a moment to answer, then it is late."""
-        if self.document is None:
-            return
-        top, height = self.scroll_offset.y, max(1, self.size.height)
-        shown = min(height, max(0, self.lines - top))
-        fits = self._page.holds(self.view.generation, top, shown)
-        if fits and self._page.indexed_bytes >= self.view.indexed_bytes:
-            return
-        first = max(0, top - AHEAD * height)
-        self._page = self.document.page(first, top + height * (1 + AHEAD) - first)
-        self._late = not self._page.holds(self.view.generation, top, shown)
+    def screen_lines(self) -> list[str]:
+        """The texts of all lines of which something is on screen."""
+        places = self.places()
+        return self.safe_lines(places[0].row, places[-1].row - places[0].row + 1) if places else []
+
+    # --- drawing ----------------------------------------------------------------------------------------------
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """The visible strips; what all of them need is looked up once."""
-        self._fetch()
-        top, height = self.scroll_offset.y, self.size.height
-        marks = self.document.marks.on(top, height) if self.document is not None else {}
-        self._frame = _Frame(self._painter(), self.rich_style, marks)
-        return super().render_lines(crop)
+        places = self.places()
+        looks = (self._look(False), self._look(True))
+        self._frame = _Frame(self._sheet(), places, self._marks(places), looks)
+        strips = super().render_lines(crop)
+        if self._rows.widest != self._widest and not self.wrap:
+            self._widest = self._rows.widest
+            self.call_after_refresh(lambda: self._size_to(self.lines))
+        return strips
+
+    def _marks(self, places: list[Place]) -> dict[int, Mark]:
+        """The marks on the rows that are shown."""
+        if self.document is None or self.pages.tail or not places:
+            return {}
+        return self.document.marks.on(places[0].row, places[-1].row - places[0].row + 1)
 
     def render_line(self, y: int) -> Strip:
-        """Row `y` of the window."""
-        number, width, frame = self.scroll_offset.y + y, self.size.width, self._frame
+        """Screen line `y` of the window."""
+        frame = self._frame
         if frame is None:
-            return Strip.blank(width)
-        if self.document is None or number >= self.lines:
+            return Strip.blank(self.size.width)
+        if y >= len(frame.places):
             said = self._empty()
-            words = frame.painter.plain(f" {said[y]}" if y < len(said) else "")
-            return words.crop_extend(0, width, None).apply_style(frame.ground)
-        line = self.line(number)
-        ground = frame.ground + self._style("cursor") if number == self.cursor else frame.ground
+            return words(frame.sheet, said[y] if y < len(said) else "", 1, frame.looks[0])
+        row, part = frame.places[y]
+        line, cursor = self.pages.line(row), row == self.cursor
         if line is None:
-            return self._row(number, frame.painter.plain("reading ..."), ground)
-        hit = self._hit(line)
-        key = (line, hit, frame.marks.get(number), self.scroll_offset.x, width, self.digits, ground)
-        row = self._rows.get(key)
-        if row is None:
-            row = self._rows[key] = self._row(number, self._text(line, hit, frame.painter), ground)
-        return row
+            return words(frame.sheet, "reading ...", frame.sheet.inset, frame.looks[cursor])
+        source = (line.source, self.names[line.source % len(self.names)]) if self.names else None
+        number = line.number if line.own < 0 else line.own
+        gutter = Gutter(number, frame.marks.get(row), line.number in self.bookmarks, source)
+        return self._rows.strip(frame.sheet, line, self.pages.hit(row), part, gutter, frame.looks[cursor], cursor)
 
-    def _row(self, number: int, text: Strip, ground: Style) -> Strip:
-        """A line's number, sign and text as far as they are in the window."""
-        assert self._frame is not None
-        x, room = self.scroll_offset.x, max(0, self.size.width - self.inset)
-        gutter = self._frame.painter.gutter(number, self.digits, self._frame.marks.get(number))
-        row = Strip([*gutter, *text.crop_extend(x, x + room, None)])
-        return row.crop_extend(0, self.size.width, None).apply_style(ground)
+    def _sheet(self) -> Sheet:
+        painter = Painter(self._language, ascii_only(self.app), self.short)
+        x = 0 if self.wrap else self.scroll_offset.x
+        return Sheet(painter, self.size.width, x, self.wrap, self._digits(), self.names)
 
-    def _text(self, line: Line, hit: bytes, painter: Painter) -> Strip:
-        strip = self._strips.get((line, hit))
-        if strip is None:
-            strip = self._strips[(line, hit)] = painter.text(line, hit)
-            if strip.cell_length > self._widest:
-                self._widest = strip.cell_length
-                self.call_after_refresh(self._size_to, self.lines)
-        return strip
-
-    def _hit(self, line: Line) -> bytes:
-        span = self.document.found.span(line.number) if self.document else None
-        if span is None or line.length > SHOWN:
-            return b""
-        return line.raw[span[0] : span[1]]
+    def _digits(self) -> int:
+        """Cells of a line number."""
+        return max(3, len(str(max(1, self.view.lines))))
 
     def _empty(self) -> tuple[str, ...]:
         """What is said in place of lines where there are none."""
@@ -336,22 +404,26 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
             return self.nothing
         if self.lines:
             return ()
+        if self.view.lines:
+            return ("no line passes the filter",)
         return (self.view.cause or ("reading ..." if self.view.revision == 0 else "empty"),)
 
     # --- styles -----------------------------------------------------------------------------------------------
 
-    def _painter(self) -> Painter:
-        return Painter(self._style, self._language, ascii_only(self.app), self.short)
+    def _look(self, cursor: bool) -> LookOf:
+        return lambda part: self._styles.get((part, cursor)) or self._style(part, cursor)
 
-    def _style(self, part: str) -> Style:
-        style = self._styles.get(part)
-        if style is None:
-            style = self._styles[part] = part_style(self, f"log--{part}", ground=part == "cursor")
+    def _style(self, part: str, cursor: bool) -> Style:
+        style = self.rich_style
+        if cursor:
+            style += part_style(self, "log--cursor", ground=True)
+        if part:
+            style += part_style(self, f"log--{part}")
+        self._styles[(part, cursor)] = style
         return style
 
     def notify_style_update(self) -> None:
         """The theme or the focus changed: nothing painted holds."""
         super().notify_style_update()
         self._styles.clear()
-        self._strips.clear()
-        self._rows.clear()
+        self._rows.restyle()

@@ -1,20 +1,21 @@
-"""A log on screen, with everything one does with it: follow, pause, search, jump from error to error, copy."""
+"""A log on screen, with everything one does with it: follow, filter, search, jump from error to error, copy, export."""
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.events import Key
 from textual.message import Message
 from textual.timer import Timer
-from textual.widgets import Input
 
+from torchdoctor.text import ascii_only, safe, safe_line
 from torchdoctor.widgets.log_bar import LogBar
+from torchdoctor.widgets.log_bookmarks import Bookmarks
+from torchdoctor.widgets.log_export import Export
+from torchdoctor.widgets.log_filter import Wrong, parse
 from torchdoctor.widgets.log_jump import Jump, jump_of
+from torchdoctor.widgets.log_keys import KEYS
 from torchdoctor.widgets.log_lines import LogLines
+from torchdoctor.widgets.log_prompt import FILTER, SEARCH, Asked, LogPrompt
 from torchprobes.compilelog.document import Document
 from torchprobes.compilelog.marks import Mark
 from torchprobes.compilelog.search import Query
@@ -27,48 +28,17 @@ FIRST_HIT_LOOKS = 40
 """After a search starts its first hit is looked for so often, so that it is not one tick late."""
 
 
-def _bind(keys: str, action: str, description: str, name: str, tooltip: str, show: bool = False) -> Binding:
-    return Binding(keys, action, description, show=show, id=f"log.{name}", tooltip=tooltip)
-
-
 class LogView(Vertical):
     """Shows one document. `refresh_data` is to be called by the pane's timer, at most 5 times a second."""
 
     DEFAULT_CSS = """
     LogView { height: 1fr; width: 1fr; }
-    LogView > Input { height: 1; border: none; padding: 0 1; background: $panel; display: none; }
-    LogView.-searching > Input { display: block; }
-    LogView.-searching > LogBar { display: none; }
+    LogView.-asking > LogBar { display: none; }
     """
 
     ALLOW_MAXIMIZE = True
     BINDING_GROUP_TITLE = "Log"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        _bind("f", "follow", "Follow", "follow", "Stay at the end as lines come; any move upwards ends it", True),
-        _bind("space", "pause", "Pause", "pause", "Hold the view still; nothing is lost", True),
-        _bind("slash", "search", "Search", "search", "Search all of the log; ctrl+r for a regular expression", True),
-        _bind("n", "hit(1)", "Next hit", "hit.next", "To the next line that the search found"),
-        _bind("N", "hit(-1)", "Previous hit", "hit.previous", "To the previous line that the search found"),
-        _bind("e", "mark(1)", "Next error", "error.next", "To the next error, graph break, recompile or limit", True),
-        _bind("E", "mark(-1)", "Previous error", "error.previous", "To the previous one"),
-        _bind("w", "warning(1)", "Next warning", "warning.next", "To the next warning"),
-        _bind("W", "warning(-1)", "Previous warning", "warning.previous", "To the previous warning"),
-        _bind("j,down", "move(1)", "Down", "down", "One line down"),
-        _bind("k,up", "move(-1)", "Up", "up", "One line up"),
-        _bind("ctrl+d", "page(0.5)", "Half a page down", "half.down", "Half a screenful down"),
-        _bind("ctrl+u", "page(-0.5)", "Half a page up", "half.up", "Half a screenful up"),
-        _bind("pagedown,ctrl+f", "page(1.0)", "Page down", "page.down", "One screenful down"),
-        _bind("pageup,b,ctrl+b", "page(-1.0)", "Page up", "page.up", "One screenful up"),
-        _bind("g,home", "top", "Top", "top", "To the first line"),
-        _bind("G,end", "bottom", "Bottom", "bottom", "To the last line, and follow"),
-        _bind("left", "sideways(-16)", "Left", "left", "Show what is to the left"),
-        _bind("right", "sideways(16)", "Right", "right", "Show what is to the right: long lines are not wrapped"),
-        _bind("full_stop", "prefix", "Prefix", "prefix", "Show torch's line prefix whole, or shortened"),
-        _bind("y", "copy(False)", "Copy", "copy", "Copy the line under the cursor"),
-        _bind("Y", "copy(True)", "Copy screen", "copy.screen", "Copy the lines on screen"),
-        _bind("enter", "jump", "Follow up", "jump", "To the artefact or the source that the line points at", True),
-        _bind("escape", "clear", "Clear search", "clear", "End the search"),
-    ]
+    BINDINGS = KEYS
 
     class CopyRequested(Message):
         """The person wants `text` outside of the console."""
@@ -79,7 +49,7 @@ class LogView(Vertical):
             self.lines = lines
 
     class JumpRequested(Message):
-        """The person wants to see what the line under the cursor points at; `jump` says what that is."""
+        """The person wants to see what the line under the cursor points at; see `log_jump.Jump`."""
 
         def __init__(self, text: str, jump: Jump) -> None:
             super().__init__()
@@ -101,27 +71,67 @@ class LogView(Vertical):
         super().__init__(id=id)
         self.lines = LogLines()
         self.bar = LogBar()
-        self._regex = False
+        self.prompt = LogPrompt()
+        self.bookmarks = Bookmarks()
+        self._export: Export | None = None
         self._hunt: Timer | None = None
+        self._hunting = False
         self._from = 0
+        self._asked_line: int | None = None
+        self._asked_offset: int | None = None
 
     def compose(self) -> ComposeResult:
-        """The lines, the bar, and in its place the search prompt while it is open."""
+        """The lines, the bar, and in its place the prompt while it is open."""
         yield self.lines
         yield self.bar
-        yield Input(compact=True, select_on_focus=True)
+        yield self.prompt
 
     # --- for the pane -----------------------------------------------------------------------------------------
 
     def open(self, path: str | None, language: str = "log", *, follow: bool = True) -> None:
         """Show the file `path`; None shows nothing. Returns at once: the file is read by a thread of its own."""
+        self.open_document(Document(path) if path is not None else None, language, follow=follow)
+
+    def open_document(
+        self, document: Document | None, language: str = "log", *, follow: bool = True, names: tuple[str, ...] = ()
+    ) -> None:
+        """Show a document, e.g. a payload inside a trace; it is closed when another is shown."""
         self._end_hunt()
-        self.lines.open(Document(path) if path is not None else None, language, follow=follow)
+        self._asked_line = self._asked_offset = None
+        self.bar.filter_text = ""
+        self.lines.open(document, language, follow=follow, names=names)
+        self.bookmarks.show(document.path if document else "", self.lines)
         self.bar.show(self.lines)
+
+    def go_to_line(self, line: int) -> None:
+        """Put the cursor on a line, counted from 0, as soon as it is known; a filter that hides it is ended."""
+        self.lines.leave_end()
+        self._asked_line = line
+        self._arrive()
+
+    def go_to_offset(self, offset: int) -> None:
+        """Put the cursor on the line in which byte `offset` of the file stands, as soon as it is known."""
+        if self.lines.document is not None:
+            self.lines.leave_end()
+            self._asked_offset = offset
+            self.lines.document.ask_offset(offset)
+            self._arrive()
+
+    def export_into(self, folder: str) -> None:
+        """Write the lines that are shown into a new file of `folder`; a notice says where, or why not."""
+        document = self.lines.document
+        if document is not None and (self._export is None or self._export.over):
+            self._export = Export(document, folder)
 
     def refresh_data(self) -> None:
         """Show what is new."""
+        if self._export is not None and (said := self._export.said()):
+            self.notify(safe(said, ascii_only=ascii_only(self.app)), markup=False)
         self.lines.refresh_data()
+        self._arrive()
+        if self._hunting and self._hunt is None:
+            self._look_for_hit()
+        self.bookmarks.keep(self.lines)
         self.bar.show(self.lines)
 
     def close(self) -> None:
@@ -134,7 +144,23 @@ class LogView(Vertical):
         """The bar says where."""
         self.bar.show(self.lines)
 
-    # --- follow and pause -------------------------------------------------------------------------------------
+    def _arrive(self) -> None:
+        """Go to the line that was asked for, once it is there."""
+        document = self.lines.document
+        if document is None:
+            return
+        if self._asked_offset is not None and (line := document.line_at(self._asked_offset)) is not None:
+            self._asked_offset, self._asked_line = None, line
+        if self._asked_line is None or self._asked_line >= self.lines.view.lines:
+            return
+        row = document.row_of(self._asked_line)
+        if row is None and document.filtered.filter is not None:
+            self._filter("")
+        elif row is not None and row < self.lines.lines:
+            self._asked_line = None
+            self.lines.move_to(row)
+
+    # --- follow, pause, looks ---------------------------------------------------------------------------------
 
     def action_follow(self) -> None:
         """Follow the end, or stop."""
@@ -155,6 +181,15 @@ class LogView(Vertical):
         lines.pause(not lines.paused)
         self.bar.show(lines)
 
+    def action_prefix(self) -> None:
+        """Torch's line prefix whole, or shortened."""
+        self.lines.shorten(not self.lines.short)
+
+    def action_wrap(self) -> None:
+        """Wrap long lines, or not."""
+        self.lines.wrap_lines(not self.lines.wrap)
+        self.bar.show(self.lines)
+
     # --- moving -----------------------------------------------------------------------------------------------
 
     def action_move(self, delta: int) -> None:
@@ -169,12 +204,9 @@ class LogView(Vertical):
         """Show what is left or right of the window."""
         self.lines.move_sideways(cells)
 
-    def action_prefix(self) -> None:
-        """Torch's line prefix whole, or shortened."""
-        self.lines.shorten(not self.lines.short)
-
     def action_top(self) -> None:
         """To the first line."""
+        self.lines.leave_end()
         self.lines.move_to(0)
 
     def action_bottom(self) -> None:
@@ -198,80 +230,117 @@ class LogView(Vertical):
         if document is None:
             return
         find, start = (document.marks.next, -1) if way > 0 else (document.marks.previous, self.lines.lines)
-        line = find(marks, cursor)
-        if line is None:  # around the end, as `n` goes
-            line = find(marks, start)
-        self._go(line, f"no {words} here")
+        row = find(marks, cursor)
+        if row is None:  # around the end, as `n` goes
+            row = find(marks, start)
+        self._go(row, f"no {words} here")
 
-    def _go(self, line: int | None, otherwise: str) -> None:
-        if line is None or line >= self.lines.lines:
+    def _go(self, row: int | None, otherwise: str) -> None:
+        if row is None or row >= self.lines.lines:
             self.notify(otherwise, timeout=2, markup=False)
             return
         self.lines.leave_end()
-        self.lines.move_to(line)
+        self.lines.move_to(row)
 
-    # --- search -----------------------------------------------------------------------------------------------
+    def action_bookmark(self) -> None:
+        """Mark the cursor's line, or take its mark away."""
+        if refused := self.bookmarks.toggle(self.lines):
+            self.notify(refused, timeout=2, markup=False)
+        self.bar.show(self.lines)
+
+    def action_next_bookmark(self) -> None:
+        """To the next line that the person marked, around the end."""
+        self._go(self.bookmarks.next(self.lines), "no marked lines here: m marks one")
+
+    # --- search and filter ------------------------------------------------------------------------------------
 
     def action_search(self) -> None:
-        """Open the prompt."""
-        self.add_class("-searching")
-        self._prompt()
-        self.query_one(Input).focus()
+        """Ask what to search for."""
+        self._ask(SEARCH)
 
-    def _prompt(self) -> None:
-        kind = "regular expression" if self._regex else "text"
-        self.query_one(Input).placeholder = f"search for {kind} (enter; esc; ctrl+r: text or regular expression)"
+    def action_search_all(self) -> None:
+        """Ask what to search all files for."""
+        self._ask(SEARCH, everywhere=True)
 
-    def on_key(self, event: Key) -> None:
-        """Keys of the open prompt that the input itself does not know."""
-        if not self.has_class("-searching"):
-            return
-        if event.key == "ctrl+r":
-            self._regex = not self._regex
-            self._prompt()
-        elif event.key == "escape":
-            self._close_prompt()
-        else:
-            return
-        event.stop()
-        event.prevent_default()
+    def action_filter(self) -> None:
+        """Ask what to show."""
+        self._ask(FILTER)
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Search, and go to the first hit at or below the cursor."""
-        event.stop()
-        self._close_prompt()
-        document = self.lines.document
-        if document is None:
-            return
-        document.search(Query(event.value, self._regex) if event.value else None)
-        self._from = self.lines.cursor - 1
-        self._end_hunt()
-        if event.value:
-            self._hunt = self.set_interval(FIRST_HIT_S, self._look_for_hit, repeat=FIRST_HIT_LOOKS)
+    def _ask(self, kind: str, *, everywhere: bool = False) -> None:
+        self.add_class("-asking")
+        self.prompt.open(kind, everywhere=everywhere)
 
-    def _close_prompt(self) -> None:
-        self.remove_class("-searching")
+    def on_log_prompt_left(self) -> None:
+        """The keys belong to the lines again."""
+        self.remove_class("-asking")
         self.lines.focus()
+
+    def on_log_prompt_given(self, message: LogPrompt.Given) -> None:
+        """Search, or filter; what cannot be understood is said, and stays there."""
+        message.stop()
+        asked = message.asked
+        if asked.kind == FILTER:
+            if wrong := self._filter(asked.text):
+                self.prompt.say(wrong)
+                return
+        else:
+            self._search(asked)
+        self.prompt.close()
+
+    def _filter(self, text: str) -> str:
+        """Show only what `text` asks for; why that is no filter, or ""."""
+        try:
+            wanted = parse(text)
+        except Wrong as wrong:
+            return str(wrong)
+        document = self.lines.document
+        if document is not None:
+            document.filter(wanted)
+            self.bar.filter_text = text.strip() if wanted else ""
+            self.bar.show(self.lines)
+        return ""
+
+    def _search(self, asked: Asked) -> None:
+        """Go to the first hit at or below the cursor."""
+        query = Query(asked.text, asked.regex) if asked.text else None
+        if self.lines.document is not None:
+            self.lines.document.search(query)
+        self._end_hunt()
+        self._from = self.lines.cursor - 1
+        if query is None:
+            return
+        self._hunting = True
+        self._hunt = self.set_interval(FIRST_HIT_S, self._look_for_hit, repeat=FIRST_HIT_LOOKS)
+        self.set_timer(FIRST_HIT_S * (FIRST_HIT_LOOKS + 1), self._hunt_slowly)
+        if asked.everywhere:
+            self.post_message(self.SearchAllRequested(query))
 
     def _look_for_hit(self) -> None:
         document = self.lines.document
         if document is None:
             return
         found = document.found
-        line = found.next(self._from)
-        if line is None and found.view().at_end:  # none below: the first of all
-            line = found.next(-1)
-        if line is not None and line < self.lines.lines:
+        row, at_end = found.next(self._from), found.view().at_end
+        if row is None and at_end:  # none below: the first of all
+            row = found.next(-1)
+        if row is not None and row < self.lines.lines:
             self._end_hunt()
             self.lines.leave_end()
-            self.lines.move_to(line)
+            self.lines.move_to(row)
+        elif at_end or found.view().cause:
+            self._end_hunt()
         self.lines.refresh()
         self.bar.show(self.lines)
 
-    def _end_hunt(self) -> None:
+    def _hunt_slowly(self) -> None:
+        """A hit that is far away may come with any tick."""
         if self._hunt is not None:
             self._hunt.stop()
             self._hunt = None
+
+    def _end_hunt(self) -> None:
+        self._hunt_slowly()
+        self._hunting = False
 
     def action_hit(self, way: int) -> None:
         """To the next or previous hit; around the end."""
@@ -279,40 +348,54 @@ class LogView(Vertical):
         if document is None or document.found.query is None:
             self.action_search()
             return
+        self._end_hunt()
         found = document.found
-        line = found.next(cursor) if way > 0 else found.previous(cursor)
-        if line is None:
-            line = found.next(-1) if way > 0 else found.previous(self.lines.lines)
-        self._go(line, "not found")
+        row = found.next(cursor) if way > 0 else found.previous(cursor)
+        if row is None:
+            row = found.next(-1) if way > 0 else found.previous(self.lines.lines)
+        self._go(row, "not found")
 
     def action_clear(self) -> None:
-        """End the search."""
-        if self.lines.document is not None:
-            self.lines.document.search(None)
+        """End the search; where there is none, the filter."""
+        document = self.lines.document
+        if document is None:
+            return
+        if document.found.query is not None:
+            document.search(None)
             self._end_hunt()
             self.set_timer(2 * FIRST_HIT_S, self.lines.refresh)
+        else:
+            self._filter("")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """`escape` belongs to others while there is no search to end."""
+        """`escape` belongs to others while there is nothing to end."""
         if action == "clear":
-            return self.lines.document is not None and self.lines.document.found.query is not None
+            document = self.lines.document
+            return document is not None and (document.found.query is not None or bool(self.bar.filter_text))
         return True
 
-    # --- copy -------------------------------------------------------------------------------------------------
+    # --- out of the console -----------------------------------------------------------------------------------
 
-    def action_copy(self, screen: bool) -> None:
-        """Ask for the cursor's line, or all on screen, to be copied."""
-        lines = self.lines
-        first, count = (lines.scroll_offset.y, lines.size.height) if screen else (lines.cursor, 1)
-        copied = lines.safe_lines(first, count)
+    def action_copy(self, what: str) -> None:
+        """Ask for the cursor's line, all on screen, or all that are marked to be copied."""
+        lines, signs = self.lines, ascii_only(self.app)
+        if what == "bookmarks":
+            copied = [safe_line(raw, ascii_only=signs) for raw in self.bookmarks.texts]
+        else:
+            copied = lines.screen_lines() if what == "screen" else lines.safe_lines(lines.cursor, 1)
         if copied:
             self.post_message(self.CopyRequested("\n".join(copied), len(copied)))
+        elif what == "bookmarks":
+            self.notify("no marked lines here: m marks one", timeout=2, markup=False)
 
-    # --- jump -------------------------------------------------------------------------------------------------
+    def action_export(self) -> None:
+        """Ask for a place to write to."""
+        if self.lines.document is not None:
+            self.post_message(self.ExportRequested())
 
     def action_jump(self) -> None:
         """Ask for what the cursor's line points at to be shown."""
-        line = self.lines.line(self.lines.cursor)
+        line = self.lines.pages.line(self.lines.cursor)
         if line is None:
             return
         text = line.raw.decode("utf-8", "replace")
