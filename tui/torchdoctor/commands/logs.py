@@ -1,4 +1,4 @@
-"""`logs`: the console on somebody's logs."""
+"""`logs`: the console on somebody's logs; with `--explain` what they say, without a screen."""
 
 from __future__ import annotations
 
@@ -6,16 +6,45 @@ import os
 
 import click
 
-from ._options import settings_options
+from ._options import json_flag, settings_of, settings_options
+from ._output import say, say_document
 from .console import open_console
 
 
 @click.command("logs")
 @click.argument("path", metavar="DIR|FILE")
+@click.option("--explain", is_flag=True, help="Say what torch.compile did, and end.")
+@json_flag("With --explain: all of it")
 @settings_options("slow", "ascii", "colour", "theme", "read_only")
 @click.pass_context
-def logs_(ctx: click.Context, path: str) -> int:
+def logs_(ctx: click.Context, path: str, explain: bool, as_json: bool) -> int:
     """Open the console on a log, a folder of logs, or a torch_compile_debug tree, also while it grows."""
     if not os.path.exists(path):
         raise click.UsageError(f"{path} does not exist: name a log, a folder of logs, or a torch_compile_debug tree")
+    if as_json and not explain:
+        raise click.UsageError("--json goes with --explain")
+    if explain:
+        _explain(ctx, os.path.abspath(path), as_json)
+        return 0
     return open_console(ctx, os.path.abspath(path))
+
+
+def _explain(ctx: click.Context, path: str, as_json: bool) -> None:
+    """Graph breaks, recompiles, failures and the rest, as text or as JSON."""
+    from torchprobes.compilelog.engine import explain
+
+    if not os.access(path, os.R_OK | (os.X_OK if os.path.isdir(path) else 0)):
+        raise click.UsageError(f"{path} cannot be read")
+    explanation = explain(path)
+    if as_json:
+        from torchprobes.compilelog.ledger import document
+
+        say_document(document(explanation))
+        return
+    from torchdoctor.terminal import decide
+
+    from ._explain_text import explanation_text
+    from .runs import terminal_width
+
+    ascii_only = decide(settings_of(ctx)).ascii
+    say(explanation_text(explanation, ascii_only=ascii_only, width=terminal_width(), cwd=os.getcwd()))

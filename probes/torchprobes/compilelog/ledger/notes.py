@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .failures import Settled
 
 _LOSSES: Final = {
-    "torn": "lines of two writers went into each other {n} times: a file a rank helps (torchrun --tee 3 --log-dir DIR)",
+    "torn": "{n} places hold bytes that are no record: two writers went into each other, or something else wrote there",
     "partial": "the last record of a file has no end: its writer was stopped, or is at it",
     "broken": "{n} records could not be read",
 }
