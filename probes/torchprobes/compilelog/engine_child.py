@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import select
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 if __package__ in (None, ""):  # run by path, isolated: nothing of the caller's environment is on sys.path
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from dataclasses import replace
 
-from torchprobes.compilelog.gather import Gatherer
+from torchprobes.compilelog.gather import ROWS, Gatherer
 from torchprobes.compilelog.wire import (
     COMPILES_OF,
     FILES,
@@ -30,7 +33,22 @@ from torchprobes.compilelog.wire import (
     head_of,
 )
 
-SAY_S = 0.07
+STEP_S: Final = 0.05
+"""Reading goes on for so long before it is looked whether there is something to say."""
+
+SAY_S: Final = 0.07
+"""The least time between two snapshots."""
+
+SHARE: Final = 0.25
+"""The part of the time that making snapshots may take."""
+
+LOOK_S: Final = 0.05
+QUIET_LOOK_S: Final = 0.02
+"""After something new the next look comes sooner: a text's last message is told when nothing follows it."""
+
+DESCRIPTORS: Final = 4_000
+GARBAGE: Final = 50_000
+"""So many new objects make the collector look for cycles; events have none."""
 
 
 class Teller:
@@ -43,22 +61,25 @@ class Teller:
 
     def tell(self, gatherer: Gatherer) -> None:
         """Say the snapshot as it is now."""
-        explanation, tree = gatherer.explanation(), gatherer.tree()
+        explanation, tree = gatherer.explanation(time.time(), ROWS), gatherer.tree()
         self._revision += 1
-        frames = [*self._sections.patches(FILES, [file_row(file) for file in tree.files])]
         for name in ROW_TYPES:
-            frames += self._sections.patches(name, getattr(explanation, name))
+            self._patch(name, getattr(explanation, name))
         nodes = gatherer.groups(explanation)
         for node in nodes:
-            frames += self._sections.patches(f"{COMPILES_OF}{node.key}", node.compiles)
-        frames += self._sections.patches(GROUPS, [replace(node, compiles=()) for node in nodes])
+            self._patch(f"{COMPILES_OF}{node.key}", node.compiles[-ROWS:])
+        self._patch(GROUPS, [replace(node, compiles=()) for node in nodes])
+        self._patch(FILES, [file_row(file) for file in tree.files])
         commit = Commit(self._revision, head_of(explanation), tree.revision, tree.left_out, tree.cause)
-        frames.append(self._sections.frame(commit))
-        say(b"".join(frames), self._out)
+        say(self._sections.frame(commit), self._out)
 
     def fail(self, cause: str) -> None:
         """Say why there will be no more."""
         say(self._sections.frame(Words(cause)), self._out)
+
+    def _patch(self, section: str, rows: Sequence[object] | None) -> None:
+        for frame in self._sections.patches(section, rows):
+            say(frame, self._out)
 
 
 def say(data: bytes, out: int) -> None:
@@ -71,27 +92,42 @@ def say(data: bytes, out: int) -> None:
         os._exit(0)
 
 
-def live(root: str, teller: Teller) -> None:
+def live(root: str, teller: Teller, hold: int) -> None:
     """Follow `root` until stdin closes."""
-    gatherer = Gatherer(root)
-    said = None
+    gatherer = Gatherer(root, hold)
+    said, say_at = -1, 0.0
     while True:
-        started = time.monotonic()
-        more = gatherer.step()
-        if gatherer.state() != said:
-            said = gatherer.state()
+        before = gatherer.revision
+        more = gatherer.step(STEP_S)
+        now = time.monotonic()
+        if gatherer.revision != said and now >= say_at:
+            said = gatherer.revision
             teller.tell(gatherer)
-        wait_s = 0.0 if more else max(0.0, SAY_S - (time.monotonic() - started))
+            cost = time.monotonic() - now
+            say_at = now + max(SAY_S, cost / SHARE)
+        wait_s = 0.0 if more else QUIET_LOOK_S if gatherer.revision != before else LOOK_S
+        if gatherer.revision != said:
+            wait_s = min(wait_s, max(0.0, say_at - time.monotonic()))
         if select.select([0], [], [], wait_s)[0] and not os.read(0, 1):
             return
+
+
+def descriptors() -> int:
+    """How many files this process may hold open: it takes what the system gives, up to `DESCRIPTORS`."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(16, max(soft, wanted) - 64)
 
 
 def main(words: list[str]) -> int:
     """Run until stdin closes."""
     gc.freeze()
+    gc.set_threshold(GARBAGE, 20, 100)
     teller = Teller(1)
     try:
-        live(words[0], teller)
+        live(words[0], teller, descriptors())
     except Exception as error:  # noqa: BLE001 - whatever it is, the person reads it
         teller.fail(f"the reader of logs failed: {type(error).__name__}: {error}"[:400])
         return 1

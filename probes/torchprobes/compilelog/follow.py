@@ -1,38 +1,40 @@
-"""A set of files that grows: new ones found by a walk, known ones watched by held descriptors. One daemon thread.
+"""A set of files that grows: new ones found by a walk, those that are read watched by held descriptors.
 
-Polling is enough (1 % of a core for 1,000 files), needs no package and works on NFS, where inotify hears nothing of
+Polling is enough (2 % of a core for 1,000 files), needs no package and works on NFS, where inotify hears nothing of
 other hosts. A folder that appears late, vanishes or cannot be read is said; a link is never followed, what is not a
 regular file is never opened.
 """
 
 from __future__ import annotations
 
-import os
-import stat
-import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Final
 
 from .kinds import Kind, kind_of
-from .logfile import open_regular, why
-from .marks import Mark, Marks
+from .living import on_network
+from .logfile import Change
+from .marks import Mark
+from .sources import Role
+from .tail import CHECK_S, Tail
+from .walk import FILES, Walk
 
-LOOK_S = 0.05
+LOOK_S: Final = 0.05
 """How often held files are looked at."""
 
-WALK_S = 0.75
-"""How often folders are walked for what is new."""
+HOT_S: Final = 5.0
+"""A file that grew so lately is looked at every time; the others as often as `SHARE` of a core allows."""
 
-HELD = 64
-"""Descriptors held at most: those of the files that changed last."""
+SHARE: Final = 0.006
+CAREFUL: Final = 24
+"""Files that are looked at carefully in one look, in turn."""
 
-FILES = 5_000
-"""Files listed at most."""
+LINGER_S: Final = 2.0
+"""So long a deleted file that grows no more is held; its room on the disk is free only then."""
 
-DEPTH = 12
-
-_CHUNK = 1 << 20
+_TURN: Final = {role: turn for turn, role in enumerate(Role)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,161 +72,185 @@ class Tree:
 NO_TREE = Tree()
 
 
-class Follower:
-    """Follows a folder or one file; `view` gives the newest tree, from any thread."""
+class Follow:
+    """The files below a root as they grow: `look` finds what is new, `waiting` says whose bytes to read next.
 
-    def __init__(self, root: str) -> None:
-        self._tree = Tree(root=root)
-        self._root = root
+    For one thread, which the file system may hold up as long as it likes.
+    """
+
+    def __init__(self, root: str, hold: int) -> None:
+        """At most `hold` descriptors stay open; growth of files beyond that is seen by the walk alone."""
+        self.tails: dict[str, Tail] = {}
+        self._walk = Walk(root)
+        self._hold = hold
+        self._queue: deque[Tail] = deque()
+        self._opened = 0
+        self._owed: set[str] = set()
+        self._network = False
+        self._cold_at = 0.0
+        self._changes: list[tuple[Tail, Change]] = []
+        self._dirty: set[str] = set()
         self._files: dict[str, FileView] = {}
-        self._held: dict[str, _Held] = {}
-        self._ended = threading.Event()
-        self._walked_s = -WALK_S
+        self._keys: dict[str, tuple[tuple[str, ...], int, str]] = {}
+        self._tree = Tree(root=root)
 
-    def start(self) -> Follower:
-        """Start the thread."""
-        threading.Thread(target=self._live, name="follower", daemon=True).start()
-        return self
-
-    def view(self) -> Tree:
-        """The newest tree."""
-        return self._tree
-
-    def stop(self) -> None:
-        """Let the thread end; does not wait."""
-        self._ended.set()
-
-    # --- the thread -------------------------------------------------------------------------------------------
-
-    def _live(self) -> None:
-        while True:
-            self.step()
-            if self._ended.wait(LOOK_S):
-                break
-        for held in self._held.values():
-            held.close()
-
-    def step(self) -> None:
-        """One look, with a walk when it is time; the thread's body, callable by tests without a thread."""
+    def look(self) -> bool:
+        """Look for what is new wherever it is time to; whether anything is."""
         now = time.monotonic()
-        left_out, cause = self._tree.left_out, self._tree.cause
-        if now - self._walked_s >= WALK_S:
-            self._walked_s = now
-            left_out, cause = self._walk()
-            self._hold()
-        for path, held in self._held.items():
-            if path in self._files:
-                self._files[path] = held.look(self._files[path])
-        files = tuple(sorted(self._files.values(), key=_order))
-        if (files, left_out, cause) != (self._tree.files, self._tree.left_out, self._tree.cause):
-            self._tree = Tree(self._root, self._tree.revision + 1, files, left_out, cause)
+        walked = self._walk.look()
+        if walked:
+            self._match()
+        grown = self._glance(now)
+        self._dirty |= grown
+        checked = self._check(now, grown)
+        return walked or checked or bool(grown)
 
-    def _walk(self) -> tuple[int, str]:
-        """List what is there now; (files left out, why the root cannot be listed)."""
-        seen: set[str] = set()
-        left_out, cause = 0, ""
-        try:
-            for path, name, size, changed in _list(self._root):
-                if len(seen) >= FILES:
-                    left_out += 1
-                    continue
-                seen.add(path)
-                old = self._files.get(path) or FileView(path, name, kind_of(name))
-                self._files[path] = replace(old, size_bytes=size, changed_s=changed, gone=False)
-        except OSError as error:
-            cause = "not there yet" if isinstance(error, FileNotFoundError) else why(error)
-        for path in self._files.keys() - seen:
-            self._files[path] = replace(self._files[path], gone=True)
-        return left_out, cause
+    def waiting(self) -> list[Tail]:
+        """Whose bytes wait to be read: who was read longest ago first, traces before text where nothing was read."""
+        waiting = (tail for tail in self.tails.values() if tail.waits)
+        return sorted(waiting, key=lambda tail: (tail.grown_at, _TURN[tail.sourced.role]))
 
-    def _hold(self) -> None:
-        """Hold the growing files that changed last; let go of the others, and of those that were replaced."""
-        grows = [file for file in self._files.values() if file.kind.grows and not file.gone]
-        newest = {file.path for file in sorted(grows, key=lambda file: -file.changed_s)[:HELD]}
-        for path in self._held.keys() - newest:
-            self._held.pop(path).close()
-        for path in sorted(newest):
-            if path in self._held and self._held[path].named():
-                continue
-            if path in self._held:
-                self._held.pop(path).close()
-            try:
-                self._held[path] = _Held(path)
-                cause = ""
-            except OSError as error:
-                cause = why(error)
-            self._files[path] = replace(self._files[path], cause=cause)
+    def everything(self) -> Iterator[Tail]:
+        """Every file that is read, opened in its turn: for one who reads all once, and closes each."""
+        self._walk.look()
+        self._match()
+        now = time.monotonic()
+        for tail in sorted(self.tails.values(), key=lambda tail: _TURN[tail.sourced.role]):
+            self._one(tail, now)
+            yield tail
 
+    def changes(self) -> list[tuple[Tail, Change]]:
+        """What became of files since the last call, before anything of their new content is read."""
+        changes, self._changes = self._changes, []
+        return changes
 
-class _Held:
-    """A growing file that is held open: its size, and the marks in it."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._fd = open_regular(path)
-        self._done = 0
-        self._marks = Marks(kept=0)
-
-    def named(self) -> bool:
-        """Whether the path still names this file."""
-        try:
-            named, held = os.stat(self._path), os.fstat(self._fd)
-        except OSError:
-            return False
-        return (named.st_dev, named.st_ino) == (held.st_dev, held.st_ino)
-
-    def look(self, old: FileView) -> FileView:
-        """The view of the file now; at most one slice of new text is read."""
-        try:
-            held = os.fstat(self._fd)
-            if held.st_size < self._done:
-                self._done, self._marks = 0, Marks(kept=0)
-            if old.kind.language == "log" and old.kind.name != "trace" and held.st_size > self._done:
-                data = os.pread(self._fd, _CHUNK, self._done)
-                self._done += len(data)
-                self._marks.feed(data)
-        except OSError as error:
-            return replace(old, cause=why(error))
-        counts = tuple((mark, count) for mark, count in self._marks.counts.items() if count)
-        return replace(old, size_bytes=held.st_size, changed_s=held.st_mtime, counts=counts)
+    def read(self, tail: Tail, count: int) -> bytes:
+        """The next bytes of a file, at most `count`."""
+        self._dirty.add(tail.path)
+        return tail.read(count)
 
     def close(self) -> None:
-        os.close(self._fd)
+        """Let go of all files."""
+        for tail in self.tails.values():
+            tail.close()
 
+    # --- what is there ----------------------------------------------------------------------------------------
 
-def _list(root: str) -> Iterator[tuple[str, str, int, float]]:
-    """(path, name, bytes, mtime) of every regular file below `root`, or of `root` if it is one."""
-    top = os.stat(root)
-    if stat.S_ISREG(top.st_mode):
-        yield root, os.path.basename(root), top.st_size, top.st_mtime
-        return
-    if not stat.S_ISDIR(top.st_mode):
-        raise OSError(0, "neither a folder nor a regular file")
-    folders = [("", root)]
-    while folders:
-        below, folder = folders.pop()
-        for entry in _entries(folder, required=folder == root):
-            name = f"{below}{entry.name}"
-            try:
-                if entry.is_dir(follow_symlinks=False) and name.count("/") < DEPTH:
-                    folders.append((f"{name}/", entry.path))
-                elif entry.is_file(follow_symlinks=False):
-                    found = entry.stat(follow_symlinks=False)
-                    yield entry.path, name, found.st_size, found.st_mtime
-            except OSError:  # went between listing and looking
+    def tree(self) -> Tree:
+        """All files as they are now; the same object while nothing changed."""
+        changed = False
+        for path in self._dirty:
+            view = self._view(path)
+            changed |= view is not None and view != self._files.get(path)
+            if view is not None:
+                self._files[path] = view
+        self._dirty.clear()
+        walk, before = self._walk, self._tree
+        if changed or (walk.left_out, walk.cause) != (before.left_out, before.cause):
+            files = tuple(sorted(self._files.values(), key=self._key))
+            self._tree = Tree(walk.root, before.revision + 1, files, walk.left_out, walk.cause)
+        return self._tree
+
+    def _view(self, path: str) -> FileView | None:
+        entry, tail, before = self._walk.entries.get(path), self.tails.get(path), self._files.get(path)
+        if entry is None:
+            return None if before is None else replace(before, gone=True)
+        kind = before.kind if before is not None else kind_of(entry.name)
+        view = FileView(path, entry.name, kind, entry.size, entry.changed_s)
+        if tail is None:
+            return view
+        return replace(view, size_bytes=max(entry.size, tail.size), cause=tail.cause, counts=tail.counts)
+
+    def _key(self, file: FileView) -> tuple[tuple[str, ...], int, str]:
+        key = self._keys.get(file.path)
+        if key is None:
+            key = self._keys[file.path] = tuple(file.name.split("/")[:-1]), file.kind.order, file.name
+        return key
+
+    def _match(self) -> None:
+        """Have a tail for every file that is read."""
+        self._dirty |= self._walk.changed
+        self._network = self._network or (not self._walk.cause and on_network(self._walk.root))
+        sure = len({e.sourced.group for e in self._walk.entries.values() if e.sourced and e.sourced.group}) <= 1
+        for path in self._walk.changed if sure else self._walk.entries:
+            entry = self._walk.entries.get(path)
+            if entry is None or entry.sourced is None:
                 continue
+            source = entry.sourced if sure or not entry.sourced.group else replace(entry.sourced, rank=None)
+            tail = self.tails.get(path)
+            if tail is None or tail.sourced != source:
+                self._replace(tail, Tail(path, source, links=path == self._walk.root))
+        self._forget_gone()
 
+    def _replace(self, old: Tail | None, new: Tail) -> None:
+        if old is not None:
+            old.close()
+            self._queue.remove(old)
+            self._changes.append((new, Change.TRUNCATED))
+        self.tails[new.path] = new
+        self._queue.appendleft(new)
 
-def _entries(folder: str, *, required: bool) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError:
-        if required:
-            raise
-        return []
+    def _forget_gone(self) -> None:
+        """Of what came and went only so many stay in the list."""
+        if len(self._files) > 2 * FILES + len(self.tails):
+            self._files = {path: file for path, file in self._files.items() if not file.gone or path in self.tails}
+            self._keys.clear()
 
+    # --- what grows -------------------------------------------------------------------------------------------
 
-def _order(file: FileView) -> tuple[tuple[str, ...], int, str]:
-    folder = tuple(file.name.split("/")[:-1])
-    return folder, file.kind.order, file.name
+    def _glance(self, now: float) -> set[str]:
+        """Paths of files that have grown: those that grew lately at every look, the others when they may cost."""
+        cold = now >= self._cold_at
+        begun = time.thread_time()
+        grown = {path for path in self._walk.changed | self._owed if self._grew_unheld(path)}
+        self._owed = set(grown)
+        for path, tail in self.tails.items():
+            if (cold or now - tail.grown_at < HOT_S) and tail.glance():
+                grown.add(path)
+        if cold:
+            self._cold_at = now + (time.thread_time() - begun) / SHARE
+        return grown
+
+    def _grew_unheld(self, path: str) -> bool:
+        entry, tail = self._walk.entries.get(path), self.tails.get(path)
+        return tail is not None and entry is not None and not tail.held and entry.size != tail.offset
+
+    def _check(self, now: float, grown: set[str]) -> bool:
+        """Look carefully at what grew, and at some of the others in turn; whether anything else changed."""
+        changed = [self._one(self.tails[path], now) for path in grown]
+        for _ in range(min(len(self._queue), CAREFUL)):
+            tail = self._queue[0]
+            self._queue.rotate(-1)
+            lost = tail.path not in self._walk.entries and not tail.held
+            if now - tail.checked_at >= CHECK_S and not tail.rested and not lost:
+                changed.append(self._one(tail, now))
+        return any(changed)
+
+    def _one(self, tail: Tail, now: float) -> bool:
+        before = tail.cause, tail.size
+        if tail.held and self._network:
+            tail.rest()  # only opening a file makes NFS ask for its size
+        if not tail.held and not self._room():
+            return False
+        self._owed.discard(tail.path)
+        change = tail.check(now)
+        if change is not Change.NONE:
+            self._changes.append((tail, change))
+        if tail.path not in self._walk.entries and not tail.waits and now - tail.grown_at > LINGER_S:
+            tail.close()
+        if change is Change.NONE and (tail.cause, tail.size) == before:
+            return False
+        self._dirty.add(tail.path)
+        return True
+
+    def _room(self) -> bool:
+        """Whether one more file may be opened: of those that are held, a quarter of the read ones is let go for it."""
+        self._opened += 1
+        if self._opened < self._hold:
+            return True
+        held = sorted((tail for tail in self.tails.values() if tail.held), key=lambda tail: tail.grown_at)
+        if len(held) >= self._hold:
+            for tail in [tail for tail in held if not tail.waits][: max(1, self._hold // 4)]:
+                tail.rest()
+        self._opened = sum(tail.held for tail in held) + 1
+        return self._opened <= self._hold

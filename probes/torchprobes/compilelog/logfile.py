@@ -56,11 +56,18 @@ class LogFile:
         self._fd = -1
         self._start = b""
         self._looked_s = -RECHECK_S
+        self._rests: tuple[int, int] | None = None
+        self._replaced = False
 
     @property
     def fd(self) -> int:
         """The held descriptor, -1 if there is none."""
         return self._fd
+
+    @property
+    def rested(self) -> bool:
+        """Whether the descriptor was let go by `rest`."""
+        return self._rests is not None
 
     def look(self, done: int) -> Change:
         """Look again; `done` is how many bytes were taken so far. After any change but NONE, start from 0."""
@@ -69,14 +76,18 @@ class LogFile:
         if again:
             self._looked_s = now
         if self._fd < 0:
-            return self._open() if again else Change.NONE
+            return self._open(done) if again or self._rests else Change.NONE
         self.size = os.fstat(self._fd).st_size
-        if self.size < done or not self._same_start():
-            self._start = os.pread(self._fd, _PROBE, 0)
-            return Change.TRUNCATED
-        return self._same_file() if again and done >= self.size else Change.NONE
+        changed = self._grown_or_truncated(done)
+        return self._same_file() if again and done >= self.size and changed is Change.NONE else changed
 
-    def _open(self) -> Change:
+    def _grown_or_truncated(self, done: int) -> Change:
+        if self.size >= done and self._same_start():
+            return Change.NONE
+        self._start = os.pread(self._fd, _PROBE, 0)
+        return Change.TRUNCATED
+
+    def _open(self, done: int) -> Change:
         try:
             self._fd = open_regular(self.path, self._links)
         except FileNotFoundError:
@@ -86,7 +97,14 @@ class LogFile:
             self.cause = why(error)
             return Change.NONE
         self.cause = ""
-        self.size = os.fstat(self._fd).st_size
+        opened = os.fstat(self._fd)
+        self.size = opened.st_size
+        before, self._rests = self._rests, None
+        if before is not None:
+            if before != (opened.st_dev, opened.st_ino):
+                self._start = os.pread(self._fd, _PROBE, 0)
+                return Change.ROTATED
+            return self._grown_or_truncated(done)
         self._start = os.pread(self._fd, _PROBE, 0)
         return Change.OPENED
 
@@ -109,14 +127,24 @@ class LogFile:
             self.cause = why(error)
             return Change.NONE
         if (named.st_dev, named.st_ino) == (held.st_dev, held.st_ino):
-            self.cause = ""
+            self.cause, self._replaced = "", False
+            return Change.NONE
+        self._replaced = not self._replaced
+        if self._replaced:  # its writer may hold it a little longer: the next look lets it go
             return Change.NONE
         self.close()
-        return Change.ROTATED if self._open() is Change.OPENED else Change.NONE
+        return Change.ROTATED if self._open(0) is Change.OPENED else Change.NONE
 
     def pread(self, count: int, offset: int) -> bytes:
         """Up to `count` bytes at `offset`; fewer only at the end of the file."""
         return os.pread(self._fd, count, offset) if self._fd >= 0 else b""
+
+    def rest(self) -> None:
+        """Let go of the descriptor for now: the next look opens the file again, and goes on if it is still the same."""
+        if self._fd >= 0:
+            held = os.fstat(self._fd)
+            self._rests = (held.st_dev, held.st_ino)
+            self.close()
 
     def close(self) -> None:
         """Let go of the descriptor."""
