@@ -12,6 +12,7 @@ from .events import Artefact, Event, Folder
 from .explanation import Explanation
 from .follow import Follow, Tree
 from .ledger import Ledger
+from .living import Living
 from .logfile import Change
 from .sources import Role
 from .stream import Stream
@@ -49,6 +50,7 @@ class Gatherer:
     def _begin(self) -> None:
         self._ledger = Ledger(self._root)
         self._pieces = Pieces()
+        self._living = Living()
         self._streams: dict[str, Stream] = {}
 
     # --- taking in --------------------------------------------------------------------------------------------
@@ -62,7 +64,10 @@ class Gatherer:
             self._changed(tail, change)
         self._rebuild()
         more = self._read(until)
-        self._finish(time.monotonic())
+        now = time.monotonic()
+        self._finish(now)
+        if not more:
+            self._take(self._living.ended(now))
         return more
 
     def once(self, deadline_s: float | None = None) -> None:
@@ -75,6 +80,7 @@ class Gatherer:
             self._take(stream.finish())
             self._told(stream)
             tail.close()
+        self._take(self._living.ended(time.monotonic()))
         there, read = self._bytes()
         if read < there and time.monotonic() >= until:
             self._notes["deadline"] = f"read {quantity(read, 'B')} of {quantity(there, 'B')} in {deadline_s:g} s"
@@ -130,6 +136,7 @@ class Gatherer:
     def _take(self, events: list[Event]) -> None:
         for event in events:
             self._pieces.wrote(event.source)
+            self._living.wrote(event.source)
             if isinstance(event, Artefact | Folder):
                 self._pieces.take(event)
             else:

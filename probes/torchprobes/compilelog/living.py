@@ -10,15 +10,65 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
+
+from .events import Exited, Place, Source
 
 _LOCAL: Final = frozenset(
     {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "tmpfs", "ramfs", "overlay", "f2fs", "bcachefs", "jfs", "reiserfs"}
 )
 """File systems of one kernel; any other may be shared with other hosts."""
 
+LOOK_S: Final = 0.5
+"""How often it is looked whether processes live, where that is cheap."""
+
+SHARE: Final = 0.005
+HELD_LOOK_S: Final = 5.0
+"""How often all processes are looked through for one that holds a file whose pid is not there."""
+
 _CLOCK_S: Final = 5.0
 """What a process's start and its file's first record may differ by: clocks are set."""
+
+
+class Living:
+    """Processes that have written, until they are known to have ended."""
+
+    def __init__(self) -> None:
+        self._first: dict[tuple[int, int | None], Source] = {}
+        """By pid and rank, the first record with a time."""
+        self._ended: set[tuple[int, int | None]] = set()
+        self._look_at = 0.0
+        self._again: dict[tuple[int, int | None], float] = {}
+
+    def wrote(self, source: Source) -> None:
+        """A process has written a record."""
+        if source.pid is not None and source.at_s is not None:
+            self._first.setdefault((source.pid, source.rank), source)
+
+    def ended(self, now: float) -> list[Exited]:
+        """Those that were found to have ended since the last look; nobody tells how."""
+        if now < self._look_at:
+            return []
+        begun = time.thread_time()
+        gone = [key for key in self._first if key not in self._ended and self._is_gone(key, now)]
+        self._ended.update(gone)
+        self._look_at = now + max(LOOK_S, (time.thread_time() - begun) / SHARE)
+        return [Exited(_at(self._first[key])) for key in gone]
+
+    def _is_gone(self, key: tuple[int, int | None], now: float) -> bool:
+        source = self._first[key]
+        if _began_before(key[0], source.at_s):
+            return False
+        if now < self._again.get(key, 0.0):
+            return False
+        self._again[key] = now + HELD_LOOK_S
+        return not on_network(source.place.path) and _held_open(source.place.path) is False
+
+
+def _at(source: Source) -> Source:
+    """Who it was; the evidence is that nobody of that pid is there, so that it stands nowhere and has no time."""
+    return replace(source, place=Place(source.place.path, 0), compile_id="", attempt=0, at_s=None)
 
 
 def on_network(path: str) -> bool:
@@ -41,14 +91,10 @@ def _file_system(path: str) -> str:
     return kind
 
 
-def lives(pid: int, first_s: float | None, path: str) -> bool | None:
-    """Whether process `pid`, which wrote `path` since `first_s` (epoch seconds), still lives; None: cannot be told."""
+def _began_before(pid: int, first_s: float | None) -> bool:
+    """Whether there is a process `pid` that may have written at `first_s`: the kernel gives numbers again."""
     began = _began_s(pid)
-    if began is not None and first_s is not None and began <= first_s + _CLOCK_S:
-        return True
-    if on_network(path):
-        return None
-    return _held_open(path)
+    return began is not None and first_s is not None and began <= first_s + _CLOCK_S
 
 
 def _began_s(pid: int) -> float | None:

@@ -63,7 +63,7 @@ def snapshot(groups: list[Group], sources: Sources, ended: bool, limit: int | No
     told = [group for group in groups if group.is_told]
     exits = [*sources.exited, *(g.process.exited for g in groups if g.process.exited)]
     exit_code = next((e.exit_code for e in exits if e.exit_code is not None), None)
-    settled = [settle(group, ended, sources.heard, exit_code) for group in groups]
+    settled = [settle(group, ended or group.process.exited is not None, sources.heard, exit_code) for group in groups]
     ranks = {group.process.rank for group in told if group.process.rank is not None}
     compiled = [group for group in told if group.book.records]
     return Explanation(
@@ -275,7 +275,7 @@ def _state(record: Record, group: Group) -> str:
         said = record.failed.type if record.failed else record.fail_type
         return "eager" if said.rpartition(".")[2] in SOFT else "failed"
     if not record.ended:
-        return "killed" if group.process.exited and group.process.exited.signal else "compiling"
+        return "killed" if group.process.exited else "compiling"
     if not record.is_compiled:
         return "eager"
     return "cached" if any(" hit" in words for words in record.caches) else "compiled"
