@@ -273,6 +273,15 @@ def limited(record: Record, process: Process) -> list[Event]:
     function = next((found for line in record.lines if (found := _FUNCTION.match(line))), None)
     if not match or not function:
         return []
-    last = next((found[1] for line in record.lines if (found := _LAST.match(line))), "")
-    source = process.source(record)
-    return [LimitHit(source, match[1], int(match[2]), function[1], function[2], int(function[3]), last.strip())]
+    last = next((found[1] for line in record.lines if (found := _LAST.match(line))), "").strip()
+    where = Line(function[2], int(function[3]), function[1])
+    compile_id = "" if record.head.compile_id else _next_id(where, process)
+    source = process.source(record, compile_id)
+    events = _recompiled_as(source.compile_id, where, process)
+    return [*events, LimitHit(source, match[1], int(match[2]), where.function, where.file, where.line, last)]
+
+
+def _next_id(where: Line, process: Process) -> str:
+    """The id that a function's next compile would have had: 2.1 and 2.2 give none to the one that hits the limit."""
+    frame, slash, number = process.id_of(where.function, where.file, where.line).rpartition("/")
+    return f"{frame}/{int(number) + 1}" if slash and number.isdigit() else ""

@@ -36,6 +36,8 @@ class Lines:
     def line(self, at: int, line: bytes) -> None:
         """The line that begins at byte `at` of the file."""
         end = at + len(line) + 1
+        if self._records.goes_on(line, end):
+            return
         line = _clean(line[:LONGEST])
         stream = b""
         if line[:1] == b"[" and (tee := TEE.match(line)):

@@ -13,6 +13,7 @@ from .lines import Lines
 from .own import Streams
 from .prefix import INSIDE
 from .records import Records
+from .rows import OLD
 
 
 class TextReader:
@@ -61,15 +62,21 @@ class TextReader:
     def _lines(self, at: int, lines: list[bytes]) -> None:
         """The hot loop: a line that does not matter costs a split and a look into a dictionary."""
         records, split = self._records, self._split
-        sources, writers, opened = records.sources, records.writers, records.opened
+        needles_of, writers, opened = records.sources.get, records.writers, records.opened
         read = 0
+        several = len(writers) > 1
         for line in lines:
             start, at = at, at + len(line) + 1
             words = line.split(b" ", 4)
-            needed = sources.get(words[3]) if len(words) == 5 else None
-            if needed is None or (words[2] not in writers and words[1][-1:] != b"]"):
+            needed = needles_of(words[3]) if len(words) == 5 else None
+            if needed is OLD:
+                needed = needles_of(words[3] + words[4][:3])
+            elif needed is not None and words[2] not in writers:
+                needed = None
+            if needed is None:
                 split.line(start, line)
                 read += 1
+                several = len(writers) > 1
                 continue
             for needle in needed:
                 if needle in line:
@@ -78,8 +85,8 @@ class TextReader:
                     break
             else:
                 if opened:
-                    records.passed(line)
-                if len(writers) > 1 and (b"[rank" in words[4] or INSIDE.search(words[4])):
+                    records.passed(line, at)
+                if several and (b"[rank" in words[4] or (line[:1] != b"[" and INSIDE.search(words[4]))):
                     split.line(start, line)
         self.counted.records += len(lines)
         self.counted.names["read"] = self.counted.names.get("read", 0) + read

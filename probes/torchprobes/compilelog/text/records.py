@@ -9,13 +9,12 @@ from ..events import CompileStarted, Event, Folder, GraphBroke, GraphMade, Recom
 from . import code
 from .prefix import Head
 from .record import Process, Record
-from .rows import ALWAYS, Maker, maker_of, needles
+from .rows import OLD, Maker, maker_of, needles
 
 _WRITERS = 256
 """Processes of one file that are told apart."""
 _SOURCES = 8_192
 """Lines of torch's source that are remembered."""
-_LOUD = (b": [INFO]", b": [WARNING]", b": [ERROR]", b": [CRITICAL]")
 _GOES_ON = (CompileStarted, GraphBroke, GraphMade, Recompiled, Folder)
 """What a program does not do after the traceback that ended it."""
 
@@ -35,7 +34,19 @@ class Records:
         self._path, self._pid, self._rank = path, pid, rank
         self._went_on = went_on
         self._processes: dict[bytes, Process] = {}
+        self._newest: Record | None = None
         self._old = False
+
+    def goes_on(self, line: bytes, end: int) -> bool:
+        """Whether a line only goes on with the newest record, which an indented or an empty one does."""
+        record = self._newest
+        if record is None or not line.startswith(record.head.raw):
+            return False
+        message = line[len(record.head.raw) :]
+        if message[:1] not in (b" ", b"") or b"\x1b" in message or b"] " in message:
+            return False
+        record.add(message.decode(errors="replace").rstrip(), end)
+        return True
 
     def line(self, at: int, head: Head, raw: bytes, end: int) -> None:
         """A line with its prefix taken off."""
@@ -57,17 +68,19 @@ class Records:
             self.events.append(TorchSeen(self._process(head).source(record), "2.1-2.2"))
         if maker and len(self.opened) < _WRITERS:
             self.opened[head.writer] = (record, maker)
+            self._newest = record
 
     def loose(self, at: int, head: Head, raw: bytes, end: int) -> Record | None:
         """A record of which only the first line has a prefix, if it matters."""
         message = raw.decode(errors="replace").rstrip()
         return Record(head, at, [message], end) if maker_of(message) else None
 
-    def passed(self, line: bytes) -> None:
-        """A line that does not matter: the record of its writer, if one is open, has ended."""
+    def passed(self, line: bytes, end: int) -> None:
+        """A line without what its source's first lines have: it goes on with a record, or shows that one has ended."""
         for writer, (record, maker) in [*self.opened.items()]:
             raw = record.head.raw
             if line.startswith(raw):
+                record.add(line[len(raw) :].decode(errors="replace").rstrip(), end)
                 return
             mark = b" " + writer.rpartition(b":")[2] + b" "
             if record.head.old or mark in line[:80]:
@@ -104,6 +117,8 @@ class Records:
             self._tell(record, maker)
 
     def _tell(self, record: Record, maker: Maker) -> None:
+        if record is self._newest:
+            self._newest = None
         if record.told:
             return
         process = self._process(record.head)
@@ -130,14 +145,14 @@ class Records:
         words = head.raw.split(b" ", 4)
         if len(words) < 4 or len(self.sources) >= _SOURCES:
             return
-        needed = needles("V" if head.old else head.level, head.file, head.artefact)
-        if head.old:
-            if not words[3].endswith(b":"):  # no compile id: the fourth word is the level
-                return
-            needed = needed if needed == ALWAYS else (*_LOUD, *needed)
-        elif len(self.writers) < _WRITERS:
-            self.writers.add(words[2])
-        self.sources.setdefault(words[3], needed)
+        needed = needles(head.level, head.file, head.artefact)
+        if not head.old:
+            self.sources.setdefault(words[3], needed)
+            if len(self.writers) < _WRITERS:
+                self.writers.add(words[2])
+        elif words[3].endswith(b":"):  # without a compile id the fourth word is the level
+            self.sources.setdefault(words[3], OLD)
+            self.sources.setdefault(words[3] + words[4][:3], needed)
 
 
 def _is_first(message: str) -> bool:

@@ -50,6 +50,8 @@ def maker_of(first: str) -> Maker | None:
     return next((maker for pattern, maker in ROWS if pattern.match(first)), None)
 
 
+OLD: tuple[bytes, ...] = (b"old",)
+"""Stands for the needles of a logger (2.1, 2.2), which speaks at all levels: they are found by logger and level."""
 ALWAYS = (b"",)
 """Needles of a source whose every line is looked at."""
 
@@ -68,13 +70,15 @@ _DEBUG: tuple[tuple[str, tuple[bytes, ...]], ...] = (
     ("_dynamo/output_graph", (b"COMPILING GRAPH", b"calling compiler")),
     ("_dynamo/convert_frame", ALWAYS),
     ("_dynamo/symbolic_convert", (b"break in user code", b"Skipping frame", b"Step ")),
-    ("_dynamo/", ALWAYS),
+    ("_dynamo/guards", (b"GUARDS:", b"Recompiling function")),
     ("_inductor/codecache", (b" cache hit", b" cache miss", b"Bypassing")),
-    ("_inductor/compile_fx", (b"Step ", b"cudagraph")),
-    ("_functorch/", (b" cache hit", b" cache miss", b"Bypassing")),
     ("_inductor/cudagraph", ALWAYS),
+    ("_inductor/scheduler", (b"cudagraph",)),
+    ("_functorch/", (b" cache hit", b" cache miss", b"Bypassing")),
 )
 """Of DEBUG lines: the file, and what a line has that may matter. Other files' are passed over."""
+_INFO = (b"Step ", b"udagraph", b" cache ", b"Bypassing", b" debug trace: ", b"FallbackKernel", b"break", b"failed (")
+"""What an INFO line has that may matter."""
 
 
 def needles(level: str, file: str, artefact: str) -> tuple[bytes, ...]:
@@ -84,9 +88,9 @@ def needles(level: str, file: str, artefact: str) -> tuple[bytes, ...]:
     """
     if artefact:
         return _ARTEFACTS.get(artefact, () if level in "VI" else ALWAYS)
-    if level in "WEC":
-        return ALWAYS
     if level == "I":
-        return () if "symbolic_shapes" in file else ALWAYS
-    named = file.replace(".", "/") if "/" not in file else file
+        return _INFO
+    if level != "V":
+        return ALWAYS
+    named = file if "/" in file else file.replace(".", "/")  # 2.1, 2.2: a logger
     return next((words for name, words in _DEBUG if name in named), ())
