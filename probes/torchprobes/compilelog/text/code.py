@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ..events import Event, Fallback
-from .inductor import is_harmless
+from ..harmless import is_harmless
 from .record import Process, Record
 
 _CALL = re.compile(rb"\s+(?:\w+ = )?torch\.ops\.(\w+)\.(\w+)\.(\w+)\(|\s+\w+ = (aten)\.(\w+)(?:\.(\w+))?\(")

@@ -27,7 +27,7 @@ STARTED = re.compile(
     r"(?:Step \d+: )?torchdynamo start (tracing|compiling) " + _NAME + r" (.{1,4096}?):(\d+)(?:, stack.*)?$"
 )
 CALLED = re.compile(r"Step \d+: calling compiler function (\S+)")
-BACKWARD = re.compile(r"Step \d+: torchinductor (done )?compiling BACKWARDS graph (\d+)")
+INDUCTOR = re.compile(r"Step \d+: torchinductor (done )?compiling (FORWARDS|BACKWARDS) graph (\d{1,9})")
 GUARDS = re.compile(r"GUARDS:\s*$")
 GRAPH = re.compile(r"TRACED GRAPH\s*$")
 BROKE = re.compile(r"(?:Graph break|Unsupported break in user code)")
@@ -136,13 +136,21 @@ def guarded(record: Record, process: Process) -> list[Event]:
     return [CompileEnded(source, function=one.function, file=one.file, line=one.line, seconds=seconds)]
 
 
-def backward(record: Record, process: Process) -> list[Event]:
-    """Inductor begins and ends with a backward graph."""
-    match = BACKWARD.match(record.lines[0])
-    source = process.source(record)
-    one = process.compile(source.compile_id)
+def inductor(record: Record, process: Process) -> list[Event]:
+    """Inductor begins and ends with a graph. A backward one's seconds are told: what is around it does not tell them.
+
+    In 2.1 and 2.2 a backward graph has no compile id, but the number of its forward graph, which has.
+    """
+    match = INDUCTOR.match(record.lines[0])
     if not match:
         return []
+    if match[2] == "FORWARDS":
+        process.number(match[3], record.head.compile_id)
+        process.backward_id = ""
+        return []
+    source = process.source(record, process.numbers.get(match[3], ""))
+    one = process.compile(source.compile_id)
+    process.backward_id = source.compile_id
     if not match[1]:
         one.backward_s = source.at_s
         return []
@@ -198,9 +206,9 @@ def compiling(record: Record, process: Process) -> list[Event]:
     if not stack:
         return []
     one = process.compile(record.head.compile_id)
-    if where_told := {place for place in one.breaks if place == (stack[-1].file, stack[-1].line)}:
-        one.breaks -= where_told
+    if (stack[-1].file, stack[-1].line) in one.breaks:
         return []
+    one.breaks.add((stack[-1].file, stack[-1].line))
     reason = _literal(match["reason"])
     kind = process.kinds.get((stack[-1].file, stack[-1].line)) or kind_of(reason)
     told = BreakText(stack[-1].file, stack[-1].line, kind, reason, stack=tuple(stack))

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ..breaks import FRAME, frames
 from ..events import CacheAsked, CacheState, CudagraphSkip, Event, Fallback, Folder, Line, Said
+from ..harmless import is_harmless
 from .record import Process, Record
 
 FALLBACK = re.compile(r"Using FallbackKernel: (?:torch\.ops\.)?(\S+)")
@@ -43,13 +44,6 @@ _SKIPS = (
 """torch's words, and the kind: torch/_inductor/{output_code,cudagraph_utils,lowering,compile_fx}.py, 2.1 to 2.15."""
 _KINDS = tuple((re.compile(words), kind) for words, kind in _SKIPS)
 
-_HARMLESS = re.compile(
-    r"(?:aten\.)?_?(?:convolution(?:_backward)?|scaled_(?:dot_product|mm)\w*|mm|addmm|bmm|baddbmm|addmv|mv|dot|"
-    r"flash_attention_\w+|efficient_attention_\w+|cudnn_\w+|mkldnn\w*|miopen_\w+|int_mm|linear|embedding_bag)"
-    r"(?:\.\w+)?$"
-)
-"""Ops for which Inductor means to call a library's kernel."""
-
 SAID = (
     (re.compile(r"Not enough SMs to use max_autotune_gemm mode"), False),
     (re.compile(r"TensorFloat32 tensor cores .* available but not enabled"), False),
@@ -78,15 +72,10 @@ def fallback(record: Record, process: Process) -> list[Event]:
     return [Fallback(process.source(record), op, is_harmless(op))]
 
 
-def is_harmless(op: str) -> bool:
-    """Whether a library's kernel is meant for `op`, so that nothing is lost."""
-    return _HARMLESS.match(op) is not None
-
-
 def folder(record: Record, process: Process) -> list[Event]:
     """Where the files of a graph are; said at the end of its compile."""
     match = FOLDER.match(record.lines[0])
-    return [Folder(process.source(record), match[2], match[1])] if match else []
+    return [Folder(process.source(record, process.backward_id), match[2], match[1])] if match else []
 
 
 def skipped(record: Record, process: Process) -> list[Event]:

@@ -13,6 +13,7 @@ LINES = 3_000
 
 REMEMBERED = 256
 """Compiles of a process that are remembered, to join what several records say of one."""
+NUMBERED = 4_096
 
 
 @dataclass(slots=True)
@@ -73,6 +74,10 @@ class Process:
     compiles: OrderedDict[str, Compile] = field(default_factory=OrderedDict)
     kinds: dict[tuple[str, int], str] = field(default_factory=dict)
     """The kind of the last break at a line: what is told again `(details suppressed)` has none."""
+    numbers: dict[str, str] = field(default_factory=dict)
+    """The compile of a graph by Inductor's number of it."""
+    backward_id: str = ""
+    """The compile whose backward graph is being compiled."""
     item: GraphBroke | None = None
     """The warning of a `Tensor.item()`: held back, as the break's own record may follow, and is then the better one."""
     recompiled: Recompiled | None = None
@@ -101,6 +106,11 @@ class Process:
             if len(self.compiles) > REMEMBERED:
                 self.compiles.popitem(last=False)
         return found
+
+    def number(self, number: str, compile_id: str) -> None:
+        """Inductor's number of a compile's graph."""
+        if compile_id and (number in self.numbers or len(self.numbers) < NUMBERED):
+            self.numbers[number] = compile_id
 
     def renewed(self, compile_id: str) -> Compile:
         """The same id, for another compile."""

@@ -18,7 +18,7 @@ ROWS: tuple[tuple[re.Pattern[str], Maker], ...] = (
     (compiling.GUARDS, compiling.guarded),
     (compiling.GRAPH, compiling.graph),
     (compiling.CALLED, compiling.called),
-    (compiling.BACKWARD, compiling.backward),
+    (compiling.INDUCTOR, compiling.inductor),
     (compiling.COMPILING, compiling.compiling),
     (compiling.LOOPED, compiling.looped),
     (compiling.LIMIT, compiling.limited),
