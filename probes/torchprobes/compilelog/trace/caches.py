@@ -11,7 +11,7 @@ from typing import Final, get_args
 import msgspec
 
 from ..events import CacheAsked, CacheState, Event
-from .context import PLAIN, Entry
+from .context import Entry
 from .envelope import Decoder
 
 MAX_REASON = 1 << 12
@@ -35,7 +35,7 @@ _INFO = Decoder.of(_Info)
 
 def cache_asked(entry: Entry) -> Sequence[Event]:
     """What was asked, and what came of it."""
-    entry.decode(PLAIN)
+    entry.plain()
     what, _, state = entry.name.rpartition("_")
     info: _Info = _INFO.decode(entry.record.payload()) if entry.record.payload_size else _Info()
     told: CacheState | None = _STATES.get(state) or _STATES.get(info.cache_state or "")

@@ -23,13 +23,17 @@ class Clock:
         self._offset_s = 0.0
         self._day = b""
         self._day_s = 0.0
+        self._second = b""
+        self._of_day_s = 0
 
-    def at(self, day: bytes, hms: bytes, micros: bytes) -> float | None:
-        """`1123`, `06:12:11`, `791000` as seconds since the epoch; None if there is no such day."""
-        if day != self._day and not self._turn(day):
-            return None
-        seconds = int(hms[:2]) * 3600 + int(hms[3:5]) * 60 + int(hms[6:])
-        return self._day_s + seconds + int(micros) / 1e6 + self._offset_s
+    def at(self, when: bytes) -> float | None:
+        """`1123 06:12:11.791000` as seconds since the epoch; None if there is no such day."""
+        if when[:13] != self._second:
+            if when[:4] != self._day and not self._turn(when[:4]):
+                return None
+            self._second = when[:13]
+            self._of_day_s = int(when[5:7]) * 3600 + int(when[8:10]) * 60 + int(when[11:13])
+        return self._day_s + self._of_day_s + self._offset_s + int(when[14:]) / 1e6
 
     def learn(self, at_s: float | None, epoch_s: float) -> None:
         """A record whose line said `at_s` was written at `epoch_s`."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ..breaks import frames
 from ..events import Event, Fallback, Fused, Line
 from ..harmless import is_harmless
-from .context import PLAIN, Entry
+from .context import Entry
 from .envelope import Decoder
 
 MAX_KERNELS = 4096
@@ -22,29 +22,32 @@ MAX_LINES = 64
 
 _GRAPH = re.compile(rb"\A\t# AOT ID: \['(\w{1,80})'\]")
 _KERNEL = re.compile(rb"^\t([A-Za-z_]\w{0,400}) = async_compile\.(?!wait)\w+\(", re.M)
-_COMMENT = re.compile(rb"(?:^\t#[^\n]*\n)+\Z", re.M)
 _MAPPED = re.compile(rb"^\t#   [^\n]*? => ([^\n]*)$", re.M)
 _ATEN = re.compile(rb"Original ATen: \[([^\]\n]*)\]")
 # A statement of the wrapper's, not of a comment: `buf0 = torch.ops.aten.nonzero.default(arg0_1)`; without overload and
 # `torch.ops` in torch 2.1 to 2.3.
-_FALLBACK = re.compile(rb"^\t +(?:\w+ = )?(?:torch\.ops\.(\w+\.\w+(?:\.\w+)?)|(aten\.\w+(?:\.\w+)?))\(", re.M)
+_OPS = (
+    re.compile(rb"torch\.ops\.(\w+\.\w+(?:\.\w+)?)\("),
+    re.compile(rb"aten\.\w+(?:\.\w+)?(?=\()"),
+)
+_STATEMENT = re.compile(rb"\t +(?:\w+ = )?\Z")
+_MAX_STATEMENT = 400
 _FOREIGN = ("extern_kernels.", "torch.ops.", "aten.")
 """What provenance names beside the kernels that Inductor wrote."""
 
 
 def output_code(entry: Entry) -> Sequence[Event]:
     """Each kernel once, each op that falls back once."""
-    entry.decode(PLAIN)
+    entry.plain()
     code = entry.record.payload()
     graph = _GRAPH.match(code)
     if graph:
         entry.context.graphs.put(entry.pid, entry.source.compile_id, f"model__{graph[1].decode()}")
     kernels = _kernels(code)
     entry.context.kernels.put(entry.pid, entry.source.compile_id, kernels)
-    ops = dict.fromkeys((found[1] or found[2]).decode("ascii") for found in _FALLBACK.finditer(code))
     return (
         *(Fused(entry.source, kernel, nodes) for kernel, nodes in kernels.items()),
-        *(Fallback(entry.source, op, is_harmless(op)) for op in ops),
+        *(Fallback(entry.source, op, is_harmless(op)) for op in _fallbacks(code)),
     )
 
 
@@ -52,11 +55,32 @@ def _kernels(code: bytes) -> dict[str, tuple[str, ...]]:
     """The nodes of each kernel, of C++ ones none: their code does not name them."""
     kernels: dict[str, tuple[str, ...]] = {}
     for kernel in _KERNEL.finditer(code):
-        before = _COMMENT.search(code, max(0, kernel.start() - (1 << 14)), kernel.start())
-        kernels.setdefault(kernel[1].decode("ascii"), _nodes(before[0]) if before else ())
+        kernels.setdefault(kernel[1].decode("ascii"), _nodes(_comment(code, kernel.start())))
         if len(kernels) >= MAX_KERNELS:
             break
     return kernels
+
+
+def _comment(code: bytes, stop: int) -> bytes:
+    """The comment that ends at `stop`."""
+    start = stop
+    for _ in range(MAX_OPS):
+        line = code.rfind(b"\n", 0, start - 1) + 1
+        if not code.startswith(b"\t#", line) or line >= start:
+            break
+        start = line
+    return code[start:stop]
+
+
+def _fallbacks(code: bytes) -> Iterable[str]:
+    """The ops that the wrapper calls, each once."""
+    ops: dict[str, None] = {}
+    for pattern in _OPS:
+        for found in pattern.finditer(code):
+            line = code.rfind(b"\n", max(0, found.start() - _MAX_STATEMENT), found.start()) + 1
+            if len(ops) < MAX_OPS and _STATEMENT.match(code, line, found.start()):
+                ops[found[found.re.groups].decode("ascii")] = None
+    return ops
 
 
 def _nodes(comment: bytes) -> tuple[str, ...]:
@@ -83,7 +107,7 @@ def stacks(entry: Entry) -> Sequence[Event]:
 
 def _told(entry: Entry, stacks: Mapping[str, Sequence[str]], nodes: Mapping[str, object]) -> Sequence[Event]:
     """The kernels again, with what is known of them by now; a kernel that is called twice has two rows: `name:2`."""
-    entry.decode(PLAIN)
+    entry.plain()
     known = entry.context.kernels.get(entry.pid, entry.source.compile_id) or {}
     ops: dict[str, list[str]] = {}
     lines: dict[str, list[Line]] = {}

@@ -16,6 +16,8 @@ from .recent import Recent
 MAX_STRINGS = 1 << 16
 MAX_STRING_BYTES = 8 << 20
 MAX_STRING = 4096
+MAX_ENVELOPE = 1024
+MAX_ENVELOPES = 1024
 MAX_STACK = 256
 """More frames of a stack than a reader could want; the innermost are kept."""
 
@@ -44,6 +46,7 @@ class Context:
         """The graph whose code was written last by its compile id."""
         self.kernels = Recent[dict[str, tuple[str, ...]]](256)
         """The nodes of the kernels of that graph, by its compile id."""
+        self.envelopes: dict[bytes, Envelope] = {}
         self._strings: dict[int, str] = {}
         self._string_bytes = 0
 
@@ -89,8 +92,30 @@ class Entry:
             Broken: it is not what the type says.
         """
         envelope = decoder.decode(self.body)
+        self._said(envelope, compile_id)
+        return envelope
+
+    def plain(self, compile_id: str | None = None) -> Envelope:
+        """Its envelope alone. Most records of a compile have the same, up to the sum of their payload.
+
+        Raises:
+            Broken: it is none.
+        """
+        key = self.body[: self.body.rfind(b', "has_payload": "')]
+        envelope = self.context.envelopes.get(key)
+        if envelope is None:
+            envelope = PLAIN.decode(self.body)
+            if len(key) <= MAX_ENVELOPE:
+                self.context.envelopes[key] = envelope
+                if len(self.context.envelopes) > MAX_ENVELOPES:
+                    self.context.envelopes.clear()
+        self._said(envelope, compile_id)
+        return envelope
+
+    def _said(self, envelope: Envelope, compile_id: str | None) -> None:
+        record = self.record
         self._source = Source(
-            Place(self.context.path, self.record.offset, self.record.size),
+            Place(self.context.path, record.offset, record.size),
             self.pid,
             self.context.rank if envelope.rank is None else envelope.rank,
             envelope.compile_id or compile_id or "",
@@ -98,13 +123,12 @@ class Entry:
             self.at_s,
             True,
         )
-        return envelope
 
     @property
     def source(self) -> Source:
         """Who said it."""
         if self._source is None:
-            self.decode(PLAIN)
+            self.plain()
             assert self._source is not None
         return self._source
 

@@ -19,8 +19,9 @@ _TAB = ord("\t")
 _END = re.compile(rb"\n[^\t]")
 _NEXT_HEAD = re.compile(rb"\nV\d{4} \d")
 _NEXT_HEAD_SIZE = 8
-_PAYLOAD_SUM = re.compile(rb'"has_payload": "([0-9a-f]{32})"\}$')
-_PAYLOAD_SUM_SIZE = 50
+_SUM_KEY = b'"has_payload": "'
+_SUM = re.compile(rb'"has_payload": "([0-9a-f]{32})"\}\Z')
+_SUM_SIZE = 50
 
 
 class Record:
@@ -124,13 +125,14 @@ class Cutter:
         if self._junk or held[start] != _V:
             self._junk = True
             return self._end_of_junk(start)
-        if self._line_end < 0:
-            self._line_end = held.find(b"\n", max(start, self._searched))
-            if self._line_end < 0:
+        line_end = self._line_end
+        if line_end < 0:
+            self._line_end = line_end = held.find(b"\n", start if start > self._searched else self._searched)
+            if line_end < 0:
                 return -1
-            if not _PAYLOAD_SUM.search(held, max(start, self._line_end - _PAYLOAD_SUM_SIZE), self._line_end):
-                return self._line_end + 1
-        end = _END.search(held, max(self._line_end, self._searched - 1))
+            if held.find(_SUM_KEY, line_end - _SUM_SIZE if line_end - _SUM_SIZE > start else start, line_end) < 0:
+                return line_end + 1
+        end = _END.search(held, line_end if line_end >= self._searched else self._searched - 1)
         return end.start() + 1 if end else -1
 
     def _end_of_junk(self, start: int) -> int:
@@ -149,7 +151,7 @@ class Cutter:
         ):
             return
         if self._sum is None:
-            expected = _PAYLOAD_SUM.search(held, max(0, self._line_end - _PAYLOAD_SUM_SIZE), self._line_end)
+            expected = _SUM.search(held, max(0, self._line_end - _SUM_SIZE), self._line_end)
             self._sum = _PayloadSum(expected[1] if expected else b"", self._line_end + 2)
         if self._sum.fits(held):
             yield self._record(0, len(held), len(held))

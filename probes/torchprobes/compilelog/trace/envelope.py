@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -27,10 +28,15 @@ class Envelope(msgspec.Struct):
     @property
     def compile_id(self) -> str:
         """As torch writes it (`CompileId.__str__`); "" outside of any compile."""
-        frame = f"{self.frame_id}/{self.frame_compile_id}" if self.frame_id is not None else ""
-        if self.compiled_autograd_id is None:
-            return frame
-        return f"!{self.compiled_autograd_id}/{frame}" if frame else f"!{self.compiled_autograd_id}"
+        return _compile_id(self.compiled_autograd_id, self.frame_id, self.frame_compile_id)
+
+
+@lru_cache(maxsize=256)
+def _compile_id(autograd: int | None, frame: int | None, count: int | None) -> str:
+    of_frame = f"{frame}/{count}" if frame is not None else ""
+    if autograd is None:
+        return of_frame
+    return f"!{autograd}/{of_frame}" if of_frame else f"!{autograd}"
 
 
 _T = TypeVar("_T")

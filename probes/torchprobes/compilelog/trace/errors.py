@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..breaks import frames
 from ..events import CompileFailed, Event, Line
-from .context import PLAIN, Entry
+from .context import Entry
 from .envelope import Broken
 
 MAX_TEXT = 1 << 17
@@ -24,7 +24,7 @@ _NO_ERROR = ("SkipFrame", "SkipCodeRecursiveException")
 
 def failed(entry: Entry) -> Sequence[Event]:
     """The failure; none where dynamo only leaves a frame to eager."""
-    frame = str(entry.decode(PLAIN).frame_id)
+    frame = str(entry.plain().frame_id)
     text = entry.text()[-MAX_TEXT:]
     error = _ERROR.search(text, _last_traceback(text))
     if error is None:

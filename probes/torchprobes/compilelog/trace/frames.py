@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ..events import CompileStarted, Event, GraphMade, TorchSeen
-from .context import PLAIN, Entry, Frame
+from .context import Entry, Frame
 from .envelope import Decoder, Envelope
 
 # A statement of the graph itself, not of a graph within it (those stand deeper): `x: "f32[8][1]cpu" = ...` or, where
@@ -61,7 +61,7 @@ def version(entry: Entry) -> Sequence[Event]:
 
 def graph(entry: Entry) -> Sequence[Event]:
     """`dynamo_output_graph`: its payload is the graph's readable source (`GraphModule.print_readable`)."""
-    entry.decode(PLAIN)
+    entry.plain()
     return (GraphMade(entry.source, ops_of(entry.record.payload())),)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ..events import Event, PhaseBegan, PhaseEnded
-from .context import PLAIN, Entry
+from .context import Entry
 from .envelope import Decoder
 
 MAX_NAME = 256
@@ -38,5 +38,5 @@ def phase(entry: Entry) -> Sequence[Event]:
     if kind is None:
         return ()
     compile_id = said.args.compile_id if said.args else None
-    entry.decode(PLAIN, None if compile_id == "None" else compile_id)  # torch writes str(None) outside of any compile
+    entry.plain(None if compile_id == "None" else compile_id)  # torch writes str(None) outside of any compile
     return (kind(entry.source, said.name[:MAX_NAME], said.ts),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ..events import Artefact, Counted, Event, Loss, Lost, Place, Source
 from .context import Context, Entry
@@ -15,8 +16,10 @@ MAX_NAMES = 1000
 PID_MAX = 1 << 22
 """Linux's highest PID_MAX_LIMIT; in torch 2.3 and 2.4 a line has the thread's address where later ones have the pid."""
 
-_HEAD = re.compile(rb"V(\d{4}) (\d\d:\d\d:\d\d)\.(\d{6}) (\d{1,20}) [^\n]{1,1024}?:\d{1,9}\] (?=\{)")
-_NAME = re.compile(rb'\{"(?:artifact": \{"name": "([^"\\]{1,256})"|([^"\\]{1,256})")')
+_HEAD = re.compile(
+    rb"V(?P<when>\d{4} \d\d:\d\d:\d\d\.\d{6}) (?P<pid>\d{1,20}) (?:[^\s:]{1,512}|[^\n]{1,1024}?):\d{1,9}\] "
+    rb'(?P<body>\{"(?:artifact": \{"name": "(?P<artifact>[^"\\]{1,256})"|(?P<name>[^"\\]{1,256})"))?'
+)
 
 
 class TraceReader:
@@ -62,19 +65,18 @@ class TraceReader:
         if self._junk is not None:
             self._end_junk(events)
         self.counted.records += 1
-        body = record.head[head.end() :]
-        named = _NAME.match(body)
-        if named is None:
+        when, pid, body, artifact, name = head.groups()
+        if body is None:
             events.append(self._lost(record.offset, record.size, Loss.BROKEN, "a record without a name"))
             return
-        pid = int(head[4])
+        context = self._context
         entry = Entry(
             record,
-            (named[1] or named[2]).decode("utf-8", "replace"),
-            body,
-            self._context.clock.at(head[1], head[2], head[3]),
-            pid if pid <= PID_MAX else None,
-            self._context,
+            _text(artifact or name),
+            record.head[head.start("body") :],
+            context.clock.at(when),
+            _pid(pid),
+            context,
         )
         self._handle(entry, events)
 
@@ -110,3 +112,14 @@ class TraceReader:
 
     def _lost(self, offset: int, size: int, loss: Loss, words: str) -> Lost:
         return Lost(Source(Place(self._context.path, offset, size), trace=True), loss, words)
+
+
+@lru_cache(maxsize=64)
+def _pid(digits: bytes) -> int | None:
+    number = int(digits)
+    return number if number <= PID_MAX else None
+
+
+@lru_cache(maxsize=256)
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "replace")

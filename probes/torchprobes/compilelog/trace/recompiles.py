@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from ..breaks import frames
 from ..events import Event, GuardFailure, Line, Recompiled
-from .context import PLAIN, Entry
+from .context import Entry
 from .envelope import Decoder
 
 MAX_REASON = 1 << 14
@@ -25,7 +25,7 @@ _REASONS = Decoder.of(list[str])
 
 def recompiled(entry: Entry) -> Sequence[Event]:
     """What failed before this compile."""
-    frame = str(entry.decode(PLAIN).frame_id)
+    frame = str(entry.plain().frame_id)
     payload = entry.record.payload()
     reasons = _REASONS.decode(payload) if payload.startswith(b"\t[\n") else [entry.text()]
     failures = tuple(failure_of(reason) for reason in reasons[:MAX_REASONS])
