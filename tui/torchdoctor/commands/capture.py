@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import msgspec
 
 from torchdoctor.settings import Settings
 from torchprobes.compilelog import switches
+from torchprobes.masking import mask_environment
 from torchprobes.model import SCHEMA
 from torchprobes.reports.text import mask, plain
 from torchprobes.rundir import RunDir
@@ -20,11 +21,14 @@ from torchprobes.runner.capture import Capture, End
 from torchprobes.runner.capture_plan import Plan, Request
 from torchprobes.target import TargetError, find_targets
 
-from ._capture_tee import Tee
+from ._capture_tee import Tee, write
 from ._interrupts import Interrupts
 from ._options import refuse_if_read_only, settings_of, settings_options
 from ._output import Destination, note
-from .runs import keep_quota, place_of
+from .runs import keep_quota, place_of, terminal_width
+
+if TYPE_CHECKING:
+    from torchprobes.compilelog.explanation import Explanation
 
 LOOK_S: Final = 0.05
 DRAIN_S: Final = 5.0
@@ -42,6 +46,7 @@ def _sets() -> str:
 @settings_options("python", "out", "as_root", "read_only")
 @click.option("--switches", "chosen", metavar="A,B", default=switches.DEFAULT, show_default=True,
               help=f"Sets and names of TORCH_LOGS: {_sets()}.")  # fmt: skip
+@click.option("--explain", "explained", is_flag=True, help="Say at the end what torch.compile did.")
 @click.option("--json", "json_to", metavar="FILE|-", help="How it ended and the explanation; - has stdout alone.")
 @click.option("--quiet", is_flag=True, help="Do not hand the command's output on to this terminal.")
 @click.pass_context
@@ -50,7 +55,7 @@ def capture_(ctx: click.Context, /, words: tuple[str, ...], **given: Any) -> int
 
     \b
     torchdoctor capture -- python train.py --lr 3e-4
-    torchdoctor capture --switches debug,guards -- torchrun --nproc-per-node 2 train.py
+    torchdoctor capture --switches debug,guards --explain -- torchrun --nproc-per-node 2 train.py
     torchdoctor logs RUN                              reads it, also while it runs
 
     The command's stdin is empty. What the environment sets already (TORCH_LOGS,
@@ -67,8 +72,11 @@ def capture_(ctx: click.Context, /, words: tuple[str, ...], **given: Any) -> int
     out = 2 if json_to is not None and json_to.is_stdout else 1
     end, code = _run(run, made, None if given["quiet"] else out)
     _close(run, end, code)
-    if json_to is not None:
-        _explain(run, made, end, json_to)
+    if given["explained"] or json_to is not None:
+        explanation = _explain(settings, run, out if given["explained"] else -1)
+        if json_to is not None:
+            told = _document(run, made, end, explanation)
+            json_to.deliver(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
     keep_quota(run, settings)
     return code
 
@@ -156,14 +164,27 @@ def _close(run: RunDir, end: End, code: int) -> None:
     note(f"torchdoctor: {end.words}{seconds}{cause}; kept in {run.path}: torchdoctor logs {run.name}")
 
 
-def _explain(run: RunDir, made: Plan, end: End, json_to: Destination) -> None:
-    json_to.deliver(msgspec.json.format(msgspec.json.encode(document(run, made, end, None)), indent=2) + b"\n")
+def _explain(settings: Settings, run: RunDir, out: int) -> Explanation:
+    """Read all that was kept; say what it means on the stream `out`, or nowhere (-1)."""
+    from torchprobes.compilelog.engine import explain
+
+    found = explain(str(run.path))
+    if out >= 0:
+        from torchdoctor.terminal import decide
+
+        from ._explain_text import explanation_text
+
+        text = explanation_text(found, ascii_only=decide(settings).ascii, width=terminal_width(), cwd=os.getcwd())
+        write(out, text.encode("utf-8", "backslashreplace"))
+    return found
 
 
-def document(run: RunDir, made: Plan, end: End, explanation: Mapping[str, Any] | None) -> dict[str, Any]:
+def _document(run: RunDir, made: Plan, end: End, explanation: Explanation) -> dict[str, Any]:
     """The capture as JSON."""
+    from torchprobes.compilelog.ledger import document
+
     return {
-        "schema": SCHEMA, "run": str(run.path), "command": mask(" ".join(made.argv)), "python": made.python or None,
-        "torch": made.torch or None, "environment": dict(made.env), "notes": list(made.notes),
-        "exit_code": end.exit_code, "signal": end.signal, "seconds": end.seconds, "explanation": explanation,
+        "schema": SCHEMA, "run": str(run.path), "command": mask(shlex.join(made.argv)), "python": made.python or None,
+        "torch": made.torch or None, "environment": mask_environment(made.env), "notes": list(made.notes),
+        "exit_code": end.exit_code, "signal": end.signal, "seconds": end.seconds, "explanation": document(explanation),
     }  # fmt: skip

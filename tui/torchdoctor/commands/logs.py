@@ -12,21 +12,36 @@ from .console import open_console
 
 
 @click.command("logs")
-@click.argument("path", metavar="DIR|FILE")
+@click.argument("path", metavar="DIR|FILE|RUN")
 @click.option("--explain", is_flag=True, help="Say what torch.compile did, and end.")
 @json_flag("With --explain: all of it")
-@settings_options("slow", "ascii", "colour", "theme", "read_only")
+@settings_options("out", "slow", "ascii", "colour", "theme", "read_only")
 @click.pass_context
 def logs_(ctx: click.Context, path: str, explain: bool, as_json: bool) -> int:
-    """Open the console on a log, a folder of logs, or a torch_compile_debug tree, also while it grows."""
-    if not os.path.exists(path):
-        raise click.UsageError(f"{path} does not exist: name a log, a folder of logs, or a torch_compile_debug tree")
+    """Open the console on a log, a folder of logs, a torch_compile_debug tree or a run, also while it grows.
+
+    A run is named by its folder, its name, or the beginning of its name.
+    """
     if as_json and not explain:
         raise click.UsageError("--json goes with --explain")
+    found = path if os.path.exists(path) else _run(ctx, path)
     if explain:
-        _explain(ctx, os.path.abspath(path), as_json)
+        _explain(ctx, os.path.abspath(found), as_json)
         return 0
-    return open_console(ctx, os.path.abspath(path))
+    return open_console(ctx, os.path.abspath(found))
+
+
+def _run(ctx: click.Context, name: str) -> str:
+    """The folder of the run of that name."""
+    from torchprobes.rundir import RunError, open_run
+
+    from .runs import place_of
+
+    try:
+        return str(open_run(place_of(settings_of(ctx)), name).path)
+    except RunError as error:
+        kinds = "name a log, a folder of logs, a torch_compile_debug tree, or a run"
+        raise click.UsageError(f"{name} does not exist: {kinds} ({error})") from None
 
 
 def _explain(ctx: click.Context, path: str, as_json: bool) -> None:
