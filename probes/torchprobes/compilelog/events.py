@@ -185,6 +185,8 @@ class Uncaught(Event):
     stack: tuple[Line, ...]
     withdrawn: bool = False
     """It was told, and the program went on after all: the one of the same place no longer holds."""
+    user: Line | None = None
+    """The line of the user's code that was compiled, where torch.compile says one."""
 
 
 @dataclass(frozen=True, slots=True)

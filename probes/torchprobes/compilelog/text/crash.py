@@ -96,4 +96,4 @@ class Crash:
         if not self.exception or self.launchers:
             return None
         told = raised(self.lines)
-        return Uncaught(self.source, told.type, told.reason, told.stack, withdrawn) if told else None
+        return Uncaught(self.source, told.type, told.words, told.stack, withdrawn, told.user) if told else None

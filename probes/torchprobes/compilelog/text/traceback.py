@@ -17,6 +17,8 @@ _END = re.compile(r"(?:Set TORCH_LOGS|Set TORCHDYNAMO_VERBOSE|You can suppress t
 """What torch puts after an exception's own words (torch/_dynamo/exc.py, augment_exc_message)."""
 _REASON_LINES = 40
 _REASON = 4_000
+_WORDS_LINES = 200
+_WORDS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +27,12 @@ class Raised:
 
     type: str
     reason: str
+    """The exception's own words."""
+    words: str
+    """All that is said with it, what torch.compile adds included."""
     stack: tuple[Line, ...]
     user: Line | None = None
+    """The line of the user's code that was compiled."""
 
 
 def raised(lines: list[str]) -> Raised | None:
@@ -40,7 +46,8 @@ def raised(lines: list[str]) -> Raised | None:
     if not match:
         return None
     ends = next((n for n, line in enumerate(tail) if n > at and (_USER.match(line) or _END.match(line))), len(tail))
-    words = [match[2] or "", *tail[at + 1 : min(ends, at + _REASON_LINES)]]
+    reason = "\n".join([match[2] or "", *tail[at + 1 : min(ends, at + _REASON_LINES)]]).strip()
+    words = "\n".join([match[2] or "", *tail[at + 1 : at + _WORDS_LINES]]).strip()
     user = next((n for n, line in enumerate(tail) if n > at and _USER.match(line)), -1)
     stack = frames(tail[user + 1 :]) if user >= 0 else ()
-    return Raised(match[1], "\n".join(words).strip()[:_REASON], frames(tail[:at]), stack[-1] if stack else None)
+    return Raised(match[1], reason[:_REASON], words[:_WORDS], frames(tail[:at]), stack[-1] if stack else None)
