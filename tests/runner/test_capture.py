@@ -169,7 +169,22 @@ def test_what_it_left_behind_is_ended_and_said(tmp_path: Path, monkeypatch: pyte
     assert running.wait(DEADLINE_S)
     assert running.ended.exit_code == 0
     assert left_of(run.path) == []
-    assert any("left behind" in line for line in running.view().warnings)
+    assert any("left behind was ended: sleep 600" in line for line in running.view().warnings)
+
+
+def test_a_compile_worker_that_is_slow_to_end_is_no_news(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture, "GRACE_S", 0.0)
+    run, running = start(tmp_path, *shell("setsid sh -c 'sleep 600; : torch/_inductor/compile_worker' & echo gone"))
+    assert running.wait(DEADLINE_S)
+    assert not any("compile_worker" in line for line in running.view().warnings)
+    assert left_of(run.path) == []
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"exit_code": "x"}', "[" * 100_000, '{"seconds": {}}'], ids=range(6))
+def test_an_end_that_is_none_is_not_believed(tmp_path: Path, text: str) -> None:
+    (tmp_path / "capture").mkdir()
+    (tmp_path / "capture" / "end.json").write_text(text)
+    assert end_of(tmp_path) is None
 
 
 OWNER = """

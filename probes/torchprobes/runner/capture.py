@@ -11,7 +11,6 @@ The command descends from a guardian, as a probe does: it ends with whoever hold
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shlex
@@ -26,7 +25,9 @@ from typing import Any, Final
 import msgspec
 
 from torchprobes import rundir
+from torchprobes.compilelog.logfile import open_regular
 from torchprobes.masking import mask_environment, mask_text
+from torchprobes.model import Frozen
 from torchprobes.rundir import RunDir, boot_id
 
 from . import processes
@@ -46,6 +47,7 @@ LOOK_S: Final = 0.1
 DISK_S: Final = 2.0
 """How often the size of the trace and the room of the disk are looked at."""
 
+END_BYTES: Final = 64 << 10
 TRACE_BYTES: Final = 100 << 20
 ROOM_BYTES: Final = 2 << 30
 
@@ -69,15 +71,15 @@ class CaptureView:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(Frozen, frozen=True, kw_only=True):
     """`end.json`, read."""
 
     exit_code: int | None = None
     signal: str | None = None
     seconds: float | None = None
     cause: str = ""
-    left_behind: int = 0
+    left_behind: tuple[str, ...] = ()
+    """The commands of what it had started and left, and which was ended."""
     lost_bytes: int = 0
     turns: int = 0
 
@@ -90,11 +92,15 @@ class End:
 def end_of(run: RunDir | Path) -> End | None:
     """How a capture ended, None while it has not, or where nothing says it."""
     try:
-        told = json.loads((folder_of(run) / "end.json").read_bytes())
-        names = End.__slots__
-        return End(**{name: told[name] for name in names if name in told})
-    except (OSError, ValueError, TypeError, RecursionError):
+        fd = open_regular(str(folder_of(run) / "end.json"), links=False)
+    except OSError:
         return None
+    try:
+        return msgspec.json.decode(os.read(fd, END_BYTES), type=End)
+    except (OSError, ValueError, RecursionError):
+        return None
+    finally:
+        os.close(fd)
 
 
 def create(place: Path, argv: Sequence[str], asked: Request, environ: Mapping[str, str]) -> tuple[RunDir, Plan]:
@@ -219,8 +225,8 @@ class Capture:
     def _write_end(self, end: Mapping[str, Any]) -> End:
         """The guardian left no `end.json`: it was killed, or the disk is full."""
         found = End(
-            end.get("exit_code"), end.get("signal"), end.get("seconds") or time.monotonic() - self._begun,
-            str(end.get("cause") or ""),
+            exit_code=end.get("exit_code"), signal=end.get("signal"), cause=str(end.get("cause") or ""),
+            seconds=end.get("seconds") or time.monotonic() - self._begun,
         )  # fmt: skip
         try:
             rundir.write_atomically(self._folder / "end.json", msgspec.json.encode(found))
@@ -266,7 +272,7 @@ class Capture:
         if end.lost_bytes:
             self._warn(f"{end.lost_bytes:,} bytes of its output could not be kept: the disk is full")
         if end.left_behind:
-            self._warn(f"{end.left_behind} process(es) that it had left behind were ended")
+            self._warn(f"what it had left behind was ended: {mask_text('; '.join(end.left_behind))}")
 
 
 def _order(folder: Path, made: Plan, environ: Mapping[str, str]) -> dict[str, Any]:

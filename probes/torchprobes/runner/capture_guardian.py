@@ -27,6 +27,11 @@ from torchprobes.runner.records import Records
 PAUSE_S: Final = 0.005
 """Between two looks at the pipes: a command that prints line by line wakes nobody for each of them."""
 
+HELPERS: Final = ("compile_worker", "multiprocessing.resource_tracker", "multiprocessing.forkserver")
+"""In the command lines of processes that PyTorch and Python start beside a program."""
+
+_NAMED: Final = 8
+
 
 class Unlimited:
     """Streams that nobody counts: they have no limit that would end anything."""
@@ -82,10 +87,15 @@ class CaptureGuardian(Guardian):
             "seconds": round(self.seconds, 3),
             "ending": ending.ending,
             "cause": ending.cause,
-            "left_behind": len(self.left_behind),
+            "left_behind": [left["command"] for left in self.left_behind if not _is_helper(left["command"])][:_NAMED],
             "lost_bytes": sum(log.lost for log in logs),
             "turns": sum(log.turns for log in logs),
         })  # fmt: skip
+
+
+def _is_helper(command: str) -> bool:
+    """Whether it ends by itself a moment after the program that it serves: no fault of the program's."""
+    return any(name in command for name in HELPERS)
 
 
 def write_end(folder: str, end: dict[str, Any]) -> None:
