@@ -17,7 +17,6 @@ import pytest
 from torchprobes.compilelog import pieces, scan_child, stripes
 from torchprobes.compilelog.bits import Bits
 from torchprobes.compilelog.document import Document
-from torchprobes.compilelog.judging import judge_of
 from torchprobes.compilelog.scan import HEAD, Part, ScanView
 from torchprobes.compilelog.search import Query, Search
 
@@ -88,8 +87,9 @@ def in_process(path: Path, query: Query, striped: bool) -> list[tuple[int, int, 
 
     with path.open("rb") as file:
         pread, size = pieces.part_of(file.fileno(), 0, None)
-        piece = scan_child.Piece(pread, *judge_of({"search": query.asked}), False, 10_000, 0)
-        follow = scan_child.Follow(pread, size, piece, scan_child.Joined(say, 10_000), 0)
+        request = {"search": query.asked, "tabs": False, "spans": 10_000}
+        piece = scan_child.Piece(pread, request, scan_child.Counts(b""))
+        follow = scan_child.Follow(pread, size, piece, scan_child.Joined(say, 10_000))
         if striped:
             follow.stripes(lambda: False)
             assert search.view.lines > 1000

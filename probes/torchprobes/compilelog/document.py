@@ -226,7 +226,7 @@ class Document:
             self._restart("" if change is Change.OPENED else change.value)
         if self._index.size < self._file.size:
             self._index.feed(self._slice(self._index.size))
-        elif self._marked < self._index.size:  # the line numbers come first, the marks catch up
+        elif self._marked < self._index.size and not self._searching:  # line numbers come first, then hits, then marks
             data = self._slice(self._marked)
             self._marks.feed(data)
             self._marked += len(data)
@@ -236,7 +236,13 @@ class Document:
         self._find_places()
         self.marks.sift()
         self._publish(cause=self._file.cause)
-        return min(self._index.size, self._marked) < self._file.size
+        marking = self._marked < self._file.size and not self._searching
+        return self._index.size < self._file.size or marking
+
+    @property
+    def _searching(self) -> bool:
+        """Whether a search is on its way through what is there."""
+        return self._search is not None and not (self._search.view.at_end or self._search.view.cause)
 
     def _slice(self, offset: int) -> bytes:
         return self._file.pread(min(SLICE, self._file.size - offset), offset)
@@ -318,7 +324,7 @@ class Document:
         if self.found.query == wanted or (wanted is not None and not self._file.held):
             return
         self._stop_search()
-        self._search = Search(wanted, self._file.part()) if wanted else None
+        self._search = Search(wanted, self._file.part(self._index.ends)) if wanted else None
         self.found = Found(self._search, self._rows)
 
     def _follow_filter(self) -> None:

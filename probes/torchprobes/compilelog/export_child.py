@@ -20,10 +20,10 @@ if __package__ in (None, ""):  # run by path, isolated: nothing of the caller's 
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 from torchprobes.compilelog.judging import Judge, judge_of
-from torchprobes.compilelog.pieces import BACK, MANY, before_of, last_newline, part_of, without_tabs
-from torchprobes.compilelog.stripes import PIECE, PRead, TooSlow, alarm, cores, in_order, whole_lines
+from torchprobes.compilelog.pieces import BACK, before_of, part_of, whole, without_tabs
+from torchprobes.compilelog.stripes import LONGEST, PIECE, PRead, TooSlow, lines_in
 
-_ROWS = struct.Struct("<I")
+_ANSWER = struct.Struct("<IQQ")
 
 
 class Chosen:
@@ -33,35 +33,29 @@ class Chosen:
         self._pread, self._judge, self._tabs = pread, judge, tabs
 
     def __call__(self, start: int, stop: int) -> bytes:
-        """How many lines, and the lines."""
-        begin, data = whole_lines(self._pread, start, stop)
-        return self.kept(before_of(self._pread, begin, BACK), data[:-1], b"\n") if data else _ROWS.pack(0)
+        """An answer: how many lines, what of the file follows on the lines, and the lines."""
+        found = lines_in(self._pread, start, stop)
+        if found is None:
+            return _ANSWER.pack(0, 0, 0)
+        begin, text, end = found
+        return self._kept(begin, text, end + 1)
 
-    def kept(self, before: bytes, text: bytes, end: bytes) -> bytes:
-        """The same for a text whose last line ends in `end`."""
+    def rest(self, start: int, stop: int) -> bytes:
+        """The same for a last line without its end."""
+        return self._kept(start, self._pread(min(LONGEST, stop - start), start), stop)
+
+    def _kept(self, begin: int, text: bytes, stop: int) -> bytes:
+        """What is kept of the lines in [begin, stop); `text` has all of them but the end of the last one."""
+        after = begin + len(text)
         text = without_tabs(text) if self._tabs else text
-        flags = self._judge(before + text)[before.count(b"\n") :]
+        before = before_of(self._pread, begin, BACK)
+        flags = self._judge(before + text, None)[before.count(b"\n") :]
         rows = flags.count(1)
-        if rows == len(flags):
-            return _ROWS.pack(rows) + text + end
-        lines = b"\n".join(compress(text.split(b"\n"), flags))
-        last = end if flags[-1] else b"\n"
-        return _ROWS.pack(rows) + (lines + last if rows else b"")
-
-
-def answers(pread: PRead, size: int, chosen: Chosen) -> Any:
-    """The kept lines of the file, piece by piece, in order."""
-    stop = last_newline(pread, size)
-    if stop >= MANY and cores() > 1:
-        yield from (answer for _, answer in in_order(chosen, 0, stop, cores()))
-    else:
-        for start in range(0, stop, PIECE):
-            with alarm():
-                answer = chosen(start, min(stop, start + PIECE))
-            yield answer
-    if stop < size:
-        rest = pread(size - stop, stop)
-        yield chosen.kept(before_of(pread, stop, BACK), rest, b"")
+        if rows < len(flags):
+            text = b"\n".join(compress(text.split(b"\n"), flags))
+        if flags[-1]:
+            return _ANSWER.pack(rows, after, stop - after) + text
+        return _ANSWER.pack(rows, 0, 0) + text + (b"\n" if rows else b"")
 
 
 def say(**told: object) -> None:
@@ -73,18 +67,26 @@ def write(request: dict[str, Any], out: int) -> bool:
     """Write all rows; False if nobody wants them any more."""
     pread, size = part_of(request["fd"], request["start"], request["stop"])
     judge, _ = judge_of(request)
-    rows = 0
-    for answer in answers(pread, size(), Chosen(pread, judge, request["tabs"])):
+    chosen = Chosen(pread, judge, request["tabs"])
+    done = 0
+    for answer in whole(pread, size(), chosen, chosen.rest):
         if select.select([0], [], [], 0)[0]:
             return False
-        rows += _ROWS.unpack_from(answer)[0]
-        data = memoryview(answer)[_ROWS.size :]
-        while data:
-            data = data[os.write(out, data) :]
-        say(rows=rows, finished=False)
+        rows, after, count = _ANSWER.unpack_from(answer)
+        write_all(out, memoryview(answer)[_ANSWER.size :])
+        for start in range(after, after + count, PIECE):
+            write_all(out, pread(min(PIECE, after + count - start), start))
+        done += rows
+        say(rows=done, finished=False)
     os.close(out)
-    say(rows=rows, finished=True)
+    say(rows=done, finished=True)
     return True
+
+
+def write_all(out: int, data: bytes | memoryview) -> None:
+    """All of `data`."""
+    while data:
+        data = data[os.write(out, data) :]
 
 
 def run(request: dict[str, Any]) -> int:
@@ -100,6 +102,8 @@ def run(request: dict[str, Any]) -> int:
         done = write(request, out)
     except TooSlow:
         say(cause="the expression takes too long on this text")
+    except EOFError:
+        say(cause="the file became shorter")
     except OSError as error:
         say(cause=(error.strerror or str(error)).lower())
     except (re.error, OverflowError, RecursionError) as error:

@@ -12,20 +12,16 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import compress
 from typing import Any
 
-LONGEST = 1 << 16
-"""Bytes of one line that are searched."""
+from torchprobes.compilelog.stripes import LONGEST
 
 DENSE = 4
 """Once one in so many lines is hit, splitting all of them is cheaper than finding each."""
 
-Judge = Callable[[bytes], bytes]
+Judge = Callable[[bytes, "int | None"], bytes]
+"""(a text, how many lines it has, if that is known already) -> one byte a line."""
+
 Test = Callable[[bytes], object]
 Span = Callable[[bytes], tuple[int, int]]
-
-
-def every(text: bytes) -> bytes:
-    """Every line is wanted."""
-    return b"\1" * (text.count(b"\n") + 1)
 
 
 class Words:
@@ -36,7 +32,7 @@ class Words:
         self._ignore_case = ignore_case
         self._dense = False
 
-    def __call__(self, text: bytes) -> bytes:
+    def __call__(self, text: bytes, lines: int | None = None) -> bytes:
         """One byte a line."""
         if self._ignore_case:
             text = text.lower()
@@ -44,14 +40,14 @@ class Words:
             words = self._words
             flags = bytes([words in line for line in text.split(b"\n")])
         else:
-            flags = self._found(text)
+            flags = self._found(text, lines)
         self._dense = flags.count(1) * DENSE > len(flags)
         return flags
 
-    def _found(self, text: bytes) -> bytes:
-        flags = bytearray(text.count(b"\n") + 1)
-        line = counted = 0
+    def _found(self, text: bytes, lines: int | None) -> bytes:
         at = text.find(self._words)
+        flags = bytearray(text.count(b"\n") + 1 if lines is None else lines)
+        line = counted = 0
         while at >= 0:
             line += text.count(b"\n", counted, at)
             flags[line] = 1
@@ -62,7 +58,7 @@ class Words:
     def span(self, line: bytes) -> tuple[int, int]:
         """Where in a line that holds them they stand first, in bytes."""
         at = (line.lower() if self._ignore_case else line).find(self._words)
-        return at, at + len(self._words)
+        return (at, at + len(self._words)) if at >= 0 else (0, 0)
 
 
 class Expression:
@@ -75,7 +71,7 @@ class Expression:
     def __init__(self, words: bytes, ignore_case: bool) -> None:
         self._search = re.compile(words, re.IGNORECASE if ignore_case else 0).search
 
-    def __call__(self, text: bytes) -> bytes:
+    def __call__(self, text: bytes, lines: int | None = None) -> bytes:
         """One byte a line."""
         search = self._search
         return bytes([search(line, 0, LONGEST) is not None for line in text.split(b"\n")])
@@ -200,9 +196,12 @@ class Kept:
             (words_or_expression(spec[key]), flag) for key, flag in (("include", 1), ("exclude", 0)) if spec[key]
         ]
 
-    def __call__(self, text: bytes) -> bytes:
+    def __call__(self, text: bytes, lines: int | None = None) -> bytes:
         """One byte a line."""
-        flags = self._prefixed(text.split(b"\n")) if self._prefixed else every(text)
+        if self._prefixed:
+            flags = self._prefixed(text.split(b"\n"))
+        else:
+            flags = b"\1" * (text.count(b"\n") + 1 if lines is None else lines)
         for judge, flag in self._tests:
             flags = _also(text, flags, judge, flag)
         return flags
@@ -214,9 +213,9 @@ def _also(text: bytes, flags: bytes, judge: Judge, flag: int) -> bytes:
     if not chosen:
         return flags
     if chosen == len(flags):
-        judged = judge(text)
+        judged = judge(text, chosen)
         return judged if flag else judged.translate(_NOT)
-    judged_some = iter(judge(b"\n".join(compress(text.split(b"\n"), flags))))
+    judged_some = iter(judge(b"\n".join(compress(text.split(b"\n"), flags)), chosen))
     return bytes([one and next(judged_some) == flag for one in flags])
 
 

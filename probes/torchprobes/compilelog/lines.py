@@ -82,6 +82,11 @@ class LineIndex:
         """What the index itself occupies."""
         return self._ends.buffer_info()[1] * self._ends.itemsize
 
+    @property
+    def ends(self) -> bytes:
+        """Newlines up to the end of each whole block, 8 bytes each."""
+        return self._ends[: self.size // BLOCK].tobytes()
+
     def start_of(self, line: int, pread: PRead) -> int:
         """The offset at which `line` starts.
 

@@ -54,9 +54,9 @@ class Region:
         """The region's own offset of one of the file."""
         return offset - self._offset
 
-    def part(self) -> Part:
-        """A descriptor of its own for a child."""
-        return Part(os.dup(self._file.fd), self.window)
+    def part(self, ends: bytes = b"") -> Part:
+        """A descriptor of its own for a child, with the newlines that were counted."""
+        return Part(os.dup(self._file.fd), self.window, ends)
 
     def close(self) -> None:
         """Let go of the file."""

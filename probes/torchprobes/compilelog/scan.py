@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import struct
 import subprocess
 import sys
@@ -32,6 +31,8 @@ class Part:
 
     fd: int
     window: tuple[int, int] | None = None
+    ends: bytes = b""
+    """Newlines up to the end of each block, as `LineIndex` counted them: a search need not count them again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +65,20 @@ class Scan:
     def _start(self, want: dict[str, Any], part: Part, spans: int) -> subprocess.Popen[bytes] | None:
         offset, size = part.window or (0, 0)
         stop = offset + size if part.window else None
+        counts = _held(part.ends)
         place = {"fd": part.fd, "start": offset, "stop": stop, "tabs": part.window is not None, "spans": spans}
+        place["counts"] = counts
+        held = (part.fd, counts) if counts >= 0 else (part.fd,)
         argv = [sys.executable, "-I", "-S", "-B", CHILD, json.dumps({**place, **want})]
         pipe = subprocess.PIPE
         try:
-            child = subprocess.Popen(
-                argv, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, cwd="/", pass_fds=(part.fd,)
-            )
+            child = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, cwd="/", pass_fds=held)
         except (OSError, ValueError) as error:
             self.view = ScanView(cause=f"it could not start: {error}")
             return None
         finally:
-            os.close(part.fd)
+            for fd in held:
+                os.close(fd)
         threading.Thread(target=self._listen, args=(child,), name="scan", daemon=True).start()
         return child
 
@@ -97,9 +100,7 @@ class Scan:
             if pipe is not None:
                 pipe.close()
         if not self._stopped and not self.view.cause:
-            slow = code == -signal.SIGALRM
-            cause = "the expression takes too long on this text" if slow else f"it ended early ({code})"
-            self.view = replace(self.view, cause=cause)
+            self.view = replace(self.view, cause=f"it ended early ({code})")
 
     def _take(self, pipe: IO[bytes]) -> bool:
         head = pipe.read(HEAD.size)
@@ -117,6 +118,14 @@ class Scan:
         elif kind == b"e":
             self.view = replace(self.view, at_end=True)
         else:
-            words = data.decode(errors="replace").strip()
-            self.view = replace(self.view, cause=f"not a regular expression: {words}")
+            self.view = replace(self.view, cause=data.decode(errors="replace").strip() or "it ended early")
         return bool(kind != b"x")
+
+
+def _held(data: bytes) -> int:
+    """A descriptor from which `data` can be read, -1 where the system has none without a file."""
+    if not data or not hasattr(os, "memfd_create"):
+        return -1
+    fd = os.memfd_create("counts")
+    os.write(fd, data)
+    return fd

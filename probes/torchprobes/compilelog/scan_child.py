@@ -3,16 +3,15 @@
 `python -I -S -B scan_child.py REQUEST`. An expression holds the interpreter for as long as it likes, so it runs here
 and not in the console. REQUEST (JSON): `fd`, a descriptor on which only `pread` is used; `start` and `stop`, the part
 of the file (`stop` null: it grows); `tabs`, whether each line loses its first tab; `spans`, how many hits are told
-with their place in the line; and `search` or `filter`, see `judging`. The child ends when stdin closes.
+with their place in the line; `counts`, -1 or a descriptor of the newlines up to the end of each block that the
+console counted; and `search` or `filter`, see `judging`. The child ends when stdin closes.
 
 Said on stdout, each behind a `HEAD` (kind, A, B, C, bytes that follow):
 
     b   A bytes were looked at, B lines; the bytes are bits from byte C of all bits on, lowest first
     s   spans of A hits, from the B-th on: start, end, start, end, ... of 4 bytes each
     e   all that is there was looked at
-    x   the expression cannot be used: words
-
-A piece that takes too long ends the child with SIGALRM: the expression explodes on this text.
+    x   why it ends: words; an expression that is none, or that explodes on this text
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ import json
 import os
 import re
 import select
-import signal
 import struct
 import sys
 from array import array
@@ -32,9 +30,9 @@ from typing import Any
 if __package__ in (None, ""):  # run by path, isolated: nothing of the caller's environment is on sys.path
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from torchprobes.compilelog.judging import LONGEST, Judge, Span, judge_of
-from torchprobes.compilelog.pieces import BACK, MANY, before_of, last_newline, part_of, without_tabs
-from torchprobes.compilelog.stripes import FIRST, PIECE, PRead, TooSlow, alarm, cores, in_order, whole_lines
+from torchprobes.compilelog.judging import judge_of
+from torchprobes.compilelog.pieces import BACK, BLOCK, MANY, before_of, last_newline, part_of, without_tabs
+from torchprobes.compilelog.stripes import FIRST, LONGEST, PIECE, PRead, TooSlow, alarm, cores, in_order, lines_in
 
 HEAD = struct.Struct("<cQQQI")
 POLL_S = 0.2
@@ -51,25 +49,45 @@ def pack(flags: bytes) -> bytes:
     return int(flags[::-1].translate(_DIGITS), 2).to_bytes((len(flags) + 7) // 8, "little")
 
 
+class Counts:
+    """How many newlines the file has in a stretch, as the console counted them; fewer blocks may be known than are."""
+
+    def __init__(self, ends: bytes) -> None:
+        self._ends = array("Q", ends)
+
+    def within(self, start: int, stop: int) -> int | None:
+        """Newlines in [start, stop), None if that is not known."""
+        first, last = start // BLOCK, stop // BLOCK
+        if start % BLOCK or stop % BLOCK or last > len(self._ends) or last == 0:
+            return None
+        return self._ends[last - 1] - (self._ends[first - 1] if first else 0)
+
+
 class Piece:
     """Judges the lines that begin in one stretch of the file."""
 
-    def __init__(self, pread: PRead, judge: Judge, span: Span | None, tabs: bool, spans: int, back: int) -> None:
-        self._pread, self._judge, self._span = pread, judge, span
-        self._tabs, self._spans, self._back = tabs, spans, back
+    def __init__(self, pread: PRead, request: dict[str, Any], counts: Counts) -> None:
+        self._pread, self._counts = pread, counts
+        self._judge, self._span = judge_of(request)
+        self._tabs, self._spans = request["tabs"], request["spans"]
+        self.back = BACK if "filter" in request else 0
 
     def __call__(self, start: int, stop: int) -> bytes:
         """The answer of a worker: lines, hits with a span, bits, spans."""
-        begin, data = whole_lines(self._pread, start, stop)
-        if not data:
+        found = lines_in(self._pread, start, stop)
+        if found is None:
             return _ANSWER.pack(0, 0)
-        return self.judged(before_of(self._pread, begin, self._back), data[:-1])
+        begin, text, _ = found
+        lines = None if self.back else self._counts.within(start, stop)
+        if lines is not None and not start:
+            lines += 1
+        return self.judged(before_of(self._pread, begin, self.back), text, lines)
 
-    def judged(self, before: bytes, text: bytes) -> bytes:
+    def judged(self, before: bytes, text: bytes, lines: int | None = None) -> bytes:
         """The answer for the lines of `text`; `before` holds the whole lines before it, each with its newline."""
         if self._tabs:
             text = without_tabs(text)
-        flags = self._judge(before + text)
+        flags = self._judge(before + text if before else text, lines)
         if before:
             flags = flags[before.count(b"\n") :]
         spans = self._spans_of(text, flags)
@@ -120,9 +138,9 @@ class Joined:
 class Follow:
     """Where the scan stands in a file that grows."""
 
-    def __init__(self, pread: PRead, size: Callable[[], int], piece: Piece, joined: Joined, back: int) -> None:
-        self._pread, self._size, self._piece, self._joined, self._back = pread, size, piece, joined, back
-        self.offset = 0
+    def __init__(self, pread: PRead, size: Callable[[], int], piece: Piece, joined: Joined) -> None:
+        self._pread, self._size, self._piece, self._joined = pread, size, piece, joined
+        self._offset = 0
         self._carry = b""
         self._before = b""
         self._at_end = False
@@ -130,33 +148,33 @@ class Follow:
     def stripes(self, until: Callable[[], bool]) -> None:
         """Have what is there judged by several workers, if it is much."""
         stop = last_newline(self._pread, self._size())
-        if stop - self.offset < MANY or cores() < 2:
+        if stop < MANY or cores() < 2:
             return
-        for done, answer in in_order(self._piece, self.offset, stop, cores()):
+        for done, answer in in_order(self._piece, stop, cores()):
             self._joined.take(done, answer)
             if until():
                 return
-        self.offset = stop
-        self._before = before_of(self._pread, stop, self._back)
+        self._offset = stop + 1
+        self._before = before_of(self._pread, self._offset, self._piece.back)
 
     def step(self) -> bool:
         """Judge what is new, at most a piece, or what stands at the end; False when there is nothing new."""
-        data = self._pread(FIRST if not self.offset else PIECE, self.offset)
+        data = self._pread(FIRST if not self._offset else PIECE, self._offset)
         if not data:
             self._end()
             return False
         self._at_end = False
-        self.offset += len(data)
+        self._offset += len(data)
         whole, newline, rest = data.rpartition(b"\n")
         if newline:
             text = self._carry + whole
-            self._joined.take(self.offset, self._piece.judged(self._before, text))
-            if self._back:
-                self._before = (self._before + text + b"\n")[-self._back :]
+            self._joined.take(self._offset, self._piece.judged(self._before, text))
+            if self._piece.back:
+                self._before = (self._before + text + b"\n")[-self._piece.back :]
                 self._before = self._before[self._before.find(b"\n") + 1 :]
             self._carry = b""
         else:
-            self._joined.take(self.offset, _ANSWER.pack(0, 0))
+            self._joined.take(self._offset, _ANSWER.pack(0, 0))
         self._carry = (self._carry + rest)[: 2 * LONGEST]
         return True
 
@@ -166,7 +184,7 @@ class Follow:
             return
         self._at_end = True
         if self._carry:
-            self._joined.take(self.offset, self._piece.judged(self._before, self._carry), last=True)
+            self._joined.take(self._offset, self._piece.judged(self._before, self._carry), last=True)
         self._joined.at_end()
 
 
@@ -177,31 +195,40 @@ def say(kind: bytes, a: int, b: int, c: int, data: bytes) -> None:
         message = message[os.write(1, message) :]
 
 
+def counts_of(fd: int) -> bytes:
+    """What the console counted; -1 is nothing."""
+    return os.pread(fd, os.fstat(fd).st_size, 0) if fd >= 0 else b""
+
+
 def run(request: dict[str, Any]) -> int:
-    """Judge until stdin closes."""
+    """Judge until stdin closes; why it ended before that is said."""
     try:
-        judge, span = judge_of(request)
+        follow_until_told(request)
+    except TooSlow:
+        say(b"x", 0, 0, 0, b"the expression takes too long on this text")
     except (re.error, OverflowError, RecursionError) as error:
-        say(b"x", 0, 0, 0, str(error).replace("\n", " ").encode())
-        return 0
-    back = BACK if "filter" in request else 0
+        say(b"x", 0, 0, 0, f"not a regular expression: {error}".replace("\n", " ").encode())
+    except EOFError:
+        say(b"x", 0, 0, 0, b"the file became shorter")
+    except OSError as error:
+        say(b"x", 0, 0, 0, (error.strerror or str(error)).lower().encode())
+    return 0
+
+
+def follow_until_told(request: dict[str, Any]) -> None:
+    """Judge what is there, then what comes, until stdin closes."""
     pread, size = part_of(request["fd"], request["start"], request["stop"])
-    piece = Piece(pread, judge, span, request["tabs"], request["spans"], back)
-    follow = Follow(pread, size, piece, Joined(say, request["spans"]), back)
+    piece = Piece(pread, request, Counts(counts_of(request["counts"])))
+    follow = Follow(pread, size, piece, Joined(say, request["spans"]))
 
     def ended(wait_s: float = 0.0) -> bool:
         return bool(select.select([0], [], [], wait_s)[0])
 
-    try:
-        follow.stripes(ended)
-    except TooSlow:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGALRM)
+    follow.stripes(ended)
     wait_s = 0.0
     while not ended(wait_s):
         with alarm():
             wait_s = 0.0 if follow.step() else POLL_S
-    return 0
 
 
 if __name__ == "__main__":

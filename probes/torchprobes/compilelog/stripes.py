@@ -1,6 +1,6 @@
 """A big file in pieces, looked at by several processes, the answers in the order of the file. For children alone.
 
-A piece is the whole lines that begin in one stretch of the file, so that each line is in exactly one. Workers are
+A piece is the whole lines that begin in one stretch of the file: each line is in exactly one. Workers are
 forked: nothing is imported again, and the pages of the interpreter are shared.
 """
 
@@ -20,52 +20,58 @@ FIRST = 1 << 17
 WORKERS = 4
 """At most; not more than there are cores for us."""
 
-PIECE_S = 2.0
-"""A piece that takes longer ends its worker with SIGALRM: an expression explodes on this text."""
+PIECE_S = 1.5
+"""A piece that takes more CPU time is given up: an expression explodes on this text."""
 
 PRead = Callable[[int, int], bytes]
 Work = Callable[[int, int], bytes]
 """(start, stop) of a stretch -> the answer for the lines that begin in it."""
 
+LONGEST = 1 << 16
+"""Bytes of one line that are searched."""
+
+_SLOW = 75
+"""With this a worker says that it was too slow."""
+
 _HEAD = struct.Struct("<I")
-_LOOK = 1 << 16
+_LOOK = 1 << 12
 
 
 class TooSlow(Exception):
     """A piece took longer than `PIECE_S`."""
 
 
-def whole_lines(pread: PRead, start: int, stop: int) -> tuple[int, bytes]:
-    """The lines that begin in [start, stop), with their newlines, and where the first one begins.
+def lines_in(pread: PRead, start: int, stop: int) -> tuple[int, bytes, int] | None:
+    """Where the first line that begins in a stretch begins, all that do, and where the last newline of them stands.
 
-    A last line of the file without a newline is left out.
+    A line begins in the stretch in which the newline before it stands (so their number is that of its newlines), the
+    first one in the first. Of a huge last line no more than `LONGEST` bytes and a piece are given. None: there is none.
+
+    Raises:
+        EOFError: the last of them has no newline.
     """
-    begin = max(0, start - 1)
-    data = pread(stop - begin, begin)
-    if start > 0:
+    begin = 0 if start == 0 else _after_newline(pread, start, stop)
+    if begin is None:
+        return None
+    end = _after_newline(pread, stop, None) if stop > 0 else None
+    if end is None:
+        raise EOFError
+    return begin, pread(min(end - begin - 1, stop - start + LONGEST), begin), end - 1
+
+
+def _after_newline(pread: PRead, at: int, stop: int | None) -> int | None:
+    """The offset after the first newline from `at` on, None if none stands before `stop`."""
+    size = _LOOK
+    while stop is None or at < stop:
+        data = pread(size if stop is None else min(size, stop - at), at)
         newline = data.find(b"\n")
-        if newline < 0 or newline + 1 >= len(data):
-            return stop, b""
-        data, begin = data[newline + 1 :], begin + newline + 1
-    if data.endswith(b"\n") or not data:
-        return begin, data
-    return begin, data + _to_newline(pread, begin + len(data), data)
-
-
-def _to_newline(pread: PRead, at: int, data: bytes) -> bytes:
-    """What is missing of the last line of `data`; of a huge one only its beginning is kept, but its end is found."""
-    missing: list[bytes] = []
-    while True:
-        more = pread(_LOOK, at)
-        newline = more.find(b"\n")
         if newline >= 0:
-            missing.append(more[: newline + 1])
-            return b"".join(missing)
-        if not more:
-            raise EOFError
-        if len(missing) < 2:
-            missing.append(more)
-        at += len(more)
+            return at + newline + 1
+        if not data:
+            return None
+        at += len(data)
+        size = PIECE
+    return None
 
 
 def cores() -> int:
@@ -75,25 +81,25 @@ def cores() -> int:
     )
 
 
-def in_order(work: Work, start: int, stop: int, workers: int) -> Iterator[tuple[int, bytes]]:
-    """(end of the stretch, its answer), stretch by stretch.
+def in_order(work: Work, stop: int, workers: int) -> Iterator[tuple[int, bytes]]:
+    """(end of the stretch, its answer), stretch by stretch from 0 to `stop`, where the last newline stands.
 
     Raises:
-        TooSlow: a worker was ended by its alarm.
+        TooSlow: a piece took too long.
         OSError: a worker died otherwise.
     """
+    first = min(FIRST, stop)
     with alarm():
-        answer = work(start, start + FIRST)
-    yield start + FIRST, answer
-    start += FIRST
+        answer = work(0, first)
+    yield first, answer
     pids: list[int] = []
     pipes: list[Any] = []
     try:
         for number in range(workers):
-            pid, pipe = _fork(work, range(start + number * PIECE, stop, workers * PIECE), stop)
+            pid, pipe = _fork(work, range(first + number * PIECE, stop, workers * PIECE), stop)
             pids.append(pid)
             pipes.append(pipe)
-        for number, at in enumerate(range(start, stop, PIECE)):
+        for number, at in enumerate(range(first, stop, PIECE)):
             told = _read(pipes[number % workers])
             if told is None:
                 raise _death(pids.pop(number % workers))
@@ -108,12 +114,21 @@ def in_order(work: Work, start: int, stop: int, workers: int) -> Iterator[tuple[
 
 @contextmanager
 def alarm() -> Iterator[None]:
-    """What takes longer than `PIECE_S` inside ends the process."""
-    signal.setitimer(signal.ITIMER_REAL, PIECE_S)
+    """What takes more CPU time than `PIECE_S` inside is broken off: expressions look for signals while they match.
+
+    Raises:
+        TooSlow: it did.
+    """
+    signal.signal(signal.SIGVTALRM, _too_slow)
+    signal.setitimer(signal.ITIMER_VIRTUAL, PIECE_S)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
+def _too_slow(_signal: int, _frame: object) -> NoReturn:
+    raise TooSlow
 
 
 def _fork(work: Work, starts: range, stop: int) -> tuple[int, Any]:
@@ -135,10 +150,11 @@ def _labour(work: Work, starts: range, stop: int, outward: int) -> NoReturn:
                     answer = work(start, min(stop, start + PIECE))
                 pipe.write(_HEAD.pack(len(answer)) + answer)
                 pipe.flush()
-    except (OSError, EOFError):
-        pass
-    finally:
         os._exit(0)
+    except TooSlow:
+        os._exit(_SLOW)
+    except BaseException:  # noqa: BLE001 - nothing of a worker may go on as if it were its parent
+        os._exit(1)
 
 
 def _read(pipe: Any) -> bytes | None:
@@ -152,5 +168,5 @@ def _read(pipe: Any) -> bytes | None:
 
 def _death(pid: int) -> Exception:
     _, status = os.waitpid(pid, 0)
-    slow = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM
+    slow = os.WIFEXITED(status) and os.WEXITSTATUS(status) == _SLOW
     return TooSlow() if slow else OSError(0, f"a worker ended early ({status})")
