@@ -90,6 +90,32 @@ def test_what_cannot_be_is_one_line_and_makes_no_run(
     assert not place.exists()
 
 
+BROKEN = """
+import torch
+@torch.compile(backend="eager")
+def step(x):
+    y = x + 1
+    print("broken")
+    return y * 2
+step(torch.ones(3))
+"""
+
+
+def test_a_compiled_program_is_explained_and_its_trace_is_written_once(tmp_path: Path) -> None:
+    """Since 2.12 the debug flag writes a trace too, elsewhere, unless TORCH_TRACE is set."""
+    (tmp_path / "broken.py").write_text(BROKEN)
+    said = capture(tmp_path, "--switches", "debug", "--explain", "--json", "told.json", "--", "broken.py")
+    told = json.loads((tmp_path / "told.json").read_bytes())
+    assert said.code == 0
+    assert "graph break" in said.out
+    assert "broken.py:6" in said.out
+    assert (told["python"], told["explanation"]["torch"]) == (sys.executable, told["torch"])
+    assert [(each["line"], each["occurrences"]) for each in told["explanation"]["graph_breaks"]] == [(6, 1)]
+    folder = only(tmp_path)
+    assert [path.parent for path in folder.rglob("dedicated_log_torch_trace_*")] == [folder / "trace"]
+    assert len(list((folder / "compile").rglob("debug.log"))) == 1
+
+
 class Running:
     """`capture` as a process that goes on."""
 
@@ -129,9 +155,7 @@ def test_a_command_that_heeds_no_signal_is_ended_by_a_second_one(tmp_path: Path)
 
 
 def test_a_reader_that_goes_away_ends_nothing(tmp_path: Path) -> None:
-    program = (
-        "import sys; print('first', flush=True); [print(n) for n in range(30000)]; print('last', file=sys.stderr)"
-    )
+    program = "import sys; print('first', flush=True); [print(n) for n in range(30000)]; print('last', file=sys.stderr)"
     process = subprocess.Popen(
         command("capture", "--", sys.executable, "-c", program), cwd=tmp_path, env=environment(tmp_path),
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
