@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fake_jobs import FakeJobs
+from fake_logs import FakeEngine
 
 from torchdoctor.interfaces import Engines
 from torchprobes.catalogue import PROBES, Probe
@@ -374,7 +375,7 @@ class World:
             finish=lambda *_: None, last_report=lambda _: ("/runs/1", self.report) if self.report else None,
             earlier=lambda _: self.earlier,
             export=lambda report, run: self._wrote(f"{run}/export.md"), copy=lambda _, text: self._wrote(text),
-            jobs=lambda _: self.jobs.engines(), inspect=self._inspect, signal=self._signal,
+            jobs=lambda _: self.jobs.engines(), logs=lambda _: FakeEngine(), inspect=self._inspect, signal=self._signal,
         )  # fmt: skip
 
     def _choice(self) -> TargetChoice:

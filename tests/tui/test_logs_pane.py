@@ -1,37 +1,62 @@
-"""The Logs pane: the tree as it grows on the left, one file of it on the right."""
+"""The Logs pane: the overview, the tree as it grows, and one of its files, artefacts or comparisons to read."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fake_logs import ALL_WRONG, KILLED, FakeEngine, node
 from log_app import OneWidgetApp, screen_text, until
-from log_tree import DEBUG_RUN, write_tree
+from log_tree import write_tree
 from textual.pilot import Pilot
 
 from torchdoctor.panes.logs import LogsPane
-from torchdoctor.widgets.file_list import FileList
-from torchprobes.compilelog import follow
+from torchdoctor.widgets.artefact_tree import ArtefactTree
+from torchdoctor.widgets.code_scroll import CodeScroll
+from torchdoctor.widgets.explain_view import ExplainLines
+from torchdoctor.widgets.side_by_side import SideBySide
+from torchprobes.compilelog.artefacts import CompileNode
+from torchprobes.compilelog.engine import LogsView
+from torchprobes.compilelog.events import Line, Place
+from torchprobes.compilelog.explanation import Break, Compile, Explanation, Piece
+from torchprobes.compilelog.follow import NO_TREE
+from torchprobes.compilelog.gather import Gatherer
 
 
-@pytest.fixture(autouse=True)
-def _walk_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follow, "WALK_S", 0.02)
+class TreeEngine:
+    """What the engine's child does, in this process and a step a look."""
+
+    def __init__(self, root: str) -> None:
+        self._gatherer = Gatherer(root)
+
+    def view(self) -> LogsView:
+        self._gatherer.step(0.05)
+        explanation = self._gatherer.explanation()
+        groups = self._gatherer.groups(explanation)
+        return LogsView(self._gatherer.revision, self._gatherer.tree(), explanation, groups)
+
+    def stop(self) -> None:
+        """There is nothing to let go of."""
+
+
+Wait = Callable[[Callable[[], object]], Awaitable[None]]
 
 
 @asynccontextmanager
 async def shown(
-    path: Path | None, size: tuple[int, int] = (80, 24), *, ascii_signs: bool = False
-) -> AsyncIterator[tuple[Pilot[None], LogsPane, Callable[[Callable[[], object]], Awaitable[None]]]]:
-    pane = LogsPane()
+    path: Path | None, size: tuple[int, int] = (120, 30), *, ascii_signs: bool = False,
+    engine: Callable[[str], object] = TreeEngine,
+) -> AsyncIterator[tuple[Pilot[None], LogsPane, Wait]]:  # fmt: skip
+    pane = LogsPane(engine)  # type: ignore[arg-type]
     app = OneWidgetApp(pane, ascii_signs=ascii_signs)
     async with app.run_test(size=size) as pilot:
         if path is not None:
             pane.show(str(path))
-        pane.files.focus()
+        pane.reader.widget.focus()
         try:
             yield pilot, pane, lambda holds: until(pilot, holds, pane.refresh_data)
         finally:
@@ -42,84 +67,253 @@ def text(pilot: Pilot[None]) -> str:
     return "\n".join(row.rstrip() for row in screen_text(pilot.app))
 
 
+def explained(explanation: Explanation, *nodes: CompileNode) -> Callable[[str], FakeEngine]:
+    view = LogsView(1, replace(NO_TREE, root="/runs/7"), explanation, (node(*nodes),) if nodes else ())
+    return lambda root: FakeEngine(view)
+
+
+# --- the overview -------------------------------------------------------------------------------------------------
+
+
 async def test_without_a_run_it_says_what_to_do() -> None:
     async with shown(None) as (pilot, _, wait):
         await wait(lambda: "torchdoctor logs DIR|FILE" in text(pilot))
 
 
-async def test_it_opens_on_what_stderr_says_and_lists_what_each_file_is(tmp_path: Path) -> None:
+async def test_it_opens_on_the_overview_worst_first_with_the_selected_line_in_full() -> None:
+    async with shown(Path("/runs/7"), (120, 46), engine=explained(ALL_WRONG)) as (pilot, pane, wait):
+        await wait(lambda: "suppressed errors" in text(pilot))
+        words = ["exit 1", "suppressed errors", "recompile limits", "graph breaks", "recompiles  7", "compile time"]
+        places = [text(pilot).index(word) for word in words]
+        assert places == sorted(places)
+        assert pane.reader.explain.lines.has_focus
+        await pilot.press("e", "e", "e")
+        await wait(lambda: "Use torch.cond. Move it out." in text(pilot))
+
+
+async def test_what_compiles_is_shown_as_it_goes_on() -> None:
+    engine = FakeEngine(LogsView(1, NO_TREE, replace(KILLED, killed_by="")))
+    async with shown(Path("/runs/7"), engine=lambda root: engine) as (pilot, _, wait):
+        await wait(lambda: "compile_file" in text(pilot))
+        engine.shown = LogsView(2, NO_TREE, KILLED)
+        await wait(lambda: "killed by SIGKILL" in text(pilot))
+        assert "when it ended, this was compiling" in text(pilot)
+        assert "epoch 1 step 20 loss 0.31" in text(pilot)
+
+
+def traced(root: Path) -> Explanation:
+    """An explanation whose break lies in a trace at `root`, of a program that is there too."""
+    trace = root / "dedicated_log_torch_trace_abcdefgh.log"
+    first = b'V1123 06:12:11.791000 1 torch/x.py:1] {"artifact": {"name": "other"}}\n'
+    record = (
+        b'V1123 06:12:12.791000 1 torch/x.py:1] {"has_payload": "0"}\n\tGraph break in user code\n\tReason: a print\n'
+    )
+    trace.write_bytes(first + record + first)
+    (root / "train.py").write_text("import torch\n\n\ndef step(x):\n    print(x)  # here\n    return x\n")
+    place = Place(str(trace), len(first), len(record))
+    broke = Break(str(root / "train.py"), 5, "a print", "a print", 1, code="print(x)", places=(place,))
+    return Explanation(1, str(root), first_source="trace", breaks=(broke,))
+
+
+async def test_enter_leads_to_the_record_of_the_trace_o_to_the_line_of_the_program_and_q_back(tmp_path: Path) -> None:
+    async with shown(tmp_path, engine=explained(traced(tmp_path))) as (pilot, pane, wait):
+        await wait(lambda: "a print" in text(pilot))
+        await pilot.press("enter")
+        await wait(lambda: "Reason: a print" in text(pilot))
+        assert '"name": "other"' not in text(pilot), "the record alone"
+        assert pane.go_back()
+        await wait(lambda: "graph breaks" in text(pilot))
+        await pilot.press("o")
+        await wait(lambda: "print(x)  # here" in text(pilot))
+        assert pane.reader.code.cursor == 4
+        assert pane.reader.code.lit == {4}
+        assert pane.go_back()
+        assert not pane.go_back(), "the overview is the end"
+
+
+async def test_a_break_told_by_a_log_leads_to_its_line_there(tmp_path: Path) -> None:
+    log = tmp_path / "stderr.log"
+    log.write_bytes(b"".join(b"line %d\n" % n for n in range(5000)))
+    place = Place(str(log), log.read_bytes().index(b"line 4321\n"), 0)
+    broke = Break("/elsewhere/train.py", 5, "a print", "a print", 1, places=(place,))
+    found = Explanation(1, str(tmp_path), first_source="text", breaks=(broke,))
+    async with shown(tmp_path, engine=explained(found)) as (pilot, pane, wait):
+        await wait(lambda: "a print" in text(pilot))
+        await pilot.press("enter")
+        await wait(lambda: "line 4321" in text(pilot))
+        await wait(lambda: pane.reader.log_view.lines.cursor == 4321)
+        await pilot.press("escape", "o")
+        await wait(lambda: "it is not on this machine: /elsewhere/train.py" in text(pilot))
+
+
+async def test_a_program_that_was_moved_is_found_by_its_name_and_its_line(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("a = 1\nprint(x)\n")
+    broke = Break("/elsewhere/train.py", 2, "a print", "a print", 1, code="  print(x)")
+    other = replace(broke, code="print(y)", line=1)
+    found = Explanation(1, str(tmp_path), first_source="text", breaks=(broke, other))
+    async with shown(tmp_path, engine=explained(found)) as (pilot, _, wait):
+        await wait(lambda: "a print" in text(pilot))
+        await pilot.press("o")
+        await wait(lambda: "another file of that name with the same line" in text(pilot))
+        await pilot.press("escape", "down", "o")
+        await wait(lambda: "it is not on this machine" in text(pilot))
+
+
+# --- compiles, and side by side ------------------------------------------------------------------------------------
+
+
+GRAPH = 'class GraphModule(torch.nn.Module):\n    def forward(self, x: "f32[{0}, 16]"):\n        return x.sin()\n'
+
+
+def two_compiles(root: Path) -> tuple[Explanation, tuple[CompileNode, ...]]:
+    compiles, nodes = [], []
+    for n in range(3):
+        path = root / f"graph{n}" / "fx_graph_readable.py"
+        path.parent.mkdir()
+        path.write_text(GRAPH.format(n + 2))
+        (path.parent / "output_code.py").write_text("# AOT ID: ['0_inference']\ncpp_fused_sin_0 = None\n")
+        pieces = (Piece("fx readable", str(path)), Piece("output_code", str(path.parent / "output_code.py")))
+        compiles.append(Compile(f"0/{n}", "4242", "step", str(root / "train.py"), 14, ops=2, graphs=1, state="compiled",
+                                forward_s=1.0, phases=(("inductor_compile", 0.5, 0.4),), pieces=pieces))  # fmt: skip
+        nodes.append(CompileNode(f"0/{n}", "step", "2 ops", pieces))
+    found = Explanation(1, str(root), first_source="trace", processes=(), compiles=tuple(compiles))
+    return found, tuple(nodes)
+
+
+async def test_a_compile_has_a_page_and_d_sets_its_graph_beside_the_one_before(tmp_path: Path) -> None:
+    found, nodes = two_compiles(tmp_path)
+    async with shown(tmp_path, (200, 30), engine=explained(found, *nodes)) as (pilot, pane, wait):
+        await wait(lambda: "[0/1] step" in text(pilot))
+        pane.artefacts.focus()
+        pane.artefacts.select("compile:4242:0/1:step")
+        await wait(lambda: "seconds by phase" in text(pilot))
+        assert "output_code" in text(pilot)
+        await pilot.press("d")
+        await wait(lambda: "1 rows differ" in text(pilot))
+        assert "[0/0] › [0/1]" in text(pilot)
+        row = next(row for row in text(pilot).splitlines() if "f32[3, 16]" in row)
+        assert "f32[2, 16]" in row, "both sides stand in one row"
+        await pilot.press("right_square_bracket")
+        await wait(lambda: "[0/1] › [0/2]" in text(pilot))
+        assert pane.go_back()
+        assert pane.where.view == "compile"
+
+
+async def test_a_graph_stands_beside_the_code_that_was_made_of_it(tmp_path: Path) -> None:
+    found, nodes = two_compiles(tmp_path)
+    async with shown(tmp_path, (200, 30), engine=explained(found, *nodes)) as (pilot, pane, wait):
+        await wait(lambda: "[0/1] step" in text(pilot))
+        pane.artefacts.focus()
+        pane.artefacts.select("compile:4242:0/1:step")
+        await pilot.press("enter", "down")
+        await wait(lambda: "cpp_fused_sin_0 = None" in text(pilot))
+        await pilot.press("d")
+        await wait(lambda: "fx_graph_readable.py and output_code.py" in text(pilot))
+        assert "nothing tells which lines belong together" in text(pilot)
+        await pilot.press("d")
+        await wait(lambda: "[0/0] › [0/1]" in text(pilot))
+
+
+async def test_keys_that_would_do_nothing_are_not_offered(tmp_path: Path) -> None:
+    async with shown(tmp_path, engine=explained(replace(ALL_WRONG, compiles=()))) as (pilot, _, wait):
+        await wait(lambda: "suppressed errors" in text(pilot))
+        offered = {b.binding.id for b in pilot.app.screen.active_bindings.values() if b.enabled}
+        assert "logs.source" in offered
+        assert not {"logs.side", "logs.overview", "logs.back"} & offered
+
+
+# --- the tree ------------------------------------------------------------------------------------------------------
+
+
+async def test_the_tree_lists_what_each_file_is_and_tab_goes_there_and_back(tmp_path: Path) -> None:
     async with shown(write_tree(tmp_path), (140, 30)) as (pilot, pane, wait):
-        await wait(lambda: "1 error" in text(pilot) and "1 graph break" in text(pilot))
-        screen = text(pilot)
-        for words in (
-            "stderr.log",
-            "pid 18663 at 06:15:03",
-            "2 empty aot logs",
-            "output_code.py",
-            "Graph break in user",
-        ):
-            assert words in screen
-        assert pane.log_view.lines.follow
-        assert "◆1" in screen, "marks stand beside the file in the list"
-
-
-async def test_moving_in_the_list_shows_the_file_and_enter_goes_to_its_lines(tmp_path: Path) -> None:
-    async with shown(write_tree(tmp_path)) as (pilot, pane, wait):
         await wait(lambda: "stderr.log" in text(pilot))
-        await pilot.press("G", "k", "k")
+        for words in ("pid 18663", "2 empty aot logs", "[3/1] forward", "stdout.log"):
+            assert words in text(pilot)
+        await wait(lambda: "◆1" in text(pilot))
+        await pilot.press("tab")
+        assert pane.artefacts.has_focus
+        await pilot.press("tab")
+        assert pane.reader.explain.lines.has_focus
+
+
+async def test_moving_in_the_tree_shows_the_file_and_enter_goes_to_its_lines(tmp_path: Path) -> None:
+    async with shown(write_tree(tmp_path), (80, 24)) as (pilot, pane, wait):
+        await pilot.press("tab")
+        await wait(lambda: "stderr.log" in text(pilot))
+        pane.artefacts.select("compile:18663:3/1:forward")
+        await pilot.press("enter", "down")
         await wait(lambda: "import torch" in text(pilot))
         assert "325 B  kernels and wrapper" in text(pilot)
-        assert not pane.log_view.lines.follow
         await pilot.press("enter")
-        assert pane.log_view.lines.has_focus
+        assert pane.reader.code.has_focus
+        assert not pane.artefacts.display, "at 80 cells what has the keys has the room"
         await pilot.press("right_square_bracket")
         await wait(lambda: "class GraphModule" in text(pilot))
+
+
+async def test_a_log_is_followed_and_a_line_of_it_leads_to_the_program(tmp_path: Path) -> None:
+    async with shown(write_tree(tmp_path)) as (pilot, pane, wait):
+        await pilot.press("tab")
+        await wait(lambda: "stderr.log" in text(pilot))
+        pane.artefacts.select(f"file:{tmp_path}/stderr.log")
+        await wait(lambda: "1 graph break" in text(pilot))
+        assert pane.reader.log_view.lines.follow
+        await pilot.press("enter", "g", "enter")
+        await wait(lambda: "it is not on this machine" in text(pilot))
+        assert pane.where.source == Line("train.py", 9)
 
 
 async def test_new_files_appear_and_the_cursor_stays_on_its_file(tmp_path: Path) -> None:
     async with shown(tmp_path / "run") as (pilot, pane, wait):
         await wait(lambda: "not there yet" in text(pilot))
         write_tree(tmp_path / "run")
-        await wait(lambda: "output_code.py" in text(pilot))
-        await pilot.press("G")
-        standing = pane.files.file
+        await wait(lambda: "[3/1] forward" in text(pilot))
+        await pilot.press("tab", "G")
+        standing = pane.artefacts.row
         assert standing is not None
-        assert standing.name.endswith("ir_post_fusion.txt")
-        early = tmp_path / "run" / DEBUG_RUN / "torchinductor" / "a_first.0"
-        early.mkdir()
-        (early / "output_code.py").write_text("x = 1\n")
-        await wait(lambda: "a_first.0" in text(pilot))
-        assert pane.files.file is not None
-        assert pane.files.file.path == standing.path
+        assert standing.words == "stdout.log"
+        (tmp_path / "run" / "a_first.log").write_text("x\n")
+        await wait(lambda: "a_first.log" in text(pilot))
+        assert pane.artefacts.cursor == standing.key
 
 
-async def test_z_gives_the_lines_the_whole_width_and_back(tmp_path: Path) -> None:
-    async with shown(write_tree(tmp_path)) as (pilot, pane, wait):
-        await wait(lambda: "RuntimeError" in text(pilot))
+async def test_z_hides_the_tree_and_shows_it_again(tmp_path: Path) -> None:
+    async with shown(write_tree(tmp_path)) as (pilot, _, wait):
+        await wait(lambda: "stdout.log" in text(pilot))
         await pilot.press("z")
-        await wait(lambda: "an illegal memory access was encountered" in text(pilot))
-        assert pane.log_view.lines.has_focus
+        await wait(lambda: "stdout.log" not in text(pilot))
         await pilot.press("z")
         await wait(lambda: "stdout.log" in text(pilot))
 
 
-async def test_a_single_file_needs_no_list(tmp_path: Path) -> None:
+async def test_a_single_file_needs_no_tree_and_opens_as_itself(tmp_path: Path) -> None:
     path = tmp_path / "slurm-1.out"
     path.write_text("epoch 1\n")
     async with shown(path) as (pilot, pane, wait):
         await wait(lambda: "epoch 1" in text(pilot))
-        assert not pane.files.display
+        assert not pane.artefacts.display
+        await pilot.press("v")
+        await wait(lambda: "the files do not tell" in text(pilot) or "no output of torch.compile yet" in text(pilot))
 
 
 async def test_another_run_replaces_the_one_that_is_shown(tmp_path: Path) -> None:
     write_tree(tmp_path / "a")
     (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "stdout.log").write_text("the other run\n")
+    (tmp_path / "b" / "the_other.log").write_text("the other run\n")
     async with shown(tmp_path / "a") as (pilot, pane, wait):
-        await wait(lambda: "RuntimeError" in text(pilot))
+        await wait(lambda: "[3/1] forward" in text(pilot))
         pane.follow_run(str(tmp_path / "b"))
-        await wait(lambda: "the other run" in text(pilot))
-        assert "output_code.py" not in text(pilot)
+        await wait(lambda: "the_other.log" in text(pilot))
+        assert "[3/1] forward" not in text(pilot)
+
+
+async def test_an_engine_that_cannot_start_is_a_line_on_the_screen(tmp_path: Path) -> None:
+    def fails(root: str) -> FakeEngine:
+        raise OSError("no more processes")
+
+    async with shown(tmp_path, engine=fails) as (pilot, _, wait):
+        await wait(lambda: "no more processes" in text(pilot))
 
 
 async def test_names_from_outside_are_shown_as_text(tmp_path: Path) -> None:
@@ -131,35 +325,39 @@ async def test_names_from_outside_are_shown_as_text(tmp_path: Path) -> None:
         assert text(pilot).replace("\n", "").isprintable()
 
 
-async def test_sixty_by_sixteen_shows_the_list_above_the_lines(tmp_path: Path) -> None:
+async def test_sixty_by_sixteen_shows_the_tree_above_what_is_read(tmp_path: Path) -> None:
     async with shown(write_tree(tmp_path), (60, 16)) as (pilot, pane, wait):
-        await wait(lambda: "RuntimeError" in text(pilot))
-        assert pane.files.region.width == pane.size.width == 60
-        assert pane.files.region.bottom == pane.log_view.region.y - 1
-        assert pane.log_view.lines.size.height >= 6
+        await pilot.press("tab")
+        await wait(lambda: "stderr.log" in text(pilot))
+        assert pane.artefacts.region.width == pane.size.width == 60
+        assert pane.artefacts.region.bottom == pane.reader.region.y
+        await pilot.press("tab")
+        await wait(lambda: "stderr.log" not in text(pilot))
+        assert pane.reader.explain.lines.size.height >= 12
 
 
 async def test_ascii_is_ascii(tmp_path: Path) -> None:
     (tmp_path / "näme.log").write_text("naïve\n")
-    async with shown(write_tree(tmp_path), (80, 12), ascii_signs=True) as (pilot, _, wait):
-        await wait(lambda: "*1" in text(pilot) and "1 error" in text(pilot))
+    async with shown(write_tree(tmp_path), (120, 12), ascii_signs=True) as (pilot, _, wait):
+        await wait(lambda: "*1" in text(pilot))
         assert text(pilot).isascii()
 
 
 async def test_stop_lets_every_thread_end_and_waits_for_none(tmp_path: Path) -> None:
     before = set(threading.enumerate())
     async with shown(write_tree(tmp_path)) as (pilot, pane, wait):
+        await wait(lambda: "stderr.log" in text(pilot))
+        pane.artefacts.select(f"file:{tmp_path}/stderr.log")
         await wait(lambda: "RuntimeError" in text(pilot))
-        ours = {
-            thread for thread in set(threading.enumerate()) - before if thread.name.startswith(("follower", "log "))
-        }
-        assert len(ours) >= 2
+        ours = {one for one in set(threading.enumerate()) - before if one.name.startswith("log ")}
+        assert ours
         pane.stop()
         await wait(lambda: not any(thread.is_alive() for thread in ours))
 
 
 def test_every_binding_has_an_id_and_says_what_it_does() -> None:
-    bindings = [b for cls in (LogsPane, FileList) for b in cls.BINDINGS if not isinstance(b, tuple)]
+    kinds = (LogsPane, ArtefactTree, ExplainLines, CodeScroll, SideBySide)
+    bindings = [b for cls in kinds for b in cls.__dict__["BINDINGS"] if not isinstance(b, tuple)]
     assert len({binding.id for binding in bindings}) == len(bindings)
     assert all(binding.id and binding.tooltip for binding in bindings)
     assert LogsPane.HELP
@@ -167,21 +365,15 @@ def test_every_binding_has_an_id_and_says_what_it_does() -> None:
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 @pytest.mark.parametrize("signs", ["unicode", "ascii"])
-@pytest.mark.parametrize("file", ["stderr", "output_code"])
-def test_pane_snapshot(snap_compare, tmp_path: Path, size: tuple[int, int], signs: str, file: str) -> None:
-    write_tree(tmp_path)
-    pane = LogsPane()
+def test_pane_snapshot(snap_compare, tmp_path: Path, size: tuple[int, int], signs: str) -> None:
+    pane = LogsPane(explained(ALL_WRONG))  # type: ignore[arg-type]
     app = OneWidgetApp(pane, ascii_signs=signs == "ascii")
 
     async def settle(pilot: Pilot[None]) -> None:
-        pane.show(str(tmp_path))
-        pane.files.focus()
-        await until(pilot, lambda: "1 error" in text(pilot), pane.refresh_data)
-        if file == "output_code":
-            await pilot.press("G", "k", "k")
-            await until(pilot, lambda: "triton_poi" in text(pilot), pane.refresh_data)
-        else:
-            await pilot.press("enter", "g", "e")
+        pane.show("/runs/7")
+        await until(pilot, lambda: "suppressed errors" in text(pilot), pane.refresh_data)
+        pane.reader.widget.focus()
+        await pilot.press("e", "e", "e")
         pane.stop()
 
     assert snap_compare(app, terminal_size=size, run_before=settle)

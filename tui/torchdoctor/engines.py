@@ -60,6 +60,7 @@ def real() -> Engines:
         export=lambda report, run: _checks().export_beside(report, run),
         copy=_copy,
         jobs=_jobs,
+        logs=lambda root: import_module("torchprobes.compilelog.engine").Engine(root).start(),
         inspect=_inspect,
         signal=lambda *process: str(import_module(".signals", __package__).send(*process)),
     )

@@ -14,6 +14,7 @@ from .settings import Settings
 
 if TYPE_CHECKING:
     from torchprobes.child import Part
+    from torchprobes.compilelog.engine import LogsView
     from torchprobes.distributed import JobView
     from torchprobes.runner.snapshot import CheckView
     from torchprobes.target import TargetChoice
@@ -188,6 +189,17 @@ class DeskLike(Protocol):
         """Let it end."""
 
 
+class LogEngineLike(Protocol):
+    """What follows a run's files and explains them, in a process of its own (`torchprobes.compilelog.engine`)."""
+
+    def view(self) -> LogsView:
+        """The newest snapshot; nothing in it waits."""
+        ...
+
+    def stop(self) -> None:
+        """Let it end."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobEngines:
     """What the Jobs pane's source calls, in threads: the desk; and of a run directory its views, evidence and export.
@@ -215,5 +227,6 @@ class Engines:
     export: Callable[[Report, str], str]
     copy: Callable[[Settings, str], str]
     jobs: Callable[[Settings], JobEngines]
+    logs: Callable[[str], LogEngineLike]
     inspect: Callable[[int, int | None], AnswerLike]
     signal: Callable[[int, int | None, int], str]

@@ -139,7 +139,7 @@ def read_source(file: str, near: Sequence[str], code: str, *, ascii_only: bool) 
         other = os.path.join(folder, name)
         found = read_code(other, None, "python", ascii_only=ascii_only)
         if found.lines and code.strip() and any(code.strip() == line.strip() for line in found.lines):
-            note = f"{file} is not on this machine; this file has its name and that line"
+            note = f"another file of that name with the same line: {other}"
             return CodeText(found.lines, found.languages, "", note, other)
     return here
 

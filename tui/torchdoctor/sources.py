@@ -28,7 +28,16 @@ if TYPE_CHECKING:
     from torchprobes.catalogue import Probe
     from torchprobes.runner.snapshot import CheckView, ProbeView
 
-    from .interfaces import AnswerLike, CheckLike, Engines, HistoryLike, JobEngines, PastLike, ReplayLike
+    from .interfaces import (
+        AnswerLike,
+        CheckLike,
+        Engines,
+        HistoryLike,
+        JobEngines,
+        LogEngineLike,
+        PastLike,
+        ReplayLike,
+    )
     from .job_source import JobSource
     from .settings import Settings
 
@@ -332,6 +341,11 @@ class Sources:
         """What answers questions about jobs; in a thread, as soon as it is there."""
         self._loaded.wait()
         return self._need().jobs(self.settings)
+
+    def log_engine(self, root: str) -> LogEngineLike:
+        """What follows and explains the files below `root`, started; in a thread, as soon as it is there."""
+        self._loaded.wait()
+        return self._need().logs(root)
 
     def _job(self) -> tuple[str, bool]:
         """The folder of the distributed probe that runs or ran last ("": none), and whether it is this session's."""

@@ -1,81 +1,101 @@
-"""The Logs pane: the files of a run on the left, the lines of one of them on the right, both as they grow."""
+"""The Logs pane: what torch.compile does, explained; the tree of all that it wrote; and one of these to read."""
 
 from __future__ import annotations
 
-import os
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
-from textual.widgets import Static
 
-from torchdoctor.text import ascii_only, safe, size_text
-from torchdoctor.widgets.file_list import FileList
+from torchdoctor import later
+from torchdoctor.log_source import LogSource
+from torchdoctor.widgets.artefact_tree import ArtefactTree
+from torchdoctor.widgets.code_scroll import CodeScroll
+from torchdoctor.widgets.explain_view import ExplainView
+from torchdoctor.widgets.log_jump import jump_of
 from torchdoctor.widgets.log_view import LogView
-from torchprobes.compilelog.follow import FileView, Follower, Tree
+from torchdoctor.widgets.tree_rows import OVERVIEW as OVERVIEW_ROW
+from torchdoctor.widgets.tree_rows import TreeRow
+from torchprobes.compilelog.events import Line
 
-NARROW = 76
-"""Below this width the list takes a third of the height instead of a column."""
+from . import logs_views as views
+from .base import console
+from .logs_read import LogsReader
+from .logs_views import OVERVIEW, Where
 
-NO_RUN = (
-    "",
-    "What probes write shows up here as they run:",
-    "start some in Probes.",
-    "",
-    "To read other logs, also while they grow:",
-    "  torchdoctor logs DIR|FILE",
-)
+if TYPE_CHECKING:
+    from torchdoctor.interfaces import LogEngineLike
+    from torchprobes.compilelog.engine import LogsView
+    from torchprobes.compilelog.explanation import Explanation
+
+NARROW: Final = 76
+"""Below this width the tree takes a third of the height instead of a column."""
+
+ROOMY: Final = 104
+"""From this width on tree and view stand beside each other; below it the view has all of it while it has the keys."""
 
 
 class LogsPane(Widget):
     """Follows one run directory, torch_compile_debug tree, folder or file."""
 
     HELP = """\
-The left side lists what the run has written so far, with the size of each file; new files appear by themselves.
-The right side shows the file under the cursor as it grows. `enter` goes to its lines, `tab` back to the list.
-Torch's line prefixes are shown shortened; `.` shows them whole.
+The overview says what torch.compile does now and what went wrong, the worst first. `enter` leads from a line to its
+evidence: the record of the trace, the line of the log, the artefact; `o` to the line of your program. `q` leads back.
+The tree has every process, its compiles, and what each of them left to read; `tab` goes there and back.
+`d` sets the graph of a compile beside that of the compile before it, or a graph beside the code made of it.
+Where the files cannot tell something, it says so; "none" means that it was looked for and is not there.
 """
 
     DEFAULT_CSS = """
     LogsPane { height: 1fr; width: 1fr; }
-    LogsPane Horizontal { height: 1fr; }
-    LogsPane FileList { width: 36%; min-width: 30; max-width: 72; height: 1fr; }
-    LogsPane .title { height: 1; padding: 0 1; background: $panel; color: $foreground; }
-    LogsPane .title { text-wrap: nowrap; text-overflow: clip; }
-    LogsPane .read { width: 1fr; height: 1fr; }
-    LogsPane.-narrow Horizontal { layout: vertical; }
-    LogsPane.-narrow FileList { width: 1fr; max-width: 100%; height: 30%; min-height: 4; }
-    LogsPane.-alone FileList, LogsPane.-zoomed FileList { display: none; }
+    LogsPane ArtefactTree { dock: left; width: 36%; min-width: 30; max-width: 72; height: 1fr; }
+    LogsPane.-narrow ArtefactTree { dock: top; width: 100%; max-width: 100%; height: 30%; min-height: 4; }
+    LogsPane.-alone ArtefactTree, LogsPane.-zoomed ArtefactTree { display: none; }
+    LogsPane.-single.-reading ArtefactTree { display: none; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left_square_bracket", "file(-1)", "Previous file", show=False, id="logs.file.previous",
-                tooltip="Show the previous file of the list"),
-        Binding("right_square_bracket", "file(1)", "Next file", show=False, id="logs.file.next",
-                tooltip="Show the next file of the list"),
-        Binding("z", "zoom", "Zoom", id="logs.zoom", tooltip="Give the lines the whole width, or show the list again"),
+        Binding("tab,shift+tab", "other", "Tree", id="logs.other", tooltip="To the tree, and back to what is shown"),
+        Binding("o", "source", "Source", id="logs.source", tooltip="The line of your program that this is about"),
+        Binding("d", "side", "Compare", id="logs.side",
+                tooltip="A graph beside that of the compile before, or beside the code that was made of it"),
+        Binding("v", "overview", "Overview", id="logs.overview", tooltip="The overview of what was compiled"),
+        Binding("left_square_bracket", "step(-1)", "Previous", show=False, id="logs.file.previous",
+                tooltip="The previous file, artefact or comparison"),
+        Binding("right_square_bracket", "step(1)", "Next", show=False, id="logs.file.next",
+                tooltip="The next file, artefact or comparison"),
+        Binding("slash", "search", "Search", id="pane.search", tooltip="Search what is shown"),
+        Binding("y", "copy", "Copy", id="pane.copy", tooltip="Copy what is shown: into a file and the clipboard"),
+        Binding("z", "zoom", "Zoom", show=False, id="logs.zoom", tooltip="Hide the tree, or show it again"),
+        Binding("escape", "back", "Back", show=False, id="logs.back", tooltip="Where you came from"),
     ]  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, engine: Callable[[str], LogEngineLike] | None = None) -> None:
         super().__init__()
-        self.files = FileList()
-        self.log_view = LogView()
-        self.log_view.lines.nothing = NO_RUN
-        self._title = Static("", markup=False, classes="title")
-        self._follower: Follower | None = None
-        self._tree = Tree()
-        self._open = ""
+        self.artefacts = ArtefactTree()
+        self.source = LogSource(engine or self._engine)
+        self.reader = LogsReader(self.source)
+        self._back: list[Where] = []
 
     def compose(self) -> ComposeResult:
-        """The list, and what is read."""
-        with Horizontal():
-            yield self.files
-            with Vertical(classes="read"):
-                yield self._title
-                yield self.log_view
+        """What is read, which has the keys first, and the tree."""
+        yield self.reader
+        yield self.artefacts
+
+    def _engine(self, root: str) -> LogEngineLike:
+        return console(self).sources.log_engine(root)
+
+    @property
+    def where(self) -> Where:
+        """Where one is."""
+        return self.reader.where
+
+    @property
+    def explanation(self) -> Explanation:
+        """What is known."""
+        return self.reader.explanation
 
     # --- for the app ------------------------------------------------------------------------------------------
 
@@ -85,62 +105,111 @@ Torch's line prefixes are shown shortened; `.` shows them whole.
 
     def show(self, path: str) -> None:
         """Show a folder or a file, also one that does not exist yet."""
-        if self._follower is not None:
-            if self._tree.root == path:
-                return
-            self._follower.stop()
-        self._follower = Follower(path).start()
-        self.log_view.lines.nothing = ()
-        self._tree, self._open = Tree(root=path), ""
-        self.log_view.open(None)
-        self.files.show(self._tree)
-        self._say_title()
+        if self.source.root == path:
+            return
+        self.source.follow(path)
+        self.reader.forget()
+        self.artefacts.flipped = frozenset()
+        self._back.clear()
+        self._go(OVERVIEW)
 
     def refresh_data(self) -> None:
         """Show what is new; called by the app's timer while this pane is visible."""
-        if self._follower is None:
-            return
-        tree = self._follower.view()
-        if tree.revision != self._tree.revision:
-            self._tree = tree
-            alone = len(tree.files) == 1 and tree.files[0].path == tree.root
-            self.set_class(alone, "-alone")
-            self.files.show(tree)
-            self._say_title()
-        self.log_view.refresh_data()
+        self.source.pump()
+        view, old = self.source.view(), self.reader.view
+        if view is not None and (old is None or view.revision != old.revision):
+            self._take(view, first=old is None or not old.tree.files)
+        else:
+            self.reader.tell(old)
+
+    def _take(self, view: LogsView, first: bool) -> None:
+        files = view.tree.files
+        alone = len(files) == 1 and files[0].path == view.tree.root
+        self.set_class(alone, "-alone")
+        self.artefacts.tell(view)
+        self.reader.tell(view)
+        if alone and first and self.where is OVERVIEW and views.is_plain(files[0]):
+            self._go(views.of_file(files[0]))
+        self.refresh_bindings()
 
     def plain_text(self) -> str:
-        """What is on screen of the log, as text."""
-        lines = self.log_view.lines
-        return "\n".join(lines.safe_lines(lines.scroll_offset.y, lines.size.height))
+        """What is shown, as text."""
+        return self.reader.plain_text()
 
     def stop(self) -> None:
         """Let all threads and children of this pane end; does not wait."""
-        if self._follower is not None:
-            self._follower.stop()
-        self.log_view.close()
+        self.source.stop()
+        self.reader.close()
 
-    # --- inside -----------------------------------------------------------------------------------------------
+    def go_back(self) -> bool:
+        """Where one came from, else the overview; False on the overview."""
+        if self._back:
+            self._go(self._back.pop())
+            self.read()
+            return True
+        if self.where.view != "overview" and not self.has_class("-alone"):
+            self.action_overview()
+            return True
+        return False
 
-    def on_mount(self) -> None:
-        """Say that there is nothing yet."""
-        self._say_title()
+    # --- where to be ----------------------------------------------------------------------------------------------
 
-    def on_resize(self) -> None:
-        """Columns where there is room, rows where there is none."""
-        self.set_class(self.size.width < NARROW, "-narrow")
-        self._say_title()
+    def open(self, where: Where | None) -> None:
+        """Go there, and remember from where."""
+        if where is not None and where != self.where:
+            self._back.append(self.where)
+            self._go(where)
+            self.read()
 
-    def on_file_list_chosen(self, message: FileList.Chosen) -> None:
-        """Show the file; with `enter` go to its lines."""
+    def _go(self, where: Where) -> None:
+        read = self.reader.has_focus_within
+        self.reader.go(where)
+        if read:
+            self.read()
+        self.refresh_bindings()
+
+    def read(self) -> None:
+        """Give the keys to what is shown."""
+        self._reading(True)
+        self.reader.widget.focus()
+
+    # --- what is asked for -----------------------------------------------------------------------------------------
+
+    def on_artefact_tree_chosen(self, message: ArtefactTree.Chosen) -> None:
+        """Show what the row stands for; with `enter` go there."""
         message.stop()
-        file = message.file
-        if file.path != self._open:
-            self._open = file.path
-            self.log_view.open(file.path, file.kind.language, follow=file.kind.grows)
-            self._say_title()
-        if message.read:
-            self.log_view.lines.focus()
+        where = _of_row(message.row)
+        if where is not None and where != self.where:
+            self._back.clear()
+            self._go(where)
+        if message.read and where is not None:
+            self.read()
+
+    def on_explain_view_wanted(self, message: ExplainView.Wanted) -> None:
+        """The evidence of a line."""
+        message.stop()
+        self.open(views.of_target(message.target))
+
+    def on_log_view_jump_requested(self, message: LogView.JumpRequested) -> None:
+        """The line of the program that a line of the log names, else its compile."""
+        message.stop()
+        self._jump(message.file, message.line, message.compile_id, message.rank)
+
+    def on_code_scroll_jumped(self, message: CodeScroll.Jumped) -> None:
+        """As from a log: output code and traces name source lines."""
+        message.stop()
+        jump = jump_of(message.text)
+        self._jump(jump.file, jump.line, jump.compile_id, jump.rank)
+
+    def _jump(self, file: str, line: int, compile_id: str, rank: int | None) -> None:
+        key = views.compile_named(compile_id, rank, self.where.path, self.explanation) if compile_id else None
+        if file:
+            self.open(views.of_source(Line(file, line)))
+        elif key is not None:
+            self.open(Where("compile", compile=key))
+        else:
+            words = f"nothing is known of compile {compile_id}" if compile_id else "this line leads nowhere"
+            self.notify(words, timeout=2, markup=False)
 
     def on_log_view_copy_requested(self, message: LogView.CopyRequested) -> None:
         """Hand it to the app's clipboard."""
@@ -148,34 +217,127 @@ Torch's line prefixes are shown shortened; `.` shows them whole.
         self.app.copy_to_clipboard(message.text)
         self.notify(f"copied {message.lines} line{'s' * (message.lines != 1)}", timeout=2)
 
-    def action_file(self, delta: int) -> None:
-        """Another file of the list."""
-        self.files.action_move(delta)
+    # --- keys -----------------------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what would do something."""
+        allowed = self._allowed.get(action)
+        return True if allowed is None or not self.is_attached else bool(allowed(self))
+
+    _allowed: ClassVar[Mapping[str, Callable[[LogsPane], object]]] = {
+        "source": lambda pane: pane._source() is not None,
+        "side": lambda pane: pane._beside() is not None,
+        "overview": lambda pane: pane.where.view != "overview",
+        "search": lambda pane: pane.where.view != "log",
+        "copy": lambda pane: pane.where.view != "log",
+        "other": lambda pane: not pane.has_class("-alone"),
+        "zoom": lambda pane: not pane.has_class("-alone"),
+        "back": lambda pane: pane._back or pane.where.view != "overview",
+    }
+
+    def action_other(self) -> None:
+        """To the tree, and back."""
+        if self.artefacts.has_focus:
+            self.read()
+        else:
+            self.remove_class("-zoomed")
+            self._reading(False)
+            self.artefacts.focus()
+
+    def _reading(self, reading: bool) -> None:
+        self.set_class(reading, "-reading")
+
+    def on_descendant_focus(self) -> None:
+        """Where there is no room for both, the tree is there while it has the keys."""
+        self._reading(not self.artefacts.has_focus)
+
+    def action_overview(self) -> None:
+        """The overview, from anywhere."""
+        self._back.clear()
+        self.artefacts.select(OVERVIEW_ROW)
+        self._go(OVERVIEW)
+        self.read()
+
+    def action_back(self) -> None:
+        """Where one came from."""
+        self.go_back()
 
     def action_zoom(self) -> None:
-        """The lines alone, or the list beside them again."""
+        """What is shown alone, or the tree beside it again."""
         self.toggle_class("-zoomed")
         if self.has_class("-zoomed"):
-            self.log_view.lines.focus()
+            self.read()
 
-    def _say_title(self) -> None:
-        self._title.update(self._title_text(), layout=False)
+    def action_step(self, by: int) -> None:
+        """Another file or artefact; side by side, another compile of the function."""
+        if self.where.view == "side" and not self.where.linked:
+            where = views.next_pair(self.where, by, self.explanation)
+            if where is not None:
+                self._go(where)
+        else:
+            self.artefacts.step(by)
 
-    def _title_text(self) -> Text:
-        file = self.files.file
-        if self._follower is None:
-            return Text("No run yet")
-        if file is None:
-            cause = f": {self._tree.cause}" if self._tree.cause else ""
-            return Text(self._safe(f"{self._tree.root}{cause}"))
-        return self._about(file)
+    def action_source(self) -> None:
+        """The line of the program."""
+        source = self._source()
+        if source is not None:
+            self.open(views.of_source(source))
 
-    def _about(self, file: FileView) -> Text:
-        text = Text()
-        text.append(self._safe(os.path.basename(file.name)), "bold")
-        text.append(f"  {size_text(file.size_bytes)}", "dim")
-        text.append(f"  {self._safe(file.cause) or file.kind.what}", "" if file.cause else "dim")
-        return text
+    def _source(self) -> Line | None:
+        row = self.artefacts.row if self.artefacts.has_focus else None
+        key = row.compile if row is not None else self.where.compile
+        if row is None and self.where.view in ("overview", "compile"):
+            target = self.reader.explain.target
+            if target.source is not None:
+                return target.source
+            key = target.compile or key
+        return views.line_of(views.compile_of(key, self.explanation)) if self.where.source is None else None
 
-    def _safe(self, words: str) -> str:
-        return safe(words, ascii_only=ascii_only(self.app))
+    def action_side(self) -> None:
+        """Two texts beside each other."""
+        self.open(self._beside())
+
+    def _beside(self) -> Where | None:
+        """What could stand side by side with what is shown or selected."""
+        where, target = self.where, self.reader.explain.target
+        if self.artefacts.has_focus and (row := self.artefacts.row) is not None:
+            return views.beside(row.compile, row.piece, self.reader.view)
+        if where.view in ("overview", "compile"):
+            return views.beside(target.compile or where.compile, target.piece, self.reader.view)
+        if where.view == "side":
+            return views.other_side(where, self.reader.view)
+        return views.beside(where.compile, where.piece, self.reader.view) if where.view == "code" else None
+
+    def action_search(self) -> None:
+        """Ask for a text, in what is shown."""
+        shown: Any = self.reader.widget
+        self.mount(asked := later.search_line(shown))
+        asked.focus()
+
+    def action_copy(self) -> None:
+        """Copy what is shown."""
+        self.app.copy_to_clipboard(self.plain_text())
+
+    # --- layout -----------------------------------------------------------------------------------------------
+
+    def on_mount(self) -> None:
+        """Say that there is nothing yet."""
+        self._go(OVERVIEW)
+
+    def on_resize(self) -> None:
+        """Columns where there is room, rows where there is none."""
+        self.set_class(self.size.width < NARROW, "-narrow")
+        self.set_class(self.size.width < ROOMY, "-single")
+        self.reader.say_title()
+        self.call_after_refresh(self.refresh_data)
+
+
+def _of_row(row: TreeRow) -> Where | None:
+    """Where a row of the tree leads."""
+    if row.key == OVERVIEW_ROW:
+        return OVERVIEW
+    if row.piece is not None:
+        return views.of_piece(row.piece, row.compile)
+    if row.file is not None:
+        return views.of_file(row.file)
+    return Where("compile", compile=row.compile) if row.compile is not None else None

@@ -7,17 +7,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from torchdoctor.text import size_text
 from torchdoctor.widgets.code_paint import MOST_BYTES
 from torchdoctor.widgets.piece_words import CODE, GRAPHS, MAPPINGS, READABLE, RUNNABLE, about, title_of
+from torchprobes.compilelog import events
+from torchprobes.compilelog.explanation import Piece
 from torchprobes.compilelog.kinds import kind_of
 from torchprobes.compilelog.sources import TRACE_NAME
 
 if TYPE_CHECKING:
-    from torchdoctor.log_source import Part
+    from torchdoctor.log_source import LogSource, Part
+    from torchdoctor.widgets.code_paint import CodeText
     from torchdoctor.widgets.explain_words import Target
-    from torchprobes.compilelog import events
-    from torchprobes.compilelog.explanation import Compile, Explanation, Piece
-    from torchprobes.compilelog.follow import FileView
+    from torchdoctor.widgets.side_by_side import Compared
+    from torchprobes.compilelog.engine import LogsView
+    from torchprobes.compilelog.explanation import Compile, Explanation
+    from torchprobes.compilelog.follow import FileView, Tree
+
+Words = tuple[str, str]
 
 View = Literal["overview", "compile", "log", "code", "side"]
 
@@ -58,6 +65,11 @@ def of_file(file: FileView) -> Where:
     if code:
         return Where("code", name, file.cause or kind.what, file.path, language=kind.language)
     return Where("log", name, file.cause or kind.what, file.path, language=kind.language, follow=kind.grows)
+
+
+def is_plain(file: FileView) -> bool:
+    """Whether a file is a text that is read, rather than a trace that is explained."""
+    return file.kind.name != "trace" and not TRACE_NAME.fullmatch(os.path.basename(file.name))
 
 
 def of_piece(piece: Piece, compile_key: tuple[str, str] | None = None) -> Where:
@@ -186,3 +198,74 @@ def runnable(pieces: Sequence[Piece], piece: Piece | None) -> Piece | None:
     if piece is not None and piece.kind in RUNNABLE:
         return piece
     return _piece([one for one in pieces if one.size is None], RUNNABLE)
+
+
+def beside(key: tuple[str, str] | None, piece: Piece | None, view: LogsView | None) -> Where | None:
+    """What stands beside a piece or a compile: of a graph its code, of a compile the graph of the one before."""
+    if view is None:
+        return None
+    one = compile_of(key, view.explanation)
+    if piece is not None and piece.kind in (*READABLE, *CODE):
+        pieces = one.pieces if one is not None else _in_folder(piece, view.tree)
+        found = graph_and_code(pieces, piece, key)
+        if found is not None:
+            return found
+    if one is None:
+        return None
+    kind = piece.kind if piece is not None and piece.kind in GRAPHS else ""
+    return before_and_after(one, view.explanation, kind) or graph_and_code(one.pieces, None, key)
+
+
+def other_side(where: Where, view: LogsView | None) -> Where | None:
+    """From a graph beside its code to two graphs, and back."""
+    one = compile_of(where.compile, view.explanation) if view is not None else None
+    if one is None or view is None:
+        return None
+    if where.linked:
+        return before_and_after(one, view.explanation)
+    return graph_and_code(one.pieces, None, where.compile)
+
+
+def next_pair(where: Where, by: int, explanation: Explanation) -> Where | None:
+    """The next two compiles of the function."""
+    one = compile_of(where.compile, explanation)
+    if one is None:
+        return None
+    same = siblings(one, explanation)
+    at = same.index(one) + by
+    return before_and_after(same[at], explanation) if 1 <= at < len(same) else None
+
+
+def _in_folder(piece: Piece, tree: Tree) -> list[Piece]:
+    """The files beside a file, as pieces: for a graph whose compile nobody tells."""
+    folder = _folder(piece)
+    return [Piece(file.kind.name, file.path) for file in tree.files if os.path.dirname(file.path) == folder]
+
+
+def line_of(one: Compile | None) -> events.Line | None:
+    """The line of the program that a compile is of."""
+    return events.Line(one.file, one.line, one.function) if one is not None and one.file else None
+
+
+# --- the title --------------------------------------------------------------------------------------------------------
+
+
+def title(where: Where, compared: Compared, code: CodeText, view: LogsView | None, source: LogSource) -> list[Words]:
+    """What is shown, in a line: (words, style)."""
+    if where.view == "side":
+        differs = "" if where.linked or not compared.pairs else f"  {compared.differs:,} rows differ"
+        return [(compared.title or where.title, "bold"), (differs, "dim")]
+    if where.view in ("log", "code"):
+        note = code.note if where.view == "code" else ""
+        file = _file(where.path, view)
+        size = size_text(where.window[1]) if where.window else size_text(file.size_bytes) if file is not None else ""
+        return [(where.title, "bold"), (f"  {size}", "dim"), (f"  {note or where.what}", "" if note else "dim")]
+    if not source.root:
+        return [("No run yet", "")]
+    cause = source.cause or (view.cause or view.tree.cause if view is not None else "")
+    name = "compile" if where.view == "compile" else "Overview"
+    return [(name, "bold"), (f"  {cause}" if cause else "", ""), (f"  {source.root}", "dim")]
+
+
+def _file(path: str, view: LogsView | None) -> FileView | None:
+    return next((file for file in view.tree.files if file.path == path), None) if view is not None else None

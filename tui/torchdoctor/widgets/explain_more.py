@@ -132,7 +132,8 @@ def _time(draft: Draft) -> None:
     if of.forward_s is None and of.backward_s is None:
         return
     total = (of.forward_s or 0.0) + (of.backward_s or 0.0)
-    parts = join((f"forward {seconds_text(of.forward_s)}", f"backward {seconds_text(of.backward_s)}"))
+    both = (("forward", of.forward_s), ("backward", of.backward_s))
+    parts = join(f"{way} {seconds_text(seconds)}" for way, seconds in both if seconds is not None)
     draft.section("compile time", parts if draft.width < 78 else f"{parts}; phases lie within each other")
     phases = _phases(of)
     is_open = "more:phases" in draft.opened

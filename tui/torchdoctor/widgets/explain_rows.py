@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
-from torchdoctor.paint import BLANK, Line, Span, join, line, wrap
-from torchdoctor.text import safe, size_text
+from torchdoctor.paint import BLANK, Line, join, line, wrap
+from torchdoctor.text import safe
 from torchprobes.compilelog import events
 
 from . import explain_more
+from .explain_head import head
 from .explain_words import (
     BREAK,
     ERROR,
     LIMIT,
-    NOTE,
     RECOMPILE,
     UNKNOWN,
     Draft,
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
         Failure,
         Function,
         Limit,
-        Process,
         Recompile,
     )
 
@@ -50,9 +49,7 @@ def overview(explanation: Explanation, width: int, opened: frozenset[str] = froz
     """The page of an explanation. `opened` are the keys of folds that stand open, `now_s` is the wall clock."""
     draft = Draft(explanation, width, opened, short_names(_files(explanation)))
     draft.say(BLANK)
-    _head(draft)
-    _notes(draft)
-    _now(draft, now_s)
+    head(draft, now_s)
     for section in _SECTIONS:
         section(draft)
     _clean(draft)
@@ -63,98 +60,19 @@ def overview(explanation: Explanation, width: int, opened: frozenset[str] = froz
     return draft.done()
 
 
+def compile_sheet(explanation: Explanation, key: tuple[str, str], width: int) -> Sheet | None:
+    """The page of one compile, None if nothing is known of it (any more)."""
+    found = next((one for one in explanation.compiles if (one.process, one.compile_id) == key), None)
+    if found is None:
+        return None
+    return explain_more.compile_page(Draft(explanation, width, frozenset(), short_names(_files(explanation))), found)
+
+
 def _files(explanation: Explanation) -> Iterable[str]:
     of = explanation
     for found in (of.breaks, of.recompiles, of.limits, of.suppressed, of.skips, of.functions, of.compiles):
         yield from (one.file for one in found or ())
     yield from (process.open_at.file for process in of.processes if process.open_at is not None)
-
-
-# --- what it is about --------------------------------------------------------------------------------------------
-
-
-def _head(draft: Draft) -> None:
-    of = draft.explanation
-    counts = join((
-        many(of.graphs, "graph") if of.graphs is not None else "",
-        many(of.frames_compiled, "frame") + " compiled" if of.frames_compiled is not None else "",
-        f"{seconds_text(of.forward_s)} forward" if of.forward_s is not None else "",
-        f"{seconds_text(of.backward_s)} backward" if of.backward_s else "",
-    ))  # fmt: skip
-    state = _state(of)
-    head = wrap(counts, max(10, draft.width - len(state[0]) - 5))
-    draft.say(line("  ", state, "  " + head[0]), *(line("    " + more) for more in head[1:]))
-    source = {"trace": "from the structured trace", "text": "from the text logs alone: there is no trace"}
-    read = of.bytes_there and of.bytes_read < of.bytes_there
-    words = join((
-        f"torch {safe(of.torch, limit=60)}" if of.torch else "",
-        many(len(of.processes), "process", "processes") if of.processes else "",
-        many(of.ranks, "rank") if of.ranks is not None and of.ranks > 1 else "",
-        source.get(of.first_source, ""),
-        f"{size_text(of.bytes_read)} of {size_text(of.bytes_there)} read" if read else "",
-    ))  # fmt: skip
-    draft.say(line(("  " + words, "dim")))
-
-
-def _state(of: Explanation) -> Span:
-    """How the run stands, as a sign and a word."""
-    if of.killed_by:
-        return f"✘ killed by {safe(of.killed_by, limit=20)}", "fail"
-    if of.exit_code is not None:
-        return (f"✘ exit {of.exit_code}", "fail") if of.exit_code else ("✔ exit 0", "ok")
-    if any(process.open_phases for process in of.processes):
-        return "● compiling", "run"
-    if not of.first_source:
-        return "· no output of torch.compile yet", "dim"
-    return "● nothing compiles now", "dim"
-
-
-def _notes(draft: Draft) -> None:
-    for note in draft.explanation.notes:
-        rows = wrap(safe(note), max(20, draft.width - 6))
-        draft.say(line((f"  {NOTE} ", "info"), rows[0]), *(line("    " + more) for more in rows[1:3]))
-
-
-def _now(draft: Draft, now_s: float) -> None:
-    """The phases that are open: what compiles now, or did when the run ended."""
-    of = draft.explanation
-    over = bool(of.killed_by) or of.exit_code is not None
-    groups: dict[tuple[object, ...], list[Process]] = {}
-    for process in of.processes:
-        if process.open_phases:
-            groups.setdefault((process.open_phases, process.open_id, process.open_at), []).append(process)
-    if groups:
-        draft.section("when it ended, this was compiling" if over else "compiling now")
-    for processes in groups.values():
-        _open_rows(draft, processes, None if over else now_s)
-    if of.last_user_line and (over or groups):
-        draft.say(line(("    the program's last line  ", "dim"), safe(of.last_user_line, limit=400)))
-
-
-def _open_rows(draft: Draft, processes: list[Process], now_s: float | None) -> None:
-    first = processes[0]
-    at = first.open_at
-    began = min((process.open_since_s for process in processes if process.open_since_s is not None), default=None)
-    who = f"on {many(len(processes), 'process', 'processes')}" if len(processes) > 1 else _who(first)
-    since = seconds_text(now_s - began) if now_s and began is not None and now_s >= began else ""
-    where = draft.at(at.file, at.line) if at is not None else f"its line: {UNKNOWN}"
-    target = Target(source=at, compile=(first.key, first.open_id) if first.open_id else None)
-    words = join((f"[{safe(first.open_id, limit=30)}]" if first.open_id else "", who, since))
-
-    def told(width: int) -> list[Line]:
-        return told_rows(width, ("line", at.code if at is not None else ""), ("phases", " › ".join(first.open_phases)))
-
-    draft.item(f"now:{first.key}", row(("●", "run"), where, column([where], draft.width), words, draft.width),
-               target, told, bad=True)  # fmt: skip
-    if at is not None and at.code:
-        draft.say(line("      ", (safe(at.code.strip(), limit=400), "accent")))
-    for text in wrap(safe(" › ".join(first.open_phases)), max(20, draft.width - 8))[:3]:
-        draft.say(line(("      " + text, "dim")))
-
-
-def _who(process: Process) -> str:
-    rank = f"rank {process.rank}" if process.rank is not None else ""
-    return join((rank, f"pid {process.pid}" if process.pid is not None else ""), ", ")
 
 
 # --- what went wrong ---------------------------------------------------------------------------------------------
@@ -294,7 +212,8 @@ def _function_rows(draft: Draft, group: list[Recompile], trend: Function | None,
         return told_rows(width, ("why", last.reason), ("values", values), ("pace", join((_meter(trend), lost))),
                          ("to do", trend.stop if trend is not None else ""), ("guard", last.guard))  # fmt: skip
 
-    target = Target(last.place, last.at or events.Line(last.file, last.line, last.function))
+    source = last.at or events.Line(last.file, last.line, last.function)
+    target = Target(last.place, source, compile=_compile(last.process, last.compile_id))
     mark = len(draft.lines)
     if draft.fold(key, words, target, told):
         for one in group[-100:]:

@@ -12,6 +12,8 @@ from torchdoctor.paint import BLANK, Line, Page, Span, fit, labelled, line
 from torchdoctor.signs import CLOSED, OPEN
 from torchdoctor.text import safe
 
+from .job_words import long_text
+
 if TYPE_CHECKING:
     from torchprobes.compilelog import events
     from torchprobes.compilelog.explanation import Explanation, Piece
@@ -28,9 +30,6 @@ MOST: Final = 10
 
 ALL: Final = 500
 """Lines of one section that was opened."""
-
-WIDE: Final = 100
-"""From this width on a line has room for a column more."""
 
 COMPILE_STATES: Final[dict[str, Span]] = {
     "compiling": ("●", "run"),
@@ -164,13 +163,20 @@ def row(sign: Span, where: str, at: int, text: str, width: int, tail: str = "", 
     if tail:
         gap = room - sum(cell_len(part) for part, _ in spans)
         spans.append((" " * (max(0, gap) + 2) + tail, "dim"))
-    return line(("  " + sign[0] + " ", sign[1]), (fit(where, at), "title"), "  ", *spans)
+    return line(("  " + sign[0] + " ", sign[1]), (fit(fit_place(where, at), at), "title"), "  ", *spans)
 
 
 def column(places: Iterable[str], width: int) -> int:
     """How wide the column of places is."""
-    most = 40 if width >= WIDE else 22 if width >= 78 else 16
-    return min(most, max((len(place) for place in places), default=8))
+    return min(max(14, min(44, width * 3 // 10)), max((len(place) for place in places), default=8))
+
+
+def fit_place(place: str, cells: int) -> str:
+    """A place in so many cells: of one that is too long the name is cut, never the line number."""
+    name, colon, number = place.rpartition(":")
+    if len(place) <= cells or not number.isdigit() or cells <= len(number) + 2:
+        return fit(place, cells)
+    return fit(name, cells - len(number) - 1).rstrip() + colon + number
 
 
 def told_rows(width: int, *parts: tuple[str, str]) -> list[Line]:
@@ -178,22 +184,19 @@ def told_rows(width: int, *parts: tuple[str, str]) -> list[Line]:
     rows: list[Line] = []
     for label, text in parts:
         if text:
-            rows += labelled(label, safe(text), width, at=15)
+            rows += labelled(label, safe(" ".join(text.split())), width, at=15)
     return rows
 
 
 def seconds_text(seconds: float | None) -> str:
-    """A length of time in at most eight cells: `3 ms`, `0.42 s`, `12.3 s`, `3 m 20 s`; "?" if the files do not tell."""
+    """A length of time in at most nine cells: `3 ms`, `0.42 s`, `12.3 s`, `3 m 20 s`, `2 h 5 m`; "?" for None."""
     if seconds is None:
         return "?"
     if seconds < 0.0995:
         return f"{max(0.0, seconds) * 1e3:.0f} ms"
     if seconds < 9.995:
         return f"{seconds:.2f} s"
-    if seconds < 99.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    return f"{whole} s" if whole < 120 else f"{whole // 60} m {whole % 60} s"
+    return f"{seconds:.1f} s" if seconds < 59.95 else long_text(seconds)
 
 
 def many(count: int, one: str, several: str = "") -> str:

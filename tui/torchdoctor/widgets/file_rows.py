@@ -30,8 +30,8 @@ def rows_of(files: Iterable[FileView]) -> tuple[Row, ...]:
     """The rows of files in their order: a heading whenever the folder changes."""
     rows: list[Row] = []
     last: tuple[str, ...] = ()
-    for together in _together(files):
-        file = together[0]
+    for group in together(files):
+        file = group[0]
         *folders, name = file.name.split("/")
         telling = tuple(folder for folder in folders if folder not in _DULL)
         same = 0
@@ -39,14 +39,14 @@ def rows_of(files: Iterable[FileView]) -> tuple[Row, ...]:
             same += 1
         rows.extend(Row(_folder_words(telling[depth]), depth) for depth in range(same, len(telling)))
         last = telling
-        if len(together) > 1:
-            rows.append(Row(f"{len(together)} empty {file.kind.name}s", len(telling), dull=True))
+        if len(group) > 1:
+            rows.append(Row(empty_words(group), len(telling), dull=True))
         else:
             rows.append(Row(name, len(telling), file))
     return tuple(rows)
 
 
-def _together(files: Iterable[FileView]) -> Iterator[list[FileView]]:
+def together(files: Iterable[FileView]) -> Iterator[list[FileView]]:
     """Each file alone, but neighbours of one folder and kind that hold nothing together."""
 
     def key(file: FileView) -> tuple[str, ...]:
@@ -55,6 +55,11 @@ def _together(files: Iterable[FileView]) -> Iterator[list[FileView]]:
 
     for _, group in itertools.groupby(files, key):
         yield list(group)
+
+
+def empty_words(group: list[FileView]) -> str:
+    """`7 empty aot logs`."""
+    return f"{len(group)} empty {group[0].kind.name}s"
 
 
 def _folder_words(folder: str) -> str:

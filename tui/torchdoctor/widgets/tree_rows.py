@@ -14,7 +14,7 @@ from torchdoctor.text import safe, size_text
 from torchprobes.compilelog.explanation import Piece
 
 from .explain_words import COMPILE_STATES
-from .file_rows import Row, rows_of
+from .file_rows import Row, empty_words, rows_of, together
 from .log_paint import SIGNS, TONES
 from .piece_words import about, title_of
 
@@ -95,8 +95,10 @@ def _process_rows(
     rows = [TreeRow(key, node.words or node.key, open=is_open, role="title")]
     if not is_open:
         return rows
-    own = (files[path] for path in node.files if path in files)
-    rows += [_of_file(file, 1, os.path.basename(file.name)) for file in own]
+    own = sorted((files[path] for path in node.files if path in files), key=lambda file: file.kind.order)
+    for group in together(own):
+        name = os.path.basename(group[0].name)
+        rows.append(_of_file(group[0], 1, name) if len(group) == 1 else _dull(empty_words(group), 1))
     for one in node.compiles:
         state = states.get((node.key, one.compile_id), "")
         rows += _compile_rows(node, one, state, files, flipped)
@@ -115,13 +117,14 @@ def _compile_rows(
     if not is_open:
         return [head]
     pieces = sorted(one.pieces, key=lambda piece: (piece.graph, about(piece).order))
-    return [head, *(_of_piece(piece, files) for piece in pieces)]
+    return [head, *(_of_piece(piece, files, known) for piece in pieces)]
 
 
-def _of_piece(piece: Piece, files: Mapping[str, FileView]) -> TreeRow:
+def _of_piece(piece: Piece, files: Mapping[str, FileView], known: tuple[str, str] | None) -> TreeRow:
     file = files.get(piece.path) if piece.size is None else None
     size = piece.size if file is None else file.size_bytes
-    return TreeRow(piece_key(piece), title_of(piece), 2, file=file, piece=piece, what=about(piece).what, size=size)
+    return TreeRow(piece_key(piece), title_of(piece), 2, file=file, piece=piece, compile=known,
+                   what=about(piece).what, size=size)  # fmt: skip
 
 
 def piece_key(piece: Piece) -> str:
@@ -143,8 +146,13 @@ def _file_rows(files: Sequence[FileView], more: bool) -> list[TreeRow]:
 def _plain(row: Row, place: int, deeper: int) -> TreeRow:
     if row.file is not None:
         return _of_file(row.file, row.depth + deeper, row.words)
-    role = "dim" if row.dull else "info"
-    return TreeRow(f"folder:{place}:{row.words}", row.words, row.depth + deeper, role=role, live=False)
+    if row.dull:
+        return _dull(row.words, row.depth + deeper)
+    return TreeRow(f"folder:{place}:{row.words}", row.words, row.depth + deeper, role="info", live=False)
+
+
+def _dull(words: str, depth: int) -> TreeRow:
+    return TreeRow(f"dull:{words}", words, depth, role="dim", live=False)
 
 
 def _hits_below(row: TreeRow, hits: Mapping[str, int], groups: Iterable[ProcessNode]) -> int:
