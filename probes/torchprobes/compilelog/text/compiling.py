@@ -42,6 +42,12 @@ LIMIT = re.compile(
     r"torch\._dynamo hit config\.((?:accumulated_)?(?:cache_size|recompile)_limit) \((\d+)\)", re.IGNORECASE
 )
 
+_ITEM = "Tensor.item"
+_ITEM_NEW = "Unsupported Tensor.item() call with capture_scalar_outputs=False"
+_ITEM_SINCE = 900
+"""The warning of `Tensor.item()` has no reason. 2.7 and later, which have gb_types, say it in torch/_dynamo/variables/
+tensor.py below this line: 869 in 2.6.0, 1759 in 2.13.0, 2052 in 2.15.0."""
+
 _SUMMARY = re.compile(r"<FrameSummary file (.{1,4096}?), line (\d+) in ([^>]{1,400}>?)>")
 _FUNCTION = re.compile(r"\s+function: '(.{1,400}?)' \((.{1,4096}):(\d+)\)")
 _LAST = re.compile(r"\s+(?:last reason|reasons):\s+(.*)")
@@ -168,6 +174,8 @@ def broke(record: Record, process: Process) -> list[Event]:
     if told is None:
         return []
     source = process.source(record)
+    if told.kind == _ITEM and record.head.file.endswith("tensor.py") and record.head.line > _ITEM_SINCE:
+        told = replace(told, kind=_ITEM_NEW)
     kind = told.kind or process.kinds.get((told.file, told.line), "")
     event = _broke(record, process, replace(told, kind=kind))
     one = process.compile(source.compile_id)

@@ -77,6 +77,7 @@ class Lines:
     def _own(self, at: int, line: bytes, end: int, stream: bytes) -> None:
         if (self._cut or self._torn) and self._other_half(at, line, end, stream):
             return
+        self._records.interrupted()
         rank = _RANK.match(line) if line[:1] == b"[" else None
         if rank:
             stream, line = stream + rank[0].rstrip(), line[rank.end() :]

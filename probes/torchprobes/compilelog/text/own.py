@@ -136,10 +136,10 @@ class Streams:
         if own.last_line:
             self.last_line, own.last_line = own.last_line, ""
 
-    def went_on(self, rank: int | None) -> None:
-        """A process of this rank compiles on: what looked like its end was not."""
+    def went_on(self, rank: int | None, at: int) -> None:
+        """A process of this rank compiles at byte `at`: what looked like its end before that was not."""
         for (_, of), own in self._all.items():
-            if own.crash and of == rank:
+            if own.crash and of == rank and own.crash.source.place.offset < at:
                 self._events += own.went_on()
 
     def unended(self, text: str) -> None:

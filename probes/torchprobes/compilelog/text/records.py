@@ -11,6 +11,9 @@ from .prefix import Head
 from .record import Process, Record
 from .rows import OLD, Maker, maker_of, needles
 
+WentOn = Callable[[int | None, int], None]
+"""(rank, byte of the file): a process of this rank compiles there."""
+
 _WRITERS = 256
 """Processes of one file that are told apart."""
 _SOURCES = 8_192
@@ -23,7 +26,12 @@ class Records:
     """Puts records together and tells their events into `events`."""
 
     def __init__(
-        self, path: str, pid: int | None, rank: int | None, events: list[Event], went_on: Callable[[int | None], None]
+        self,
+        path: str,
+        pid: int | None,
+        rank: int | None,
+        events: list[Event],
+        went_on: Callable[[int | None, int], None],
     ) -> None:
         self.events = events
         self.sources: dict[bytes, tuple[bytes, ...]] = {}
@@ -103,6 +111,12 @@ class Records:
             self._tell(whole, known[1])
             known[0].told = whole.told
 
+    def interrupted(self) -> None:
+        """A line of the program's own: of one writer, whose records are written in one go, the open one has ended."""
+        if len(self.opened) == 1 and len(self.writers) <= 1:
+            _, (record, maker) = self.opened.popitem()
+            self._tell(record, maker)
+
     def finish(self) -> None:
         """Nothing follows for now."""
         for record, maker in self.opened.values():
@@ -130,7 +144,7 @@ class Records:
         record.told = bool(events)
         self.events += events
         if any(isinstance(event, _GOES_ON) for event in events):
-            self._went_on(record.head.rank)
+            self._went_on(record.head.rank, record.at)
 
     def _process(self, head: Head) -> Process:
         process = self._processes.get(head.writer)
