@@ -162,7 +162,11 @@ class LimitHit(Event):
 
 @dataclass(frozen=True, slots=True)
 class CompileFailed(Event):
-    """Compiling raised. `suppressed` says what became of it: eager went on (True), or the program got it (False)."""
+    """Compiling raised. `suppressed` says what became of it: eager went on (True), or the program got it (False).
+
+    A trace tells it not of a graph break after which dynamo leaves the frame to eager, where `GraphBroke` has told the
+    break; torch 2.6 tells not all of those, so that an `Unsupported` may still be no failure.
+    """
 
     type: str
     """The exception's class, its module before it where that is said: `torch._inductor.exc.InductorError`."""
@@ -251,7 +255,7 @@ class PhaseEnded(Event):
 
 @dataclass(frozen=True, slots=True)
 class Autotuned(Event):
-    """max-autotune timed the choices for one op."""
+    """max-autotune timed the choices for one op. A trace tells only the winner, stderr all of them."""
 
     op: str
     """`addmm`."""
@@ -263,7 +267,7 @@ class Autotuned(Event):
 
 @dataclass(frozen=True, slots=True)
 class Fused(Event):
-    """A kernel that Inductor wrote, and what it does."""
+    """A kernel that Inductor wrote, and what it does. A trace tells it again when it knows more: the latest holds."""
 
     kernel: str
     ops: tuple[str, ...]

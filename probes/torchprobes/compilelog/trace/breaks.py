@@ -18,11 +18,15 @@ _OWN = re.compile(r"^(?:Traceback \(most recent call last\):|NoneType: None)$", 
 
 def graph_break(entry: Entry) -> Sequence[Event]:
     """The one break that a record tells."""
+    entry.plain()
     text = entry.text()[:MAX_TEXT]
     own = _OWN.search(text, max(0, text.find("User code traceback:")))
     told = parse_break(text[: own.start()].rstrip() if own else text)
     if told is None:
         raise Broken("no line says where the break is")
+    kinds = entry.context.breaks
+    compile_id = entry.source.compile_id
+    kinds.put(entry.pid, compile_id, (kinds.get(entry.pid, compile_id) or frozenset()) | {told.kind})
     return (
         GraphBroke(
             entry.source,

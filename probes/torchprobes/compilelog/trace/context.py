@@ -42,6 +42,10 @@ class Context:
         """The function of a frame by its id: a compile that hits the limit says no name."""
         self.reasons = Recent[str]()
         """The first reason of a recompile by its compile id."""
+        self.breaks = Recent[frozenset[str]]()
+        """The kinds of the graph breaks of a compile, by its id."""
+        self.failures = Recent[bool]()
+        """Whether a compile's traceback was told, by its id."""
         self.graphs = Recent[str]()
         """The graph whose code was written last by its compile id."""
         self.kernels = Recent[dict[str, tuple[str, ...]]](256)

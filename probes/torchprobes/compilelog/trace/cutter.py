@@ -83,6 +83,11 @@ class Cutter:
         """The bytes held back, a record whose end is not there: where they begin, and how many."""
         return self._base, self.offset - self._base
 
+    @property
+    def in_junk(self) -> bool:
+        """Whether those are no record's."""
+        return self._junk
+
     def feed(self, data: bytes) -> Iterator[Record]:
         """The records that `data` completes, in order."""
         self.offset += len(data)

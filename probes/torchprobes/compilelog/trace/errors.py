@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ..breaks import frames
+from ..breaks import frames, kind_of
 from ..events import CompileFailed, Event, Line
 from .context import Entry
 from .envelope import Broken
@@ -18,18 +18,19 @@ _DYNAMO = re.compile(r'  File "[^"\n]*/_dynamo/convert_frame\.py"')
 _ERROR = re.compile(r"^(?P<type>[A-Za-z_][\w.]*)(?:: (?P<reason>.*))?\s*\Z", re.M | re.S)
 _REASON_END = re.compile(r"\n\s*\n(?:from user code:|Set TORCHDYNAMO_VERBOSE|Set TORCH_LOGS|You can suppress)")
 _USER = re.compile(r"^(?:from user code:|Found from ?: ?)\n", re.M)
-_NO_ERROR = ("SkipFrame", "SkipCodeRecursiveException")
+NO_ERROR = ("SkipFrame", "SkipCodeRecursiveException")
 """What dynamo raises to leave a frame alone (torch/_dynamo/exc.py)."""
 
 
 def failed(entry: Entry) -> Sequence[Event]:
-    """The failure; none where dynamo only leaves a frame to eager."""
+    """The failure; none where dynamo leaves a frame to eager, by itself or after a graph break that is told already."""
     frame = str(entry.plain().frame_id)
     text = entry.text()[-MAX_TEXT:]
     error = _ERROR.search(text, _last_traceback(text))
     if error is None:
         raise Broken("a traceback without an exception")
-    if error["type"].rpartition(".")[2] in _NO_ERROR:
+    entry.context.failures.put(entry.pid, entry.source.compile_id, True)
+    if _is_left_to_eager(error["type"].rpartition(".")[2], error["reason"] or "", entry):
         return ()
     reason = _REASON_END.split(error["reason"] or "", maxsplit=1)[0].strip()[:MAX_REASON]
     function = entry.context.functions.get(entry.pid, frame) or Line("", 0)
@@ -37,6 +38,13 @@ def failed(entry: Entry) -> Sequence[Event]:
     return (
         CompileFailed(entry.source, error["type"], reason, None, function.function, function.file, function.line, user),
     )
+
+
+def _is_left_to_eager(name: str, reason: str, entry: Entry) -> bool:
+    """Whether it is how dynamo gives up on a frame: after a break it can resume nowhere (in a loop, a `with`), say."""
+    told = entry.context.breaks.get(entry.pid, entry.source.compile_id) or frozenset()
+    kind = reason.partition("\n")[0].strip()
+    return name in NO_ERROR or (name == "Unsupported" and bool({kind, kind_of(kind)} & told))
 
 
 def _last_traceback(text: str) -> int:

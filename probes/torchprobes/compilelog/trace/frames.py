@@ -50,6 +50,12 @@ def started(entry: Entry) -> Sequence[Event]:
     """`dynamo_start`: with the stack of the user's code, the frame itself last."""
     said: _Started = entry.decode(_STARTED)
     stack = entry.context.lines(said.dynamo_start.stack)
+    context, compile_id = entry.context, entry.source.compile_id
+    if stack:
+        context.functions.put(entry.pid, str(said.frame_id), stack[-1])
+    if not said.attempt:  # `torch._dynamo.reset` begins the ids anew
+        context.breaks.drop(entry.pid, compile_id)
+        context.failures.drop(entry.pid, compile_id)
     return (CompileStarted(entry.source, stack),)
 
 

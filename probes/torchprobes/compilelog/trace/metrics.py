@@ -11,14 +11,19 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from ..events import CompileEnded, Event, LimitHit, Line
+from ..events import CompileEnded, CompileFailed, Event, LimitHit, Line
 from .context import Entry
 from .envelope import Decoder, Envelope
+from .errors import NO_ERROR
 
 MAX_TEXT = 1 << 14
 MAX_ROWS = 256
 
-_LIMIT = re.compile(r"Dynamo (?:recompile|cache) limit exceeded|\w*(?:cache_size|recompile)_limit reached")
+_LIMIT = re.compile(
+    r"Dynamo (?:recompile|cache) limit exceeded|\w*(?:cache_size|recompile)_limit reached|Hard failure due to f"
+)
+_BEFORE_TRACING = frozenset(("RecompileLimitExceeded", "FailOnRecompileLimitHit", "RecompileError"))
+"""What ends a compile before dynamo_error tells of failures; torch 2.6 writes such metrics as a backward's."""
 _LIMIT_NAME = re.compile(r"\b((?:accumulated_)?(?:cache_size|recompile)_limit)\b(?: cache size limit)?")
 _LIMIT_SIZE = re.compile(r"currently set to (\d{1,9})\)")
 
@@ -71,10 +76,10 @@ class Metrics(msgspec.Struct):
         return self.structured_logging_overhead_s if us is None else us / 1e6
 
     def phases(self) -> Iterator[tuple[str, float]]:
-        """(phase, wall seconds), outer before inner; the parts of the code generation last."""
+        """(phase, wall seconds), outer before inner; what took no time is left out."""
         for key, name, unit_s in _PHASES:
             value: float | None = getattr(self, key)
-            if value is not None:
+            if value:
                 yield name, value * unit_s
 
 
@@ -117,16 +122,15 @@ def metrics(entry: Entry) -> Sequence[Event]:
         function = Line((said.co_filename or "")[:MAX_TEXT], said.co_firstlineno or 0, said.co_name[:MAX_TEXT])
         entry.context.functions.put(entry.pid, frame, function)
     function = entry.context.functions.get(entry.pid, frame) or Line("", 0)
-    limit = _limit(entry, said, function)
-    return (_ended(entry, said, function, limit is not None), *((limit,) if limit else ()))
+    found = (_ended(entry, said, function), _limit(entry, said, function), _failure(entry, said, function))
+    return [event for event in found if event is not None]
 
 
-def _ended(entry: Entry, said: Metrics, function: Line, limited: bool) -> CompileEnded:
+def _ended(entry: Entry, said: Metrics, function: Line) -> CompileEnded:
     at = said.fail_user_frame_filename
     return CompileEnded(
         entry.source,
-        # torch 2.6 counts a compile that hits the limit as none of either, and so writes it as a backward's
-        backward=entry.name.startswith("bwd_") and not limited,
+        backward=entry.name.startswith("bwd_") and said.fail_type not in _BEFORE_TRACING,
         function=function.function,
         file=function.file,
         line=function.line,
@@ -161,6 +165,22 @@ def _limit(entry: Entry, said: Metrics, function: Line) -> LimitHit | None:
         function.file,
         function.line,
         last,
+    )
+
+
+def _failure(entry: Entry, said: Metrics, function: Line) -> CompileFailed | None:
+    """The failure that no traceback has told: before tracing, and all of torch 2.3 to 2.5.
+
+    Of `Unsupported` only tracebacks tell: without one it may be no more than a graph break or the limit.
+    """
+    told = entry.context.failures.get(entry.pid, entry.source.compile_id)
+    if told or said.fail_type in (None, "", "Unsupported", "RecompileLimitExceeded", *NO_ERROR):
+        return None
+    at = said.fail_user_frame_filename
+    user = Line(_text(at), said.fail_user_frame_lineno or 0) if at else None
+    reason = _text(said.fail_reason)
+    return CompileFailed(
+        entry.source, _text(said.fail_type), reason, None, function.function, function.file, function.line, user
     )
 
 

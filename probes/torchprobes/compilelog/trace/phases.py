@@ -9,6 +9,7 @@ import msgspec
 from ..events import Event, PhaseBegan, PhaseEnded
 from .context import Entry
 from .envelope import Decoder
+from .tuned import SUFFIX, tuned
 
 MAX_NAME = 256
 
@@ -32,11 +33,15 @@ _PHASES: dict[str, type[PhaseBegan | PhaseEnded]] = {"B": PhaseBegan, "E": Phase
 
 def phase(entry: Entry) -> Sequence[Event]:
     """A phase that begins or ends; instants (`i`) only repeat what artefacts say."""
-    said: _Chromium = _CHROMIUM.decode(entry.record.payload())
+    payload = entry.record.payload()
+    said: _Chromium = _CHROMIUM.decode(payload)
     entry.context.clock.learn(entry.at_s, said.ts / 1e6)
     kind = _PHASES.get(said.ph)
     if kind is None:
         return ()
     compile_id = said.args.compile_id if said.args else None
     entry.plain(None if compile_id == "None" else compile_id)  # torch writes str(None) outside of any compile
-    return (kind(entry.source, said.name[:MAX_NAME], said.ts),)
+    end = kind(entry.source, said.name[:MAX_NAME], said.ts)
+    if kind is PhaseEnded and said.name.endswith(SUFFIX) and (winner := tuned(entry.source, said.name, payload)):
+        return (winner, end)
+    return (end,)

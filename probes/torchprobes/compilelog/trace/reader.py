@@ -32,6 +32,8 @@ class TraceReader:
         self._context = Context(path, rank)
         self._junk: tuple[int, int] | None = None
         """Where bytes that are no record begin, and how many there are so far."""
+        self._junk_told = 0
+        """Up to there it is told."""
         self._told = -1
         """The offset of the record that was last told to be partial."""
 
@@ -51,16 +53,22 @@ class TraceReader:
         """The file does not grow for now: what is held back is told as lost, once; feeding may go on."""
         events: list[Event] = []
         offset, size = self._cutter.waiting
-        if size and self._told != offset and self._junk is None:
+        if size and self._told != offset:
             self._told = offset
-            events.append(self._lost(offset, size, Loss.PARTIAL, "the last record has no end"))
+            if self._cutter.in_junk:
+                start, before = self._junk or (offset, 0)
+                self._junk, self._junk_told = (start, before + size), offset + size
+            else:
+                events.append(self._lost(offset, size, Loss.PARTIAL, "the last record has no end"))
+        self._end_junk(events)
         return events
 
     def _read(self, record: Record, events: list[Event]) -> None:
         head = None if record.junk else _HEAD.match(record.head)
         if head is None:
             start, size = self._junk or (record.offset, 0)
-            self._junk = start, size + record.size
+            if record.offset + record.size > self._junk_told:
+                self._junk = start, size + record.size
             return
         if self._junk is not None:
             self._end_junk(events)
