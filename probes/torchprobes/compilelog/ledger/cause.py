@@ -34,12 +34,17 @@ class Seen:
 
     signatures: set[tuple[str, str, str, int]] = field(default_factory=set)
     texts: set[tuple[str, str]] = field(default_factory=set)
+    made_for: dict[tuple[str, str, str, str], str] = field(default_factory=dict)
+    """By entry and guard: the value that the entry was compiled for, which is what came when it was compiled."""
 
     def note(self, failures: tuple[GuardFailure, ...], guards: tuple[Guard, ...]) -> None:
         """These have failed."""
         if len(self.texts) < MOST_SEEN:
             self.signatures.update(guard.signature for guard in guards)
-            self.texts.update((failure.entry, guard.text) for failure, guard in zip(failures, guards, strict=True))
+            for failure, guard in zip(failures, guards, strict=True):
+                self.texts.add((failure.entry, guard.text))
+                if guard.step < AFTER_ALL:
+                    self.made_for[failure.entry, guard.kind, guard.source, guard.at] = guard.expected
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,13 +76,18 @@ class Record:
         return bool(self.fail_type or self.failed) and not self.limit
 
     @property
-    def is_compiled(self) -> bool:
-        """Whether Dynamo made code of the frame: it ended, did not fail, and was not left to eager as a whole.
+    def is_done(self) -> bool:
+        """Whether Dynamo took the frame and finished without failing: what `counters["frames"]["ok"]` counts.
 
-        Metrics without a number of ops are of a frame that was left alone; text tells only of those with guards.
+        Those count too that it looked at and left alone (`is_left`), as torch counts them. Frames of fullgraph=True,
+        which torch's counter leaves out, are counted.
         """
-        done = self.ended and not self.fail_type and self.failed is None
-        return done and (self.ops is not None or not self.traced)
+        return self.ended and not self.fail_type and self.failed is None
+
+    @property
+    def is_left(self) -> bool:
+        """Whether there was nothing to compile in it: metrics then have no number of ops."""
+        return self.is_done and self.traced and self.ops is None
 
 
 class Compiles:
@@ -165,11 +170,11 @@ class _Counted:
         self._compiles, self._record = compiles, record
 
     def __enter__(self) -> None:
-        self._graphs, self._frames = self._record.graph_count, self._record.is_compiled
+        self._graphs, self._frames = self._record.graph_count, self._record.is_done
 
     def __exit__(self, *_: object) -> None:
         self._compiles.graphs += self._record.graph_count - self._graphs
-        self._compiles.frames += self._record.is_compiled - self._frames
+        self._compiles.frames += self._record.is_done - self._frames
 
 
 def is_limit(fail_type: str, reason: str) -> bool:

@@ -26,8 +26,8 @@ _WORDS: Final = re.compile(
 _COMPILER: Final = re.compile(
     r"/torch/(?:_dynamo|_inductor|_functorch|fx)/|/triton/(?:compiler|backends)/|/torchinductor_"
 )
-_NOT_COMPILING: Final = re.compile(r"/torch/_dynamo/(?:eval_frame|external_utils|decorators|testing)\.py$")
-"""Frames of Dynamo's that stand above the user's own code while it runs."""
+_ABOVE_USER: Final = re.compile(r"/torch/_dynamo/(?:eval_frame|external_utils|decorators|testing)\.py$")
+"""Frames of Dynamo's that stand above the user's own code while it runs; what they raise themselves is a compile's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +61,33 @@ def settle(group: Group, ended: bool, heard: bool, exit_code: int | None) -> Set
         else:
             last = _of_record(record, key)
     survived += [_of_text(event, key) for event in _unrecorded(group) if event.suppressed]
-    if final is not None and (is_torchs(final) or last is not None):
+    if final is not None and (is_torchs(final) or (last is not None and _is_hard(last) and _same(final, last))):
         return Settled(tuple(survived), _of_traceback(final, last, key), True)
-    if last is not None and last.type.rpartition(".")[2] not in SOFT:
+    if last is not None and _is_hard(last) and final is None:
         return Settled(tuple(survived), last if ended else None, False, True)
+    survived += [last] if last is not None and _is_hard(last) else []
     return Settled(tuple(survived), None, went_on or final is not None, False)
+
+
+def _is_hard(failure: Failure) -> bool:
+    return failure.type.rpartition(".")[2] not in SOFT
+
+
+def _same(final: Uncaught, failure: Failure) -> bool:
+    """Whether a traceback is of this failure: some reach the program as they were raised (IndexError, AssertionError)."""
+    return final.type.rpartition(".")[2] == failure.type.rpartition(".")[2]
 
 
 def is_torchs(event: Uncaught) -> bool:
     """Whether an exception is torch.compile's own, and not the program's: by its type, its words, its last frame."""
     if _TORCHS.match(event.type) or _WORDS.search(event.reason[:20_000]):
         return True
-    last = event.stack[-1].file if event.stack else ""
-    return bool(_COMPILER.search(last)) and not _NOT_COMPILING.search(last) and "OutOfMemory" not in event.type
+    if not event.stack or "OutOfMemory" in event.type:
+        return False
+    last = event.stack[-1]
+    if _ABOVE_USER.search(last.file):
+        return last.code.startswith("raise ")
+    return bool(_COMPILER.search(last.file))
 
 
 def _class(record: Record) -> str:

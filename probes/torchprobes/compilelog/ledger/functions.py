@@ -34,7 +34,8 @@ def _frames(group: Group) -> list[list[Record]]:
 def _function(group: Group, records: list[Record]) -> Function:
     first = records[0]
     compiled = [record for record in records if not record.limit]
-    again = [(record, group.again(record)) for record in records[1:]]
+    found = [(record, group.again(record)) for record in records[1:]]
+    again = [(record, known) for record, known in found if known is not None and known.cause is not None]
     times = [record.started_s for record in compiled[1:] if record.started_s is not None]
     limit = next((e for _, e in group.kept("limits") if _is_of(e.function, e.line, first)), None)
     costs = [record.forward_s for record in compiled[1:] if record.forward_s is not None]
@@ -48,8 +49,8 @@ def _function(group: Group, records: list[Record]) -> Function:
         a_minute=_a_minute(times),
         trend="ended" if limit else _trend(times),
         seconds=sum(costs) if costs else None,
-        values=_values([known for _, known in again if known is not None])[-VALUES:],
-        stop=_stop([known for _, known in again if known is not None]),
+        values=_values(again)[-VALUES:],
+        stop=_stop(again),
     )
 
 
@@ -73,19 +74,17 @@ def _trend(times: list[float]) -> str:
     return "rising" if pace[0] > 1.5 * pace[1] else "flat"
 
 
-def _values(again: list[Again]) -> tuple[str, ...]:
+def _values(again: list[tuple[Record, Again]]) -> tuple[str, ...]:
     """What the failing guards were made for, one after the other, and what came last."""
     found: list[str] = []
-    for known in again:
-        if known.cause is None:
-            continue
-        expected, actual = known.cause.guard.expected, known.cause.actual
-        found += [value for value in (expected, actual) if value and (not found or found[-1] != value)]
+    for record, known in again:
+        expected = known.cause.guard.expected if known.cause else ""
+        found += [value for value in (expected, known.actual(record.compile_id)) if value and found[-1:] != [value]]
     return tuple(found)
 
 
-def _stop(again: list[Again]) -> str:
+def _stop(again: list[tuple[Record, Again]]) -> str:
     """What would end the most frequent cause."""
-    told = [words.stop(known.cause.guard, known.cause.actual) for known in again if known.cause]
+    told = [words.stop(known.cause.guard, known.actual(record.compile_id)) for record, known in again if known.cause]
     counted = {text: told.count(text) for text in told if text}
     return max(counted, key=lambda text: counted[text]) if counted else ""

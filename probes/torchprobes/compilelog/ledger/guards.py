@@ -59,6 +59,10 @@ TENSOR_STEPS: Final = {
 """The order within one tensor's check: TensorCheck::check_verbose."""
 
 _HINT: Final = "HINT: torch.compile considers integer attributes of the nn.Module to be static"
+STATIC: Final = "attribute of a module"
+"""`at` of a whole number that is an attribute of an nn.Module, where torch says so."""
+
+_CLASS: Final = re.compile(r"<class '([^']{1,400})'>")
 _COMMENT: Final = re.compile(r"\s{2,}#.*", re.DOTALL)
 _INTEGER: Final = r"-?\d{1,30}"
 
@@ -136,6 +140,7 @@ _ROWS: Final = (
     _row(rf"(?:len|___tuple_iterator_len)\({_S}\) (?P<at>==|!=|>=|<=) (?P<expected>\d+)", _of("length")),
     _row(rf"not {_S}\.?", _of("length", 1, "empty")),
     _row(rf"(?:list|set|tuple)\({_S}\.keys\(\)\) == (?P<expected>.*)", _of("keys")),
+    _row(rf"(?:list|set|tuple)\(dict\.keys\({_S}\)\)(?P<at>\[\d+\])? == (?P<expected>.*)", _of("keys")),
     _row(rf"(?P<at>not )?___dict_contains\((?P<expected>[^,]{{1,400}}), {_S}\)", _of("keys")),
     _row(rf"(?P<at>not )?(?P<expected>'[^']{{1,400}}'|\d+) in {_S}", _of("keys")),
     _row(rf"___dict_version\({_S}\).*", _of("keys")),
@@ -159,6 +164,7 @@ def read_guard(text: str) -> Guard:
     for row in _ROWS:
         if found := row.pattern.fullmatch(said):
             read = row.read(found)
-            kind = "attribute value" if hint and read.kind == "value" else read.kind
-            return Guard(kind, read.source, read.at, read.expected.strip(), read.actual.strip(), read.step, said)
+            expected, actual = _CLASS.sub(r"\1", read.expected.strip()), _CLASS.sub(r"\1", read.actual.strip())
+            static = f"{read.at}{STATIC}" if hint and read.kind == "value" else read.at
+            return Guard(read.kind, read.source, static, expected, actual, read.step, said)
     return Guard("other", "", "", said, "", 1, said)

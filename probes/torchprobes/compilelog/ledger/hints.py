@@ -20,9 +20,7 @@ _ROWS: Final = {
         "or use a mask of fixed size."
     ),
     r"graph_break": "Remove the call of torch._dynamo.graph_break(), or leave it if it is meant.",
-    r"disable": (
-        "The function is marked with torch.compiler.disable: remove the mark, or call it outside."
-    ),
+    r"disable": ("The function is marked with torch.compiler.disable: remove the mark, or call it outside."),
     r"skip function|skipfiles|marked as skipped": (
         "torch.compile does not look into this function: replace it, allow it (torch.compiler.allow_in_graph), "
         "or call it outside."

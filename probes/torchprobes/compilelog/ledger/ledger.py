@@ -109,7 +109,8 @@ class Ledger:
 
     def _groups(self) -> list[Group]:
         """Processes, each with the files without a pid that are its own."""
-        groups = [Group(process) for processes in self._pids.values() for process in processes]
+        processes = [process for same in self._pids.values() for process in same]
+        groups = [Group(process) for process in sorted(processes, key=_rank_and_pid)]
         files = sorted(self._files.items(), key=lambda item: item[0])
         guests = [(file, file.process) for _, file in files if file.process is not None]
         groups += [Group(guest) for _, guest in guests if guest.traced]
@@ -139,6 +140,11 @@ class Ledger:
 
     def _last_line(self) -> str:
         return next((f.last_line for path, f in sorted(self._files.items(), reverse=True) if f.last_line), "")
+
+
+def _rank_and_pid(process: Process) -> tuple[float, int]:
+    """Ranks in their order, whichever file was read first; then who is none."""
+    return process.rank if process.rank is not None else float("inf"), process.pid or 0
 
 
 def _tier(source: Source) -> int:

@@ -51,6 +51,14 @@ class Again:
 
     event: Recompiled
     cause: Cause | None
+    seen: Seen
+
+    def actual(self, compile_id: str) -> str:
+        """The value that came: as a guard told it, else as a later recompile tells what this one was compiled for."""
+        if self.cause is None:
+            return ""
+        guard = self.cause.guard
+        return self.cause.actual or self.seen.made_for.get((compile_id, guard.kind, guard.source, guard.at), "")
 
 
 @dataclass(slots=True)
@@ -67,6 +75,7 @@ class Kept:
             self.left_out += 1
             return False
         if known is None or (event.source.trace and not known.source.trace):
+            self.by_key.pop(key, None)  # the trace's order holds, whichever file is read first
             self.by_key[key] = event
         return known is None
 
@@ -146,7 +155,7 @@ class Process:
         seen = self._seen.setdefault((tier, record.frame), Seen())
         key = (record.compile_id, record.epoch)
         if key not in self.recompiled[tier]:
-            self.recompiled[tier][key] = Again(event, true_cause(event.failures, seen))
+            self.recompiled[tier][key] = Again(event, true_cause(event.failures, seen), seen)
 
     def limited(self, event: LimitHit, tier: int) -> None:
         """The limit: one a function, whichever sources tell it."""
@@ -190,7 +199,9 @@ class Process:
         """A lookup; text that repeats one of the trace adds nothing."""
         source = event.source
         key = (source.compile_id, source.attempt, event.what, event.state, event.key)
-        if self.caches.add(key, event) and source.compile_id:
+        known = self.caches.by_key.get(key)
+        self.caches.add(key, event)
+        if source.compile_id and (known is None or known.source.trace < source.trace):
             words = f"{event.what} {event.state}" + (f": {event.reason}" if event.reason else "")
             self.books[TRACE if source.trace else TEXT].of(source).caches.append(words)
 

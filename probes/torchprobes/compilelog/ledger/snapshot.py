@@ -183,7 +183,9 @@ def _recompile(record: Record, group: Group) -> Recompile:
         file=record.file,
         line=record.line,
         kind=cause.guard.kind if cause else "unknown",
-        reason=words.reason(cause.guard, cause.actual) if cause else "the files do not say which guard failed",
+        reason=words.reason(cause.guard, again.actual(record.compile_id))
+        if again and cause
+        else "the files do not say which guard failed",
         guard=failures[cause.index].guard if cause else "",
         others=tuple(f.guard for i, f in enumerate(failures) if cause is None or i != cause.index),
         at=failures[cause.index].at if cause else None,
@@ -276,6 +278,6 @@ def _state(record: Record, group: Group) -> str:
         return "eager" if said.rpartition(".")[2] in SOFT else "failed"
     if not record.ended:
         return "killed" if group.process.exited else "compiling"
-    if not record.is_compiled:
+    if record.is_left:
         return "eager"
     return "cached" if any(" hit" in words for words in record.caches) else "compiled"

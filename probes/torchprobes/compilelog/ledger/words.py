@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from .guards import AFTER_ALL, Guard
+from .guards import AFTER_ALL, STATIC, Guard
 
 _DTYPES: Final = {
     "Float": "float32",
@@ -66,17 +66,24 @@ def _size(guard: Guard) -> str:
         return _change(what, guard)
     came = f"{what} is {guard.actual}" if guard.actual else f"{what} does not fit"
     if _is_specialised(guard):
+        came = f"{what} is {guard.actual or '0 or 1'}"
         return f"{came}: sizes 0 and 1 are compiled for themselves, a dynamic size starts at 2"
     return f"{came}: it was compiled for {guard.expected}"
 
 
 def _is_specialised(guard: Guard) -> bool:
-    return guard.actual in ("0", "1") and guard.expected.startswith("2 <= ")
+    """A size that is guarded by nothing but the lower bound of all dynamic sizes is 0 or 1 where that fails."""
+    if not guard.expected.startswith("2 <= "):
+        return False
+    return guard.actual in ("0", "1") or not (guard.actual or "<=" in guard.expected[5:])
 
 
 def _stop_size(guard: Guard) -> str:
     if _is_specialised(guard):
-        return f"pad or skip a size of {guard.actual}, or torch._dynamo.decorators.mark_unbacked({_argument(guard)})"
+        unbacked = f"torch._dynamo.decorators.mark_unbacked({_argument(guard)})"
+        return f"pad or skip a size of {guard.actual or '0 or 1'}, or {unbacked}"
+    if guard.expected.count(".size()") > 1:
+        return "keep these sizes in the same relation, or take one compile for each"
     if guard.step == AFTER_ALL:
         return f"the code branches on this size: make one branch serve all of {guard.source}'s sizes"
     return f"torch._dynamo.mark_dynamic({_argument(guard)}), or torch.compile(dynamic=True)"
@@ -100,6 +107,12 @@ def _value(guard: Guard) -> str:
 def _stop_value(guard: Guard) -> str:
     if guard.source.startswith(_MADE_BY_BREAK):
         return "keep .item() in the graph (torch._dynamo.config.capture_scalar_outputs = True), or keep it a tensor"
+    if guard.source.endswith(".training"):
+        return "one compile for train() and one for eval() is as it must be; change it for all modules at once"
+    if guard.at == STATIC or ("." in guard.source and guard.expected.lstrip("-").isdecimal()):
+        return (
+            f"make {guard.source} a tensor; of an nn.Module, torch._dynamo.config.allow_unspec_int_on_nn_module = True"
+        )
     return f"pass {guard.source or 'it'} as a tensor, or as few different values as there must be"
 
 
@@ -132,10 +145,6 @@ def _fixed(text: str) -> Callable[[Guard], str]:
 
 
 _SAME_STATE: Final = "call it in the same state each time: grad mode, autocast, default dtype and device set once"
-_ATTRIBUTE: Final = (
-    "torch._dynamo.config.allow_unspec_int_on_nn_module = True, or make {source} a tensor (a buffer): "
-    "whole numbers of a module are constants"
-)
 
 _WORDS: Final = {
     "size": Words(_size, _stop_size),
@@ -163,7 +172,6 @@ _WORDS: Final = {
         lambda guard: _change(f"the type of {_source(guard)}", guard), _fixed("pass {source} with one type each time")
     ),
     "value": Words(_value, _stop_value),
-    "attribute value": Words(lambda guard: _change(_source(guard), guard), _fixed(_ATTRIBUTE)),
     "attribute": Words(
         _fixed("{source} has, or no longer has, the attribute {expected}"),
         _fixed("mark or set up {source} in the same way on every call"),
