@@ -20,7 +20,6 @@ import msgspec
 from .artefacts import ProcessNode
 from .explanation import NOTHING, Explanation
 from .follow import NO_TREE, FileView, Tree
-from .gather import Gatherer
 from .kinds import kind_of
 from .marks import Mark
 from .wire import COMPILES_OF, FILES, GROUPS, Commit, FileRow, Frames, Patch, Rows, Words
@@ -170,6 +169,8 @@ def explain(root: str, deadline_s: float | None = None) -> Explanation:
 
     With a `deadline_s` reading ends then; a note says how much was left.
     """
+    from .gather import Gatherer  # the readers: half a hundred modules that a console, which only listens, never loads
+
     gatherer = Gatherer(root)
     gatherer.once(deadline_s)
     return gatherer.explanation()
