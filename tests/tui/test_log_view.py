@@ -12,7 +12,7 @@ import pytest
 from log_app import OneWidgetApp, screen_text, until
 from textual.pilot import Pilot
 
-from torchdoctor.widgets.log_lines import LogLines
+from torchdoctor.widgets.log_rows import Rows
 from torchdoctor.widgets.log_view import LogView
 from torchprobes.compilelog.lines import LineIndex
 
@@ -143,7 +143,7 @@ async def test_search_counts_goes_to_hits_around_the_end_and_marks_them(bench) -
         await b.press("N", "N", "N")
         assert b.lines.cursor == 907
         assert "10 of 10" in b.bar
-        row = b.lines.render_line(907 - b.lines.scroll_offset.y)
+        row = b.lines.render_lines(b.lines.size.region)[907 - b.lines.scroll_offset.y]
         assert [segment.text for segment in row if segment.style and segment.style.reverse] == ["Needle"]
         b.write(b"Needle at the end\n")
         await b.until(lambda: "of 11" in b.bar)
@@ -241,9 +241,9 @@ async def test_a_truncated_file_is_shown_anew_and_said(bench) -> None:
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (60, 16), (30, 5)])
 async def test_a_frame_draws_as_many_lines_as_it_has_rows(bench, monkeypatch, size: tuple[int, int]) -> None:
     drawn: list[int] = []
-    draw = LogLines.render_line
+    draw = Rows.strip
     async with bench(numbered(100_000), size=size) as b:
-        monkeypatch.setattr(LogLines, "render_line", lambda self, y: drawn.append(y) or draw(self, y))
+        monkeypatch.setattr(Rows, "strip", lambda self, *row: drawn.append(row[1].number) or draw(self, *row))
         for start in range(3):
             b.write(numbered(5000, 100_001 + 5000 * start))
             total = 105_000 + 5000 * start
@@ -252,7 +252,7 @@ async def test_a_frame_draws_as_many_lines_as_it_has_rows(bench, monkeypatch, si
             b.lines.refresh()
             await b.pilot.pause()
             assert len(drawn) == b.lines.size.height == size[1] - 1
-    assert len(b.lines._rows) <= 512
+    assert len(b.lines._drawing.rows) <= 512
 
 
 async def test_reading_a_dead_mount_leaves_the_keys_alive(bench, monkeypatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,16 +21,22 @@ _SIXTEEN: Final = ("linux", "xterm", "screen", "vt100", "vt220", "ansi", "rxvt",
 
 _HZ_FAST, _HZ_SLOW = 5.0, 2.0
 
+_BYTES_REMOTE_S, _BYTES_SLOW_S = 40 * 1024.0, 4 * 1024.0
+
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """`ansi`: only the terminal's own colours; `mouse`: worth its bytes; `screen_hz`: redraws a second at most."""
+    """`ansi`: only the terminal's own colours; `mouse`: worth its bytes; `screen_hz`: redraws a second at most.
+
+    `bytes_s`: what the line to the terminal carries, for what no key asked for.
+    """
 
     ascii: bool
     ansi: bool
     no_colour: bool
     mouse: bool
     screen_hz: float
+    bytes_s: float = math.inf
 
 
 def decide(settings: Settings, environ: Mapping[str, str] = os.environ) -> Capabilities:
@@ -41,6 +48,7 @@ def decide(settings: Settings, environ: Mapping[str, str] = os.environ) -> Capab
         no_colour=no_colour,
         mouse="SSH_CONNECTION" not in environ,
         screen_hz=_HZ_SLOW if settings.slow else _HZ_FAST,
+        bytes_s=_BYTES_SLOW_S if settings.slow else _BYTES_REMOTE_S if "SSH_CONNECTION" in environ else math.inf,
     )
 
 

@@ -53,10 +53,10 @@ _OLD = re.compile(
 _LETTERS = {"DEBUG": "V", "INFO": "I", "WARNING": "W", "ERROR": "E", "CRITICAL": "C"}
 
 _HEAD = re.compile(
-    rf"(?P<rank>{_RANKS}|r\d{{1,7}} )(?:(?P<dim>(?P<level>[VIWEC])(?:[01]\d{{3}})? \d\d:\d\d:\d\d[.\d]{{0,10}}"
+    rf"(?P<rank>r\d{{1,7}} |{_RANKS})(?:(?P<dim>(?P<level>[VIWEC])(?:[01]\d{{3}})? \d\d:\d\d:\d\d[.\d]{{0,10}}"
     r"(?: \d{1,20} [^\]]{1,400}\])?|\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}\])"
     r"(?: (?P<id>\[!?-?\d{1,7}(?:/(?:-|\d{1,7})){1,4}(?:_\d{1,7})?\])(?= |$))?"
-    r"(?: (?P<keyword>\[__\w{1,80}\]))?"
+    r"(?: (?P<artefact>\[__\w{1,80}\]))?"
     r"(?: (?P<logger>[\w.]{1,200}: \[(?P<old>DEBUG|INFO|WARNING|ERROR|CRITICAL)\]))?)?"
 )
 """The beginning of a line of torch's logging, as it stands or shortened."""
@@ -113,9 +113,9 @@ def _head_spans(text: str) -> Iterator[tuple[int, int, str]]:
     match = _HEAD.match(text)
     if match is None or not match.end():
         return
-    for part in ("dim", "keyword", "logger"):
+    for part in ("dim", "artefact", "logger"):
         if match[part]:
-            yield *match.span(part), "dim" if part == "logger" else part
+            yield *match.span(part), "dim"
     if match["rank"]:
         yield *match.span("rank"), who_rank(int(_NUMBER.findall(match["rank"])[-1]))
     if match["id"]:

@@ -131,7 +131,7 @@ def _filter(text: str, filtered: FilterView, view: DocumentView) -> Piece:
     if filtered.cause:
         return Piece(f"{words} {filtered.cause}", "error")
     part = "" if filtered.at_end else f", {filtered.scanned_bytes * 100 // max(1, view.size_bytes)} %"
-    return Piece(f"{words} {view.rows:,} of {view.lines:,} lines{part}", "mark")
+    return Piece(f"{words}  {view.rows:,} of {view.lines:,} lines{part}", "mark")
 
 
 def _position(lines: LogLines) -> Piece:

@@ -6,10 +6,8 @@ shows are rows: without a filter row n is line n, with one it is the n-th line t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from rich.style import Style
 from textual.events import Click, Resize
 from textual.geometry import Region, Size
 from textual.message import Message
@@ -17,26 +15,15 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from torchdoctor.text import ascii_only, safe_line
+from torchdoctor.widgets.log_drawing import Drawing, Shown
 from torchdoctor.widgets.log_looks import COLOURS, LOOKS
+from torchdoctor.widgets.log_pace import Pace
 from torchdoctor.widgets.log_pages import Pages
-from torchdoctor.widgets.log_paint import Gutter, LookOf, Painter, part_style
-from torchdoctor.widgets.log_rows import Rows, Sheet, words
+from torchdoctor.widgets.log_paint import Painter
+from torchdoctor.widgets.log_rows import Sheet
 from torchdoctor.widgets.log_wrap import Layout, Place
 from torchdoctor.widgets.plain_scrollbar import use_plain_scrollbar
 from torchprobes.compilelog.document import Document, DocumentView
-from torchprobes.compilelog.marks import Mark
-
-
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """One drawing: its screen lines, and what they share."""
-
-    sheet: Sheet
-    places: list[Place]
-    marks: dict[int, Mark]
-    """By row."""
-    looks: tuple[LookOf, LookOf]
-    """On the ground of a row, and on that of the cursor's row."""
 
 
 class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
@@ -69,6 +56,8 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         """Lines that the person marked."""
         self.names: tuple[str, ...] = ()
         """Of the files of a merged view, all of one width; () for a single file."""
+        self.pace = Pace()
+        """What may be sent to the terminal."""
         self.nothing: tuple[str, ...] = ()
         """What is said, row by row, while there is no document."""
         self._language = "text"
@@ -76,9 +65,8 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         """Where the window begins; None: so that it ends with the last row."""
         self._anchor: int | None = None
         """The line that the cursor shall stand on, while a new filter is on its way to it."""
-        self._rows = Rows()
-        self._frame: _Frame | None = None
-        self._styles: dict[tuple[str, bool], Style] = {}
+        self._drawing = Drawing(self, self.pages)
+        self._drawn: list[Strip] = []
         self._widest = 0
         self._ours = False
         self._settled = False
@@ -113,7 +101,7 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         self.cursor, self.paused, self.bookmarks = 0, False, frozenset()
         self._anchor, self._widest, self.seen, self._settled = None, 0, 0, False
         self.pages.forget()
-        self._rows.forget()
+        self._drawing.rows.forget()
 
     @property
     def lines(self) -> int:
@@ -148,7 +136,7 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         if not self.paused:
             self._size_to(view.rows)
             self._find_place()
-        self.refresh()
+        self.repaint()
         return True
 
     def _keep_place(self) -> None:
@@ -189,27 +177,27 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
             self._size_to(self.view.rows)
             if self.follow:
                 self.to_end()
-        self.refresh()
+        self.repaint()
 
     def shorten(self, short: bool) -> None:
         """Show torch's line prefix shortened, or as it is."""
         self.short, self._widest = short, 0
-        self._rows.forget()
+        self._drawing.rows.forget()
         self._size_to(self.lines)
-        self.refresh()
+        self.repaint()
 
     def wrap_lines(self, wrap: bool) -> None:
         """Wrap long lines, or show them on one screen line each; the cursor's row stays on screen."""
         top = self.top()
         self.wrap, self._widest = wrap, 0
-        self._rows.forget()
+        self._drawing.rows.forget()
         self._size_to(self.lines)
         self._scroll(0, None)
         if self.follow and not self.paused:
             self.to_end()
         else:
             self._stand(self._layout().showing(self.cursor, Place(top.row), self.height))
-        self.refresh()
+        self.repaint()
 
     def to_end(self) -> None:
         """Stand at the end."""
@@ -238,7 +226,7 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         sheet, pages = self._sheet(), self.pages
 
         def parts(row: int) -> int:
-            return self._rows.parts(sheet, pages.line(row), pages.hit(row))
+            return self._drawing.rows.parts(sheet, pages.line(row), pages.hit(row))
 
         return Layout(self.lines, parts if self.wrap else lambda _: 1)
 
@@ -264,7 +252,7 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         if self.wrap:  # its neighbours are needed to know where they stand
             self.pages.hold(max(0, self.cursor - self.height), 2 * self.height, self.height)
         self._stand(self._layout().showing(self.cursor, top, self.height))
-        self.refresh()
+        self.repaint()
         self.post_message(self.Moved())
 
     def move_to(self, row: int) -> None:
@@ -283,7 +271,7 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         if self._hidden_part(first, last, delta):
             self.leave_end()
             self._stand(self._layout().move(first, delta, self.height))
-            self.refresh()
+            self.repaint()
             self.post_message(self.Moved())
             return
         self.move_to(min(max(self.cursor, first.row), last.row) + delta)
@@ -355,48 +343,45 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
 
     # --- drawing ----------------------------------------------------------------------------------------------
 
+    def repaint(self) -> None:
+        """Draw the screen lines that changed: all that a step of the cursor sends are two of them."""
+        strips = self._draw()
+        drawn, self._drawn = self._drawn, strips
+        if len(drawn) != len(strips):
+            self.refresh()
+            return
+        width = self.size.width
+        changed = [Region(0, y, width, 1) for y, strip in enumerate(strips) if strip is not drawn[y]]
+        if changed:
+            self.refresh(*changed)
+
     def render_lines(self, crop: Region) -> list[Strip]:
-        """The visible strips; what all of them need is looked up once."""
+        """The visible strips, whole, with their ground.
+
+        What Textual would do around them (borders, padding) makes six strips of each, and is most of what a frame
+        costs.
+        """
+        strips = self._drawn = self._draw()
+        if self._drawing.rows.widest != self._widest and not self.wrap:
+            self._widest = self._drawing.rows.widest
+            self.call_after_refresh(lambda: self._size_to(self.virtual_size.height))
+        ground = self.background_colors[1]
+        for line_filter in self.get_line_filters():  # no colour, or sixteen of them
+            strips = [strip.apply_filter(line_filter, ground) for strip in strips]
+        self._drawing.spend(strips, self.pace)
+        return [strip.crop(crop.x, crop.right) for strip in strips[crop.y : crop.bottom]]
+
+    def _draw(self) -> list[Strip]:
+        """All screen lines."""
         places = self.places()
-        looks = (self._look(False), self._look(True))
-        self._frame = _Frame(self._sheet(), places, self._marks(places), looks)
-        strips = super().render_lines(crop)
-        if self._rows.widest != self._widest and not self.wrap:
-            self._widest = self._rows.widest
-            self.call_after_refresh(lambda: self._size_to(self.lines))
-        return strips
-
-    def _marks(self, places: list[Place]) -> dict[int, Mark]:
-        """The marks on the rows that are shown."""
-        if self.document is None or self.pages.tail or not places:
-            return {}
-        return self.document.marks.on(places[0].row, places[-1].row - places[0].row + 1)
-
-    def render_line(self, y: int) -> Strip:
-        """Screen line `y` of the window."""
-        frame = self._frame
-        if frame is None:
-            return Strip.blank(self.size.width)
-        if y >= len(frame.places):
-            said = self._empty()
-            return words(frame.sheet, said[y] if y < len(said) else "", 1, frame.looks[0])
-        row, part = frame.places[y]
-        line, cursor = self.pages.line(row), row == self.cursor
-        if line is None:
-            return words(frame.sheet, "reading ...", frame.sheet.inset, frame.looks[cursor])
-        source = (line.source, self.names[line.source % len(self.names)]) if self.names else None
-        number = line.number if line.own < 0 else line.own
-        gutter = Gutter(number, frame.marks.get(row), line.number in self.bookmarks, source)
-        return self._rows.strip(frame.sheet, line, self.pages.hit(row), part, gutter, frame.looks[cursor], cursor)
+        shown = Shown(self._sheet(), places, self.size.height, self.cursor, self.bookmarks, self._empty())
+        return self._drawing.draw(shown)
 
     def _sheet(self) -> Sheet:
         painter = Painter(self._language, ascii_only(self.app), self.short)
         x = 0 if self.wrap else self.scroll_offset.x
-        return Sheet(painter, self.size.width, x, self.wrap, self._digits(), self.names)
-
-    def _digits(self) -> int:
-        """Cells of a line number."""
-        return max(3, len(str(max(1, self.view.lines))))
+        digits = max(3, len(str(max(1, self.view.lines))))
+        return Sheet(painter, self.scrollable_content_region.width, x, self.wrap, digits, self.names)
 
     def _empty(self) -> tuple[str, ...]:
         """What is said in place of lines where there are none."""
@@ -408,22 +393,7 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
             return ("no line passes the filter",)
         return (self.view.cause or ("reading ..." if self.view.revision == 0 else "empty"),)
 
-    # --- styles -----------------------------------------------------------------------------------------------
-
-    def _look(self, cursor: bool) -> LookOf:
-        return lambda part: self._styles.get((part, cursor)) or self._style(part, cursor)
-
-    def _style(self, part: str, cursor: bool) -> Style:
-        style = self.rich_style
-        if cursor:
-            style += part_style(self, "log--cursor", ground=True)
-        if part:
-            style += part_style(self, f"log--{part}")
-        self._styles[(part, cursor)] = style
-        return style
-
     def notify_style_update(self) -> None:
         """The theme or the focus changed: nothing painted holds."""
         super().notify_style_update()
-        self._styles.clear()
-        self._rows.restyle()
+        self._drawing.restyle()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torchprobes.compilelog.document import NO_PAGE, Document, DocumentView
 from torchprobes.compilelog.lines import SHOWN, Line
+from torchprobes.compilelog.marks import Mark
 
 AHEAD = 2
 """Screenfuls asked for above and below what is shown, so that small moves need no answer."""
@@ -68,3 +69,7 @@ class Pages:
             return b""
         span, line = self.document.found.span(row), self.line(row)
         return line.raw[span[0] : span[1]] if span and line and line.length <= SHOWN else b""
+
+    def marks(self, first: int, count: int) -> dict[int, Mark]:
+        """The marked rows among [first, first + count)."""
+        return {} if self.document is None or self._tail else self.document.marks.on(first, count)

@@ -157,7 +157,7 @@ def layered(length: int, layers: Sequence[Run]) -> Iterator[Run]:
         covered[start:end] = [number] * (min(end, length) - min(start, length))
     at = 0
     for number, run in itertools.groupby(covered):
-        end = at + sum(1 for _ in run)
+        end = at + len(tuple(run))
         yield at, end, layers[number][2] if number >= 0 else ""
         at = end
 

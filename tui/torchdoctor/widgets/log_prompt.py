@@ -36,7 +36,7 @@ class LogPrompt(Vertical):
     LogPrompt { height: auto; display: none; }
     LogPrompt.-open { display: block; }
     LogPrompt > Input { height: 1; border: none; padding: 0 1; background: $panel; }
-    LogPrompt > Static { height: 1; padding: 0 1; background: $panel; color: $text-error; text-wrap: nowrap; }
+    LogPrompt > Static { height: 1; background: $panel; color: $text-error; text-wrap: nowrap; }
     LogPrompt > Static { text-overflow: ellipsis; display: none; }
     LogPrompt.-said > Static { display: block; }
     """

@@ -47,6 +47,10 @@ class Sheet:
         """Characters of a line that anybody sees."""
         return SHOWN if self.wrap else -(-(self.x + self.room) // STEP) * STEP
 
+    def source(self, line: Line) -> tuple[int, str] | None:
+        """Which file of a merged view a line is of, and its name; None in a single file."""
+        return (line.source, self.names[line.source % len(self.names)]) if self.names else None
+
 
 class Rows:
     """The strips of a log's rows; `widest` is the length in characters of the longest line painted so far."""
@@ -83,6 +87,17 @@ class Rows:
             strip = self._strips[key] = self._drawn(sheet, self._text(sheet, line, hit), part, gutter, look_of)
         return strip
 
+    def words(self, sheet: Sheet, said: str, inset: int, look_of: LookOf) -> Strip:
+        """Words of ours where there is no line."""
+        key = (sheet, said, inset)
+        strip = self._strips.get(key)
+        if strip is None:
+            painted = sheet.painter.plain(" " * inset + said)
+            start, end, _ = window(painted.text, 0, sheet.width)
+            segments = painted.segments(start, end, look_of)
+            strip = self._strips[key] = Strip(padded(segments, sheet.width, look_of("")), sheet.width)
+        return strip
+
     def _drawn(self, sheet: Sheet, painted: Painted, part: int, gutter: Gutter, look_of: LookOf) -> Strip:
         if sheet.wrap:
             starts = (*cuts(painted.text, sheet.room), len(painted.text))
@@ -102,10 +117,3 @@ class Rows:
             painted = self._painted[key] = sheet.painter.text(line, hit, sheet.limit)
             self.widest = max(self.widest, painted.cells)
         return painted
-
-
-def words(sheet: Sheet, said: str, inset: int, look_of: LookOf) -> Strip:
-    """Words of ours where there is no line."""
-    painted = sheet.painter.plain(" " * inset + said)
-    start, end, _ = window(painted.text, 0, sheet.width)
-    return Strip(padded(painted.segments(start, end, look_of), sheet.width, look_of("")), sheet.width)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
+
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
-from textual.timer import Timer
 
 from torchdoctor.text import ascii_only, safe, safe_line
 from torchdoctor.widgets.log_bar import LogBar
 from torchdoctor.widgets.log_bookmarks import Bookmarks
 from torchdoctor.widgets.log_export import Export
 from torchdoctor.widgets.log_filter import Wrong, parse
+from torchdoctor.widgets.log_hunt import FIRST_HIT_S, Hunt
 from torchdoctor.widgets.log_jump import Jump, jump_of
 from torchdoctor.widgets.log_keys import KEYS
 from torchdoctor.widgets.log_lines import LogLines
+from torchdoctor.widgets.log_pace import Pace
 from torchdoctor.widgets.log_prompt import FILTER, SEARCH, Asked, LogPrompt
 from torchprobes.compilelog.document import Document
 from torchprobes.compilelog.marks import Mark
@@ -22,10 +25,6 @@ from torchprobes.compilelog.search import Query
 
 ERRORS = (Mark.ERROR, Mark.BREAK, Mark.RECOMPILE, Mark.LIMIT)
 """What `e` goes to: what a person looks for in a compile's log."""
-
-FIRST_HIT_S = 0.03
-FIRST_HIT_LOOKS = 40
-"""After a search starts its first hit is looked for so often, so that it is not one tick late."""
 
 
 class LogView(Vertical):
@@ -74,9 +73,7 @@ class LogView(Vertical):
         self.prompt = LogPrompt()
         self.bookmarks = Bookmarks()
         self._export: Export | None = None
-        self._hunt: Timer | None = None
-        self._hunting = False
-        self._from = 0
+        self._hunt = Hunt(self)
         self._asked_line: int | None = None
         self._asked_offset: int | None = None
 
@@ -85,6 +82,11 @@ class LogView(Vertical):
         yield self.lines
         yield self.bar
         yield self.prompt
+
+    def on_mount(self) -> None:
+        """Over a slow line a followed log is drawn less often."""
+        capabilities = getattr(self.app, "capabilities", None)
+        self.lines.pace = Pace(capabilities.bytes_s if capabilities is not None else math.inf)
 
     # --- for the pane -----------------------------------------------------------------------------------------
 
@@ -96,7 +98,7 @@ class LogView(Vertical):
         self, document: Document | None, language: str = "log", *, follow: bool = True, names: tuple[str, ...] = ()
     ) -> None:
         """Show a document, e.g. a payload inside a trace; it is closed when another is shown."""
-        self._end_hunt()
+        self._hunt.end()
         self._asked_line = self._asked_offset = None
         self.bar.filter_text = ""
         self.lines.open(document, language, follow=follow, names=names)
@@ -127,22 +129,28 @@ class LogView(Vertical):
         """Show what is new."""
         if self._export is not None and (said := self._export.said()):
             self.notify(safe(said, ascii_only=ascii_only(self.app)), markup=False)
+        if self.lines.follow and not self.lines.paused and not self.lines.pace.ready:
+            return  # what comes is shown when the line has room for it
         self.lines.refresh_data()
         self._arrive()
-        if self._hunting and self._hunt is None:
-            self._look_for_hit()
+        self._hunt.look()
         self.bookmarks.keep(self.lines)
         self.bar.show(self.lines)
 
     def close(self) -> None:
         """Let go of the document; does not wait."""
-        self._end_hunt()
+        self._hunt.end()
         if self.lines.document is not None:
             self.lines.document.close()
 
     def on_log_lines_moved(self) -> None:
         """The bar says where."""
         self.bar.show(self.lines)
+
+    def found(self, row: int) -> None:
+        """The first hit of a search that was begun is known."""
+        self.lines.leave_end()
+        self.lines.move_to(row)
 
     def _arrive(self) -> None:
         """Go to the line that was asked for, once it is there."""
@@ -305,42 +313,12 @@ class LogView(Vertical):
         query = Query(asked.text, asked.regex) if asked.text else None
         if self.lines.document is not None:
             self.lines.document.search(query)
-        self._end_hunt()
-        self._from = self.lines.cursor - 1
         if query is None:
+            self._hunt.end()
             return
-        self._hunting = True
-        self._hunt = self.set_interval(FIRST_HIT_S, self._look_for_hit, repeat=FIRST_HIT_LOOKS)
-        self.set_timer(FIRST_HIT_S * (FIRST_HIT_LOOKS + 1), self._hunt_slowly)
+        self._hunt.begin(query, self.lines.cursor - 1)
         if asked.everywhere:
             self.post_message(self.SearchAllRequested(query))
-
-    def _look_for_hit(self) -> None:
-        document = self.lines.document
-        if document is None:
-            return
-        found = document.found
-        row, at_end = found.next(self._from), found.view().at_end
-        if row is None and at_end:  # none below: the first of all
-            row = found.next(-1)
-        if row is not None and row < self.lines.lines:
-            self._end_hunt()
-            self.lines.leave_end()
-            self.lines.move_to(row)
-        elif at_end or found.view().cause:
-            self._end_hunt()
-        self.lines.refresh()
-        self.bar.show(self.lines)
-
-    def _hunt_slowly(self) -> None:
-        """A hit that is far away may come with any tick."""
-        if self._hunt is not None:
-            self._hunt.stop()
-            self._hunt = None
-
-    def _end_hunt(self) -> None:
-        self._hunt_slowly()
-        self._hunting = False
 
     def action_hit(self, way: int) -> None:
         """To the next or previous hit; around the end."""
@@ -348,7 +326,7 @@ class LogView(Vertical):
         if document is None or document.found.query is None:
             self.action_search()
             return
-        self._end_hunt()
+        self._hunt.end()
         found = document.found
         row = found.next(cursor) if way > 0 else found.previous(cursor)
         if row is None:
@@ -362,7 +340,7 @@ class LogView(Vertical):
             return
         if document.found.query is not None:
             document.search(None)
-            self._end_hunt()
+            self._hunt.end()
             self.set_timer(2 * FIRST_HIT_S, self.lines.refresh)
         else:
             self._filter("")

@@ -1,0 +1,54 @@
+"""The first hit of a search: looked for more often than a tick while it is new, so that it is not one tick late."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.timer import Timer
+
+from torchprobes.compilelog.search import Query
+
+if TYPE_CHECKING:
+    from torchdoctor.widgets.log_view import LogView
+
+FIRST_HIT_S = 0.03
+FIRST_HIT_LOOKS = 40
+
+
+class Hunt:
+    """Goes to the first hit below where the search began, around the end; once, unless it is ended before."""
+
+    def __init__(self, view: LogView) -> None:
+        self._view = view
+        self._timer: Timer | None = None
+        self._query: Query | None = None
+        self._from = 0
+
+    def begin(self, query: Query, after: int) -> None:
+        """Look for the first hit after the row `after`."""
+        self.end()
+        self._query, self._from = query, after
+        self._timer = self._view.set_interval(FIRST_HIT_S, self.look, repeat=FIRST_HIT_LOOKS)
+
+    def end(self) -> None:
+        """Go nowhere any more."""
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self._query = None
+
+    def look(self) -> None:
+        """Go there if it is known; to be called with every tick."""
+        document, lines = self._view.lines.document, self._view.lines
+        if document is None or self._query is None or (found := document.found).query != self._query:
+            return
+        view = found.view()
+        row = found.next(self._from)
+        if row is None and view.at_end:  # none below: the first of all
+            row = found.next(-1)
+        if row is not None and row < lines.lines:
+            self.end()
+            self._view.found(row)
+        elif view.at_end or view.cause:
+            self.end()
+        lines.repaint()
+        self._view.bar.show(lines)
