@@ -1,4 +1,4 @@
-"""Following a tree: late folders, new files, growth, truncation, rotation, removal; links are not followed, limits hold."""
+"""Following a tree: late folders, growth, truncation, rotation, removal; links are not followed, limits hold."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ class Follow:
         self._dirty |= self._walk.changed
         self._network = self._network or (not self._walk.cause and on_network(self._walk.root))
         sure = len({e.sourced.group for e in self._walk.entries.values() if e.sourced and e.sourced.group}) <= 1
-        for path in self._walk.changed if sure else self._walk.entries:
+        for path in sorted(self._walk.changed if sure else self._walk.entries):
             entry = self._walk.entries.get(path)
             if entry is None or entry.sourced is None:
                 continue

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from ..quantity import quantity
 from .artefacts import ProcessNode, groups
-from .events import Artefact, Event, Folder
+from .events import Artefact, Event, Exited, Folder
 from .explanation import Explanation
 from .follow import Follow, Tree
 from .ledger import Ledger
@@ -67,8 +68,15 @@ class Gatherer:
         now = time.monotonic()
         self._finish(now)
         if not more:
-            self._take(self._living.ended(now))
+            self._bury(self._living.ended(now))
         return more
+
+    def _bury(self, ended: Sequence[Exited]) -> None:
+        """Processes are no more: what their traces hold back has no end."""
+        self._take(ended)
+        for exited in ended:
+            if stream := self._streams.get(exited.source.place.path):
+                self._take(stream.finish())
 
     def once(self, deadline_s: float | None = None) -> None:
         """Take in all that is there now, or what can be read of it in time."""
@@ -133,7 +141,7 @@ class Gatherer:
         self._ledger.ended(stream.tail.path, stream.last_line)
         self.revision += 1
 
-    def _take(self, events: list[Event]) -> None:
+    def _take(self, events: Sequence[Event]) -> None:
         for event in events:
             self._pieces.wrote(event.source)
             self._living.wrote(event.source)

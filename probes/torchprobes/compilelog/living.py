@@ -43,15 +43,19 @@ class Living:
 
     def wrote(self, source: Source) -> None:
         """A process has written a record."""
-        if source.pid is not None and source.at_s is not None:
-            self._first.setdefault((source.pid, source.rank), source)
+        if source.pid is None or source.at_s is None:
+            return
+        known = self._first.setdefault((source.pid, source.rank), source)
+        if source.trace and not known.trace:  # a trace is held open by its process alone
+            self._first[source.pid, source.rank] = source
 
     def ended(self, now: float) -> list[Exited]:
-        """Those that were found to have ended since the last look; nobody tells how."""
+        """Those that were found to have ended since the last look, each once; nobody tells how."""
         if now < self._look_at:
             return []
         begun = time.thread_time()
-        gone = [key for key in self._first if key not in self._ended and self._is_gone(key, now)]
+        waiting = self._first.keys() - self._ended
+        gone = [key for key in sorted(waiting, key=str) if self._is_gone(key, now)]
         self._ended.update(gone)
         self._look_at = now + max(LOOK_S, (time.thread_time() - begun) / SHARE)
         return [Exited(_at(self._first[key])) for key in gone]

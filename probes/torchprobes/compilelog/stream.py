@@ -15,8 +15,8 @@ from .trace import TraceReader
 QUIET_S: Final = 0.02
 """A text that is as long as before after so long has told its last message: one write made it, or two at once."""
 
-STILL_S: Final = 1.0
-"""A trace whose last record is without its end for so long has lost the rest, or its writer is held up."""
+STILL_S: Final = 30.0
+"""A trace whose last record is without its end for so long has lost the rest, if nobody tells that its writer ended."""
 
 _END_BYTES: Final = 1 << 16
 

@@ -120,6 +120,8 @@ class Process:
         if handler is None:
             return
         self.tiers.add(tier)
+        if self.exited is not None and tier == TRACE and self.exited.exit_code is None and not self.exited.signal:
+            self.exited = None  # only its pid was missing, and it goes on: another host's, or a copy that grows
         if event.source.at_s is not None:
             self.last_s = max(self.last_s or 0.0, event.source.at_s)
         handler(self, event, tier)
