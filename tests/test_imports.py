@@ -40,6 +40,7 @@ HEADLESS = (
     ["stop", "no-such-run"],
     ["env", "--diagnosable"],
     ["check", "no.such.probe"],
+    ["capture", "--switches", "trace", "--", "true"],
 )
 
 

@@ -14,7 +14,7 @@ import pytest
 from cli_process import Said, command, environment, torchdoctor, until
 
 from torchdoctor.cli import run
-from torchdoctor.commands._capture_tee import Tee
+from torchdoctor.commands._capture_tee import Tail, Tee
 from torchprobes.runner.capture_pipes import BEFORE
 
 SHORT_S = 60.0
@@ -45,6 +45,8 @@ def test_output_goes_through_and_the_exit_code_is_the_commands_own(tmp_path: Pat
     assert json.loads((folder / "end.json").read_bytes())["exit_code"] == 7
     listed = torchdoctor(tmp_path, "runs")
     assert f"{folder.parent.name}  exit 7" in listed.out
+    refused = torchdoctor(tmp_path, "report", folder.parent.name)
+    assert "is a capture" in refused.one_line()
     explained = torchdoctor(tmp_path, "logs", folder.parent.name[:12], "--explain", "--json")
     assert json.loads(explained.out)["exit_code"] == 7
 
@@ -201,16 +203,18 @@ def test_ranks_are_handed_on_line_by_line_with_their_number(tmp_path: Path) -> N
     assert sorted(err.splitlines()) == [b"[default0]:e", b"[default1]:e"]
 
 
-def test_a_stream_that_goes_on_in_a_new_file_is_handed_on_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("turns", [1, 2])
+def test_a_stream_that_goes_on_in_new_files_is_handed_on_whole(tmp_path: Path, turns: int) -> None:
     log, before = tmp_path / "stdout.log", tmp_path / f"stdout.log{BEFORE}"
-
-    def write(seen: Any) -> None:
-        log.write_bytes(b"one\n")
-        seen(b"one\n")
-        with log.open("ab") as file:
-            file.write(b"two\n")
+    log.write_bytes(b"one\n")
+    tail = Tail(log)
+    assert tail.read() == b"one\n"
+    assert tail.read() == b""
+    with log.open("ab") as file:
+        file.write(b"two\n")
+    for turn in range(turns):
         os.rename(log, before)
-        log.write_bytes(b"three\n")
-        seen(b"three\n")
-
-    assert teed(tmp_path, write)[0] == b"one\ntwo\nthree\n"
+        log.write_bytes(b"turn %d\n" % turn)
+    said = b"".join(tail.read() for _ in range(turns + 3))
+    assert said == b"two\n" + b"".join(b"turn %d\n" % turn for turn in range(turns))
+    tail.close()

@@ -24,7 +24,7 @@ class Tail:
     """One growing log, read to its end again and again, through the files that it goes on in."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self._before = path, Path(f"{path}{BEFORE}")
         self._fd = -1
 
     def read(self) -> bytes:
@@ -34,28 +34,15 @@ class Tail:
         return os.read(self._fd, _CHUNK) or self._next()
 
     def _next(self) -> bytes:
-        """At the end of one file: the file that came after it, the older one first."""
-        for path in (Path(f"{self._path}{BEFORE}"), self._path):
-            if self._is_newer(path):
-                os.close(self._fd)
-                return os.read(self._fd, _CHUNK) if self._open(path) else b""
-        return b""
-
-    def _is_newer(self, path: Path) -> bool:
-        held = os.fstat(self._fd)
-        try:
-            named = os.stat(path)
-        except OSError:
-            return False
-        if path == self._path:
-            return (named.st_dev, named.st_ino) != (held.st_dev, held.st_ino)
-        return named.st_mtime_ns > held.st_mtime_ns and named.st_ino not in (held.st_ino, self._current())
-
-    def _current(self) -> int:
-        try:
-            return os.stat(self._path).st_ino
-        except OSError:
-            return -1
+        """At the end of one file: what came into it last, else the file that came after it, the older one first."""
+        held, now, before = os.fstat(self._fd).st_ino, _inode(self._path), _inode(self._before)
+        if now in (held, None):
+            return b""
+        if last := os.read(self._fd, _CHUNK):  # written between our look and its end
+            return last
+        os.close(self._fd)
+        after = self._path if before in (held, None) else self._before
+        return os.read(self._fd, _CHUNK) if self._open(after) else b""
 
     def _open(self, path: Path) -> bool:
         try:
@@ -69,6 +56,13 @@ class Tail:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return None
 
 
 class Stream:

@@ -179,6 +179,8 @@ def _read(settings: Settings, name: str) -> tuple[Report, str]:
     if path.is_file():
         return read_file(path), ""
     run = RunDir(path) if (path / "run.json").exists() else rundir.open_run(place_of(settings), name)
+    if run.info.kind == "capture":
+        raise click.UsageError(f"{run.name} is a capture: `torchdoctor logs {run.name} --explain` says what it tells")
     return read_run(run), str(run.path)
 
 
