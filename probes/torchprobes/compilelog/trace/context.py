@@ -38,6 +38,8 @@ class Context:
         self.path = path
         self.rank = rank
         self.clock = Clock()
+        self.torch = ""
+        """Its version, once it is told."""
         self.functions = Recent[Line]()
         """The function of a frame by its id: a compile that hits the limit says no name."""
         self.reasons = Recent[str]()

@@ -62,7 +62,8 @@ def started(entry: Entry) -> Sequence[Event]:
 def version(entry: Entry) -> Sequence[Event]:
     """`torch_version`, the first record since torch 2.12."""
     said: _Version = _VERSION.decode(entry.record.payload())
-    return (TorchSeen(entry.source, said.pytorch_version[:100]),) if said.pytorch_version else ()
+    entry.context.torch = said.pytorch_version[:100]
+    return (TorchSeen(entry.source, entry.context.torch),) if entry.context.torch else ()
 
 
 def graph(entry: Entry) -> Sequence[Event]:

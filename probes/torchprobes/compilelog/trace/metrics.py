@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from ..events import CompileEnded, CompileFailed, Event, LimitHit, Line
+from ..events import CompileEnded, CompileFailed, Event, LimitHit, Line, TorchSeen
 from .context import Entry
 from .envelope import Decoder, Envelope
 from .errors import NO_ERROR
@@ -22,7 +22,9 @@ MAX_ROWS = 256
 _LIMIT = re.compile(
     r"Dynamo (?:recompile|cache) limit exceeded|\w*(?:cache_size|recompile)_limit reached|Hard failure due to f"
 )
-_BEFORE_TRACING = frozenset(("RecompileLimitExceeded", "FailOnRecompileLimitHit", "RecompileError"))
+_BEFORE_TRACING = frozenset(
+    ("CacheLimitExceeded", "FailOnCacheLimitHit", "RecompileLimitExceeded", "FailOnRecompileLimitHit", "RecompileError")
+)
 """What ends a compile before dynamo_error tells of failures; torch 2.6 writes such metrics as a backward's."""
 _LIMIT_NAME = re.compile(r"\b((?:accumulated_)?(?:cache_size|recompile)_limit)\b(?: cache size limit)?")
 _LIMIT_SIZE = re.compile(r"currently set to (\d{1,9})\)")
@@ -63,6 +65,7 @@ class Metrics(msgspec.Struct):
     is_forward: bool | None = None
     structured_logging_overhead_s: float | None = None
     structured_logging_overhead_us: float | None = None
+    pytorch_version: str | None = None
 
     @property
     def whole_s(self) -> float | None:
@@ -122,8 +125,21 @@ def metrics(entry: Entry) -> Sequence[Event]:
         function = Line((said.co_filename or "")[:MAX_TEXT], said.co_firstlineno or 0, said.co_name[:MAX_TEXT])
         entry.context.functions.put(entry.pid, frame, function)
     function = entry.context.functions.get(entry.pid, frame) or Line("", 0)
-    found = (_ended(entry, said, function), _limit(entry, said, function), _failure(entry, said, function))
+    found = (
+        _version(entry, said),
+        _ended(entry, said, function),
+        _limit(entry, said, function),
+        _failure(entry, said, function),
+    )
     return [event for event in found if event is not None]
+
+
+def _version(entry: Entry, said: Metrics) -> TorchSeen | None:
+    """Since torch 2.9 the metrics say the version; of those before 2.12 it is all that does."""
+    if not said.pytorch_version or entry.context.torch:
+        return None
+    entry.context.torch = said.pytorch_version[:100]
+    return TorchSeen(entry.source, entry.context.torch)
 
 
 def _ended(entry: Entry, said: Metrics, function: Line) -> CompileEnded:
@@ -173,8 +189,10 @@ def _failure(entry: Entry, said: Metrics, function: Line) -> CompileFailed | Non
 
     Of `Unsupported` only tracebacks tell: without one it may be no more than a graph break or the limit.
     """
+    kind = said.fail_type or "Unsupported"
     told = entry.context.failures.get(entry.pid, entry.source.compile_id)
-    if told or said.fail_type in (None, "", "Unsupported", "RecompileLimitExceeded", *NO_ERROR):
+    eager = _LIMIT.match(said.fail_reason or "") and not kind.startswith("FailOn")
+    if told or eager or kind == "Unsupported" or kind in NO_ERROR:
         return None
     at = said.fail_user_frame_filename
     user = Line(_text(at), said.fail_user_frame_lineno or 0) if at else None
