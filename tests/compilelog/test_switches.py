@@ -49,12 +49,13 @@ def test_a_set_holds_only_what_the_version_is_sure_to_know(name: str, version: s
         assert chosen.debug == SETS[name].debug
 
 
-def test_before_the_trace_the_debug_flag_takes_its_place_and_it_is_said() -> None:
+def test_before_the_trace_dynamos_text_takes_its_place_and_it_is_said() -> None:
     chosen = choose("default", Torch("2.1.2"))
-    assert chosen.logs == ("graph_breaks", "recompiles", "perf_hints")
-    assert chosen.debug
+    assert chosen.logs == ("graph_breaks", "recompiles", "perf_hints", "+dynamo")
+    assert not chosen.debug
     assert any("cudagraphs" in note for note in chosen.notes)
     assert any("writes no structured trace" in note for note in chosen.notes)
+    assert choose("trace", Torch("2.1.2")).logs == ()
 
 
 def test_of_an_unknown_version_only_what_every_version_knows() -> None:

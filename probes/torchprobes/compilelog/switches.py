@@ -50,6 +50,11 @@ SMALL: Final = ("graph_breaks", "recompiles", "perf_hints", "cudagraphs")
 """Under 1 % of what all of TORCH_LOGS writes (reference/logs.md 1.5), and most of what there is to know."""
 
 
+INSTEAD_OF_TRACE: Final = ("+dynamo",)
+"""What a torch without a trace needs, so that its text tells of frames and graphs. The debug flag does not do it: once
+TORCH_LOGS is set, 2.1 and 2.2 ignore the levels that the flag would set."""
+
+
 @dataclass(frozen=True, slots=True)
 class Switch:
     """One set of switches: what it adds to TORCH_LOGS, and whether it sets TORCH_COMPILE_DEBUG."""
@@ -151,9 +156,9 @@ def choose(words: str, torch: Torch) -> Chosen:
     for word in own:
         _check(word, torch)
     of_sets = _unique([name for each in sets for name in each.logs])
-    logs = _unique([*(name for name in of_sets if torch.has(name)), *own])
-    debug = any(each.debug for each in sets) or (not torch.traces and bool(of_sets))
-    return Chosen(_one_level_each(logs), debug, tuple(_notes(torch, of_sets, sets)))
+    instead = INSTEAD_OF_TRACE if of_sets and not torch.traces else ()
+    logs = _unique([*(name for name in of_sets if torch.has(name)), *instead, *own])
+    return Chosen(_one_level_each(logs), any(each.debug for each in sets), tuple(_notes(torch, of_sets, sets)))
 
 
 def variables(chosen: Chosen, folder: str, environ: Mapping[str, str]) -> dict[str, str]:
@@ -211,7 +216,9 @@ def _notes(torch: Torch, of_sets: Sequence[str], sets: Sequence[Switch]) -> list
     if lacking := [name for name in of_sets if not torch.has(name)]:
         notes.append(f"left out, because {torch.lacks} it: {', '.join(lacking)}")
     if not torch.traces:
-        instead = "TORCH_COMPILE_DEBUG=1 makes its text tell more" if of_sets else "`default` makes its text tell"
+        instead = (
+            f"{','.join(INSTEAD_OF_TRACE)} makes its text tell more" if of_sets else "`default` makes its text tell"
+        )
         notes.append(f"{torch.words} writes no structured trace: {instead}")
     notes += [f"dear: {each.what}" for each in sets if each.dear]
     return notes
