@@ -117,7 +117,7 @@ def kind_of(reason: str) -> str:
     >>> kind_of("call_function BuiltinVariable(print) [ConstantVariable(str)] {}")
     'call_function BuiltinVariable(print)'
     """
-    kind = reason.partition("\n")[0][:400].strip().strip("'\"")
+    kind = reason.partition("\n")[0].partition("; to enable")[0][:400].strip().strip("'\"")
     for _ in range(3):  # brackets within brackets
         for pattern, instead in _VARIABLE:
             kind = pattern.sub(instead, kind)

@@ -78,7 +78,7 @@ class Crash:
 
     def _keep(self, line: str) -> bool:
         if len(self.lines) < _KEPT:
-            self.lines.append(line)
+            self.lines.append(line[:4096])
         return True
 
     @property

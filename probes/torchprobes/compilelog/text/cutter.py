@@ -11,6 +11,9 @@ from collections.abc import Iterator
 LONGEST = 1 << 16
 """Bytes of one line that are looked at; what follows them is passed over."""
 
+SLICE = 1 << 15
+"""Bytes that are cut at once: few enough that many slices of a program's output have none of torch's lines."""
+
 
 class Cutter:
     """Cuts what `feed` gets into lines; what has no end yet waits in `rest`."""
@@ -26,8 +29,12 @@ class Cutter:
         """Where `rest` begins."""
         return self.offset - len(self.rest)
 
-    def feed(self, data: bytes) -> Iterator[tuple[int, list[bytes]]]:
-        """Runs of lines: the offset of the first, and lines that follow one another with one byte between them."""
+    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """Blocks of whole lines with one byte between them, without the last one's end; each with its offset."""
+        for start in range(0, len(data), SLICE):
+            yield from self._feed(data[start : start + SLICE])
+
+    def _feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         if self._passing:
             data = self._after_the_long_line(data)
         start, block = self.rest_at, self.rest + data
@@ -37,14 +44,14 @@ class Cutter:
             if block.endswith(b"\r"):  # perhaps half of a `\r\n`
                 block, held = block[:-1], b"\r"
             block = block.replace(b"\r\n", b" \n").replace(b"\r", b"\n")
-        lines = block.split(b"\n")
-        self.rest = lines.pop() + held
-        if lines:
-            yield start, lines
+        end = block.rfind(b"\n")
+        self.rest = block[end + 1 :] + held
+        if end >= 0:
+            yield start, block[:end]
         if len(self.rest) > LONGEST:
             at, long = self.rest_at, self.rest[:LONGEST]
             self.rest, self._passing = b"", True
-            yield at, [long]
+            yield at, long
 
     def _after_the_long_line(self, data: bytes) -> bytes:
         """What comes after the end of the line that is passed over."""

@@ -53,7 +53,7 @@ class Ends:
             self._last = (source, _SIGNALS[bare[1]]) if bare else None
         return None
 
-    def last(self) -> Exited | None:
-        """The end that the last line tells, as nothing follows."""
+    def last(self, quiet_at: int) -> Exited | None:
+        """The end that the last line tells, as nothing follows; at byte `quiet_at` something was said."""
         last, self._last = self._last, None
-        return Exited(last[0], None, last[1]) if last else None
+        return Exited(last[0], None, last[1]) if last and last[0].place.offset > quiet_at else None

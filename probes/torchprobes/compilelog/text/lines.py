@@ -8,11 +8,10 @@ from ..events import Loss, Lost, Place, Source
 from . import loose
 from .cutter import LONGEST
 from .own import Streams
-from .prefix import INSIDE, TEE, Clock, Head, head_of
+from .prefix import INSIDE, TEE, Clock, Head, clean, head_of
 from .record import Record
 from .records import Records
 
-_ANSI = re.compile(rb"\x1b(?:\[[0-9;:?]{0,64}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)?|[ -/]?[0-~])")
 _RANK = re.compile(rb"\[rank(\d{1,6})\]:\s?")
 """Before every line of the traceback that ends a rank (torch 2.3+)."""
 _CUT_PREFIX = re.compile(rb"(?:\[rank\d{1,6}\]:)?[VIWEC]\d{1,4}(?: [\d:.]{0,15}(?: \d{0,20}(?: \S{0,300})?)?)?$")
@@ -33,12 +32,17 @@ class Lines:
         """A message that another writer's line has cut; its other half comes without prefix."""
         self._partial_at = -1
 
+    @property
+    def idle(self) -> bool:
+        """Whether the next line can only stand for itself."""
+        return not (self._plain or self._loose or self._cut or self._torn or self._records.opened)
+
     def line(self, at: int, line: bytes) -> None:
         """The line that begins at byte `at` of the file."""
         end = at + len(line) + 1
         if self._records.goes_on(line, end):
             return
-        line = _clean(line[:LONGEST])
+        line = clean(line[:LONGEST])
         stream = b""
         if line[:1] == b"[" and (tee := TEE.match(line)):
             stream, line = tee[0], line[tee.end() :]
@@ -121,7 +125,7 @@ class Lines:
         if not rest or at == self._partial_at:
             return
         self._partial_at = at
-        rest = _clean(rest)
+        rest = clean(rest)
         head = head_of(rest, self._clock)
         if head or _CUT_PREFIX.match(rest) or INSIDE.search(rest):
             self._lost(at, "the last record has no end", Loss.PARTIAL)
@@ -132,10 +136,3 @@ class Lines:
 
     def _lost(self, at: int, words: str, loss: Loss = Loss.TORN) -> None:
         self._records.events.append(Lost(Source(Place(self._path, at)), loss, words))
-
-
-def _clean(line: bytes) -> bytes:
-    """Without colours, cursor moves and NULs."""
-    if b"\x1b" in line:
-        line = _ANSI.sub(b"", line)
-    return line.translate(None, b"\0") if b"\0" in line else line

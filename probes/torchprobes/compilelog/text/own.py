@@ -12,6 +12,7 @@ from ..events import Event, Place, Said, Source
 from . import inductor
 from .crash import Crash
 from .ends import Ends
+from .prefix import clean
 from .traceback import BEGINS
 from .tuned import Table, table
 
@@ -21,6 +22,19 @@ _WARNED_CODE = re.compile(r"  \S.*$")
 _NO_OUTPUT = re.compile(r"\s*$|\s*[~^]+\s*$|Autotune Choices Stats:|\{\"num_choices\"|\*{20,}$|Setting OMP_NUM_THREADS")
 """Lines that are no output of the program: torch's and torchrun's without prefix."""
 _STREAMS = 256
+
+
+LOUD = re.compile(
+    rb"\]|\^\^|T(?:raceback|erminated)|A(?:UTOTUNE|utotune C|borted)|W(?:arning: |ON'T)|\{\"num_c|\*\*\*\*|OMP_NUM|"
+    rb"Graph break|Recompiling f|_(?:_\S{0,99} debug trace|dynamo hit)|k(?:ipping cudagraph|      : )|"
+    rb"F(?:allbackKernel|atal Python)|x(?:itcode|ception| graph cache)|ynamo (?:start|hit)|Killed|"
+    rb"S(?:egmentation|tep \d)|Bus error|G:torch|O:torch|R:torch|L:torch|'\s*$",
+    re.MULTILINE,
+)
+"""Lines without any of these are output of the program and nothing else, where nothing is open before them.
+
+Each alternative begins with one literal character that is rare in logs: so the search is a scan for few characters.
+"""
 
 
 @dataclass(slots=True)
@@ -97,8 +111,13 @@ class Own:
         self.crash = self._before = None
         return [event for crash in crashes for event in _withdrawn(crash)]
 
-    def finish(self) -> list[Event]:
-        """What is told as nothing follows for now."""
+    @property
+    def within(self) -> bool:
+        """Whether the next line may belong to something before it."""
+        return self.crash is not None or self._table is not None or self._warned
+
+    def finish(self, quiet_at: int) -> list[Event]:
+        """What is told as nothing follows for now; at byte `quiet_at` the program said something."""
         events: list[Event] = []
         if self._table and self._table.choices:
             events += self._told_table()
@@ -111,7 +130,7 @@ class Own:
             if crash and told:
                 crash.told = True
                 events.append(told)
-        last = self._ends.last()
+        last = self._ends.last(quiet_at)
         return [*events, last] if last else events
 
 
@@ -119,10 +138,24 @@ class Streams:
     """The streams of one file."""
 
     def __init__(self, path: str, pid: int | None, rank: int | None, events: list[Event]) -> None:
-        self.last_line = ""
+        self.idle = True
+        """Whether no stream is within anything that has several lines."""
+        self._last: str | bytes = ""
+        self._quiet_at = -1
         self._path, self._pid, self._rank = path, pid, rank
         self._events = events
         self._all: dict[tuple[bytes, int | None], Own] = {}
+
+    @property
+    def last_line(self) -> str:
+        """The last line that the program itself said."""
+        if isinstance(self._last, bytes):
+            self._last = clean(self._last).decode(errors="replace").strip()[:4096]
+        return self._last
+
+    def said(self, at: int, line: bytes) -> None:
+        """Lines of the program of which nothing is to be learnt, up to this one at byte `at`."""
+        self._quiet_at, self._last = at, line
 
     def line(self, at: int, text: str, end: int, stream: bytes, rank: int | None) -> None:
         """A line of a stream; `rank` where the line says it."""
@@ -134,23 +167,25 @@ class Streams:
         source = Source(Place(self._path, at, max(0, end - at)), self._pid, self._rank if rank is None else rank)
         self._events += own.read(text, source)
         if own.last_line:
-            self.last_line, own.last_line = own.last_line, ""
+            self._last, own.last_line = own.last_line, ""
+        self.idle = not any(one.within for one in self._all.values())
 
     def went_on(self, rank: int | None, at: int) -> None:
         """A process of this rank compiles at byte `at`: what looked like its end before that was not."""
         for (_, of), own in self._all.items():
             if own.crash and of == rank and own.crash.source.place.offset < at:
                 self._events += own.went_on()
+        self.idle = not any(one.within for one in self._all.values())
 
     def unended(self, text: str) -> None:
         """A last line without its end."""
         if text.strip() and not any(own.crash for own in self._all.values()):
-            self.last_line = text.strip()[:4096]
+            self._last = text.strip()[:4096]
 
     def finish(self) -> None:
         """Nothing follows for now."""
         for own in self._all.values():
-            self._events += own.finish()
+            self._events += own.finish(self._quiet_at)
 
 
 def _withdrawn(crash: Crash) -> list[Event]:

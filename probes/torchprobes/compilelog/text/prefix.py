@@ -32,6 +32,8 @@ INSIDE = re.compile(
 )
 """The beginning of a prefix, wherever in a line."""
 
+_ANSI = re.compile(rb"\x1b(?:\[[0-9;:?]{0,64}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)?|[ -/]?[0-~])")
+
 _PID_MAX = 1 << 22
 """Linux's highest pid (proc(5), pid_max). 2.3 and 2.4 print the thread's id there, which is far above it."""
 
@@ -148,3 +150,10 @@ def _logger(name: bytes) -> tuple[str, str]:
     """`torch._dynamo.guards.__recompiles`: the logger, and the artefact."""
     logger, mark, artefact = name.decode(errors="replace").partition(".__")
     return logger, artefact if mark else ""
+
+
+def clean(line: bytes) -> bytes:
+    """The line without colours, cursor moves and NULs."""
+    if b"\x1b" in line:
+        line = _ANSI.sub(b"", line)
+    return line.translate(None, b"\0") if b"\0" in line else line

@@ -10,7 +10,7 @@ from __future__ import annotations
 from ..events import Counted, Event
 from .cutter import Cutter
 from .lines import Lines
-from .own import Streams
+from .own import LOUD, Streams
 from .prefix import INSIDE
 from .records import Records
 from .rows import OLD
@@ -43,9 +43,18 @@ class TextReader:
 
     def feed(self, data: bytes) -> list[Event]:
         """The events of the bytes that follow those fed so far."""
-        for at, lines in self._cutter.feed(data):
-            self._lines(at, lines)
+        for at, block in self._cutter.feed(data):
+            if not self._is_quiet(at, block):
+                self._lines(at, block.split(b"\n"))
         return self._taken()
+
+    def _is_quiet(self, at: int, block: bytes) -> bool:
+        """Whether nothing is to be learnt of a block of lines, all of them the program's."""
+        if not (self._streams.idle and self._split.idle) or LOUD.search(block):
+            return False
+        if last := block.rstrip():
+            self._streams.said(at + last.rfind(b"\n") + 1, last[last.rfind(b"\n") + 1 :])
+        return True
 
     def finish(self) -> list[Event]:
         """What was held back, as nothing follows for now; feeding may go on."""
@@ -61,7 +70,7 @@ class TextReader:
 
     def _lines(self, at: int, lines: list[bytes]) -> None:
         """The hot loop: a line that does not matter costs a split and a look into a dictionary."""
-        records, split = self._records, self._split
+        records, split, streams = self._records, self._split, self._streams
         needles_of, writers, opened = records.sources.get, records.writers, records.opened
         read = 0
         several = len(writers) > 1
@@ -74,7 +83,8 @@ class TextReader:
             elif needed is not None and words[2] not in writers:
                 needed = None
             if needed is None:
-                split.line(start, line)
+                if not (streams.idle and self._is_quiet(start, line)):
+                    split.line(start, line)
                 read += 1
                 several = len(writers) > 1
                 continue

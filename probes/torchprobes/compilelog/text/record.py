@@ -11,6 +11,12 @@ from .prefix import Head
 LINES = 3_000
 """Lines of one record that are kept; a traceback of torch's has up to a few hundred."""
 
+WIDE = 1 << 14
+"""Characters of a line that are kept."""
+
+SIZE = 1 << 20
+"""Characters of a record that are kept."""
+
 REMEMBERED = 256
 """Compiles of a process that are remembered, to join what several records say of one."""
 NUMBERED = 4_096
@@ -25,14 +31,16 @@ class Record:
     """Its first byte in the file."""
     lines: list[str]
     end: int = 0
+    size: int = 0
     told: bool = False
     """Its events were told already, because the file seemed to be at its end."""
 
     def add(self, line: str, end: int) -> None:
         """One more line of it."""
         self.end = end
-        if len(self.lines) < LINES:
-            self.lines.append(line)
+        if len(self.lines) < LINES and self.size < SIZE:
+            self.size += len(line)
+            self.lines.append(line[:WIDE])
 
     @property
     def text(self) -> str:
