@@ -76,6 +76,8 @@ class Recompile:
     process: str = ""
     at_s: float | None = None
     place: Place | None = None
+    entered: Line | None = None
+    """The user's line that called it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +233,8 @@ class Function:
     """The failing guard's values, one after the other: `4`, `5`, `6`."""
     stop: str
     """What would end it."""
+    entered: Line | None = None
+    """The user's line that called it first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,15 @@ each. Only one of them says why nothing fitted. The rule, each step among what t
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ..events import GuardFailure
 from .guards import AFTER_ALL, BEFORE_ALL, Guard, read_guard
+
+_IDENTITY: Final = re.compile(r"___check_obj_id\(.{1,400}, (\d{1,20})\)")
+LOWEST_OBJECT: Final = 1 << 32
+"""Objects on the heap lie above it on every 64-bit system."""
 
 _LOWER_BOUND: Final = re.compile(r"2 <= ")
 MOST_SEEN: Final = 4096
@@ -68,6 +72,20 @@ def true_cause(failures: tuple[GuardFailure, ...], seen: Seen) -> Cause | None:
     best = max(left, key=lambda i: (_number(failures[i].entry), -i))
     seen.note(failures, guards)
     return Cause(best, guards[best], guards[best].actual or _actual(guards[best], guards))
+
+
+def in_view_of(guard: Guard, seen: Seen) -> Guard:
+    """An identity that is one of a plain value: True, False and None are compared by identity up to 2.6.
+
+    They are objects of the interpreter itself, whose address is low unless it was built to be moved; and a name that
+    failed as a value or by its type as well is one of a plain value.
+    """
+    if guard.kind != "object" or guard.step == BEFORE_ALL:
+        return guard
+    number = _IDENTITY.search(guard.text)
+    low = number is not None and int(number[1]) < LOWEST_OBJECT
+    plain = low or any(kind in ("value", "type") and source == guard.source for kind, source, _, _ in seen.signatures)
+    return replace(guard, kind="value", expected="") if plain else guard
 
 
 def _passed(guard: Guard, other: Guard) -> bool:

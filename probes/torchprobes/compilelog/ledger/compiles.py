@@ -101,6 +101,8 @@ class Compiles:
         self.frames = 0
         self.forward_s: float | None = None
         self.backward_s: float | None = None
+        self.begun = False
+        """Whether any start of a compile was told."""
 
     def at(self, compile_id: str) -> Record | None:
         """The newest record of this id."""
@@ -119,6 +121,7 @@ class Compiles:
     def started(self, event: CompileStarted) -> None:
         """Dynamo begins, or begins again."""
         record = self.of(event.source, begins=True)
+        self.begun = True
         if not event.stack:
             return
         frame = event.stack[-1]

@@ -74,7 +74,7 @@ def _is_hard(failure: Failure) -> bool:
 
 
 def _same(final: Uncaught, failure: Failure) -> bool:
-    """Whether a traceback is of this failure: some reach the program as they were raised (IndexError, AssertionError)."""
+    """Whether a traceback is of this failure: some are not wrapped (IndexError, AssertionError)."""
     return final.type.rpartition(".")[2] == failure.type.rpartition(".")[2]
 
 
@@ -161,7 +161,7 @@ def _of_traceback(event: Uncaught, last: Failure | None, key: str) -> Failure:
             key,
             event.source.place,
         )
-    function = own.function if own else ""
+    function = "" if own is None or own.function == "<module>" else own.function
     file, line = (own.file, own.line) if own else ("", 0)
     return Failure(
         function, file, line, event.source.compile_id, event.type, event.reason, own, key, event.source.place

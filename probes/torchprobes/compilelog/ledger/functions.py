@@ -51,6 +51,7 @@ def _function(group: Group, records: list[Record]) -> Function:
         seconds=sum(costs) if costs else None,
         values=_values(again)[-VALUES:],
         stop=_stop(again),
+        entered=first.entered,
     )
 
 
@@ -78,13 +79,13 @@ def _values(again: list[tuple[Record, Again]]) -> tuple[str, ...]:
     """What the failing guards were made for, one after the other, and what came last."""
     found: list[str] = []
     for record, known in again:
-        expected = known.cause.guard.expected if known.cause else ""
+        expected = known.guard.expected if known.guard else ""
         found += [value for value in (expected, known.actual(record.compile_id)) if value and found[-1:] != [value]]
     return tuple(found)
 
 
 def _stop(again: list[tuple[Record, Again]]) -> str:
     """What would end the most frequent cause."""
-    told = [words.stop(known.cause.guard, known.actual(record.compile_id)) for record, known in again if known.cause]
+    told = [words.stop(known.guard, known.actual(record.compile_id)) for record, known in again if known.guard]
     counted = {text: told.count(text) for text in told if text}
     return max(counted, key=lambda text: counted[text]) if counted else ""

@@ -82,6 +82,11 @@ class Group:
                     yield key, event
 
     @property
+    def folders(self) -> list[str]:
+        """Compile ids of the debug tree's folders."""
+        return [compile_id for member in self.members for compile_id in member.folders]
+
+    @property
     def uncaught(self) -> Uncaught | None:
         """The last traceback that nothing caught."""
         found = [event for member in self.members for event in member.uncaught.values()]

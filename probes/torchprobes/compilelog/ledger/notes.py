@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from .failures import Settled
 
 _LOSSES: Final = {
-    "torn": "{n} places hold bytes that are no record: two writers went into each other, or something else wrote there",
+    "torn": "bytes that are no record, {n} times: two writers went into each other, or something else wrote there",
     "partial": "the last record of a file has no end: its writer was stopped, or is at it",
-    "broken": "{n} records could not be read",
+    "broken": "records that could not be read: {n}",
 }
 
 
-def notes(told: Sequence[Group], lost: dict[str, int], settled: Sequence[Settled]) -> tuple[str, ...]:
-    """Each in one line."""
+def notes(told: Sequence[Group], lost: dict[str, int], settled: Sequence[Settled], silent: bool) -> tuple[str, ...]:
+    """Each in one line. `silent`: nothing more comes, and nothing says how the program ended."""
     found: list[str] = []
     warm = [group for group in told if _is_warm(group)]
     if warm:
@@ -27,6 +27,8 @@ def notes(told: Sequence[Group], lost: dict[str, int], settled: Sequence[Settled
         found.append(
             "there is no structured trace: only what torch wrote as text is told (set TORCH_TRACE, torch 2.3+)"
         )
+    found += [_least(group) for group in told if group.folders and not group.book.begun and not group.traced]
+    found += [_open(group) for group in told if silent and group.process.phases.names]
     if any(one.guessed and one.fatal for one in settled):
         found.append(
             "nothing follows the failed compile; without stderr the files do not tell whether the program ended"
@@ -38,3 +40,16 @@ def notes(told: Sequence[Group], lost: dict[str, int], settled: Sequence[Settled
 def _is_warm(group: Group) -> bool:
     states = {event.state for _, event in group.kept("caches")}
     return "hit" in states and "miss" not in states
+
+
+def _least(group: Group) -> str:
+    """Without a trace, the folders of the debug tree tell of compiles: those that no cache has answered."""
+    again = sorted({i for i in group.folders if not i.endswith("/0")})
+    told = f"; compiled again: {', '.join(again[:8])}, the files do not say why" if again else ""
+    return f"at least {len(set(group.folders))} compiles, by the folders of the debug tree{told}"
+
+
+def _open(group: Group) -> str:
+    phases = group.process.phases
+    what = f" of {phases.compile_id}" if phases.compile_id else ""
+    return f"process {group.key} says nothing after {phases.names[-1]}{what} began: it was ended there, or is at it"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from ..events import (
@@ -16,6 +16,7 @@ from ..events import (
     Event,
     Exited,
     Fallback,
+    Folder,
     Fused,
     GraphBroke,
     GraphMade,
@@ -28,8 +29,9 @@ from ..events import (
     Uncaught,
 )
 from .breaks import Breaks
-from .cause import Cause, Seen, true_cause
+from .cause import Cause, Seen, in_view_of, true_cause
 from .compiles import Compiles
+from .guards import Guard
 from .phases import Phases
 
 TRACE, TEXT, LOG = 0, 1, 2
@@ -52,6 +54,11 @@ class Again:
     event: Recompiled
     cause: Cause | None
     seen: Seen
+
+    @property
+    def guard(self) -> Guard | None:
+        """The guard that was the cause, in the light of all that has failed for this function."""
+        return in_view_of(self.cause.guard, self.seen) if self.cause else None
 
     def actual(self, compile_id: str) -> str:
         """The value that came: as a guard told it, else as a later recompile tells what this one was compiled for."""
@@ -99,6 +106,8 @@ class Process:
         self.skip_counts: dict[tuple[Any, ...], int] = {}
         self.uncaught: dict[tuple[str, int], Uncaught] = {}
         self.exited: Exited | None = None
+        self.folders: dict[str, str] = {}
+        """Compile id -> the graph whose folder in the debug tree was named last."""
         self.tiers: set[int] = set()
         self._seen: dict[tuple[int, str], Seen] = {}
 
@@ -111,7 +120,9 @@ class Process:
     def is_told(self) -> bool:
         """Whether anything of a compile was told: a launcher that only writes log lines compiles nothing."""
         subjects = (self.limits, self.failures, self.fallbacks, self.skips, self.caches, self.tuned, self.kernels)
-        told = self.breaks.told or any(kept.by_key for kept in subjects) or bool(self.phases.names)
+        told = (
+            bool(self.folders) or self.breaks.told or any(kept.by_key for kept in subjects) or bool(self.phases.names)
+        )
         return told or any(book.records for book in self.books)
 
     def take(self, event: Event, tier: int) -> None:
@@ -161,8 +172,12 @@ class Process:
 
     def limited(self, event: LimitHit, tier: int) -> None:
         """The limit: one a function, whichever sources tell it."""
-        if event.source.compile_id and tier != LOG and (record := self.books[tier].at(event.source.compile_id)):
+        record = None if tier == LOG else self.books[tier].at(event.source.compile_id)
+        if record is not None:
             record.limit = True
+        if event.limit is None and record is not None and record.number > 0 and "accumulated" not in event.limit_name:
+            # 2.3 to 2.6 do not say it in the trace; a frame is at its limit when it has so many entries.
+            event = replace(event, limit=record.number)
         self.limits.add((event.function, event.line, event.limit_name.startswith("accumulated")), event)
 
     def failed(self, event: CompileFailed, tier: int) -> None:
@@ -219,6 +234,11 @@ class Process:
         """A warning of torch's on speed."""
         self.said.add((event.words,), event)
 
+    def foldered(self, event: Folder, tier: int) -> None:
+        """A folder of the debug tree."""
+        if event.source.compile_id and len(self.folders) < MOST:
+            self.folders[event.source.compile_id] = event.name
+
     def versioned(self, event: TorchSeen, tier: int) -> None:
         """Its version; the trace says it to the letter, lines only which versions write so."""
         if not self.torch or tier == TRACE:
@@ -241,6 +261,7 @@ _HANDLERS: Final[dict[type[Event], Callable[[Process, Any, int], None]]] = {
     Autotuned: Process.autotuned,
     Fused: Process.fused,
     Said: Process.warned,
+    Folder: Process.foldered,
     TorchSeen: Process.versioned,
     PhaseBegan: lambda process, event, tier: process.phases.began(event),
     PhaseEnded: lambda process, event, tier: process.phases.ended(event),

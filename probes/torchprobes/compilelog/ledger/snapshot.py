@@ -7,7 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from ..events import Exited
-from ..explanation import Break, CacheUse, Compile, Explanation, FallbackKernel, Kernel, Limit, Recompile, Skip, Tuned
+from ..explanation import (
+    Break,
+    CacheUse,
+    Compile,
+    Explanation,
+    Failure,
+    FallbackKernel,
+    Kernel,
+    Limit,
+    Recompile,
+    Skip,
+    Tuned,
+)
 from ..explanation import Process as ProcessRow
 from . import words
 from .breaks import BreakKey, Broken
@@ -18,9 +30,11 @@ from .group import Group
 from .hints import hints
 from .names import function_name, is_foreign
 from .notes import notes
+from .process import TRACE
 
 T = TypeVar("T")
 
+_UNSAID: Final = "the files do not say which guard failed"
 PLACES: Final = 8
 """Places of one break in a snapshot."""
 
@@ -61,11 +75,20 @@ def snapshot(groups: list[Group], sources: Sources, ended: bool, limit: int | No
     """What all groups say. `ended`: nothing more is expected."""
     cut = Cut(limit)
     told = [group for group in groups if group.is_told]
-    exits = [*sources.exited, *(g.process.exited for g in groups if g.process.exited)]
+    exits = sorted(
+        [*sources.exited, *(g.process.exited for g in groups if g.process.exited)],
+        key=lambda exit_: not exit_.source.place.path.endswith("end.json"),
+    )
     exit_code = next((e.exit_code for e in exits if e.exit_code is not None), None)
     settled = [settle(group, ended or group.process.exited is not None, sources.heard, exit_code) for group in groups]
+    fatal = next((one.fatal for one in settled if one.fatal), None)
     ranks = {group.process.rank for group in told if group.process.rank is not None}
-    compiled = [group for group in told if group.book.records]
+    compiled = [group for group in told if _tells_compiles(group)]
+
+    def loud(group: Group) -> bool:
+        """Limits and suppressed errors are warnings in every version: a stderr that was read tells of them."""
+        return sources.heard or _tells_compiles(group) or any(any(group.kept(name)) for name in ("limits", "failures"))
+
     return Explanation(
         root=sources.root,
         torch=", ".join(sorted({p.torch for group in groups for p in group.members if p.torch})),
@@ -76,12 +99,12 @@ def snapshot(groups: list[Group], sources: Sources, ended: bool, limit: int | No
         frames_compiled=sum(group.book.frames for group in compiled) if compiled else None,
         breaks=_if_known(told, _tells_breaks, lambda: cut.first(_breaks(told))),
         recompiles=_if_known(told, _tells_recompiles, lambda: tuple(_recompiles(told, cut))),
-        limits=_if_known(told, _tells_limits, lambda: cut.first(_limits(told))),
-        suppressed=tuple(f for s in settled for f in s.suppressed) if told else None,
-        fatal=next((s.fatal for s in settled if s.fatal), None),
+        limits=_if_known(told, loud, lambda: cut.first(_limits(told))),
+        suppressed=_if_known(told, loud, lambda: cut.first([f for s in settled for f in s.suppressed])),
+        fatal=fatal,
         fatal_known=bool(settled) and all(s.known for s in settled),
         fallbacks=_if_known(told, lambda g: g.traced or any(g.kept("fallbacks")), lambda: cut.first(_fallbacks(told))),
-        skips=_if_known(told, lambda g: sources.heard or any(g.kept("skips")), lambda: cut.first(_skips(told))),
+        skips=_if_known(told, lambda g: _tells_skips(g, sources.heard), lambda: cut.first(_skips(told))),
         caches=_if_known(told, lambda g: g.traced or any(g.kept("caches")), lambda: tuple(_caches(told, cut))),
         forward_s=_total(group.book.forward_s for group in compiled),
         backward_s=_total(group.book.backward_s for group in compiled),
@@ -89,10 +112,10 @@ def snapshot(groups: list[Group], sources: Sources, ended: bool, limit: int | No
         killed_by=next((e.signal for e in exits if e.signal), ""),
         tuned=cut.first([_tuned(event, group) for group in told for _, event in group.kept("tuned")]),
         kernels=tuple(_kernel(e, g) for g, e in cut.last([(g, e) for g in told for _, e in g.kept("kernels")])),
-        compiles=tuple(_compile(r, g) for g, r in cut.last([(g, r) for g in compiled for r in g.book.records])),
+        compiles=tuple(_compile(r, g, fatal) for g, r in cut.last([(g, r) for g in compiled for r in g.book.records])),
         functions=cut.first(functions(compiled)),
         warnings=tuple(dict.fromkeys(e.words for g in groups for _, e in g.kept("said") if not e.harmless)),
-        notes=notes(told, sources.lost, settled),
+        notes=notes(told, sources.lost, settled, ended and not exits),
         last_user_line=sources.last_line,
         left_out=cut.left_out,
     )
@@ -105,15 +128,23 @@ def _if_known(
 
 
 def _tells_breaks(group: Group) -> bool:
-    return group.traced or bool(group.breaks)
+    """A trace (2.6 and later; before that its restarts) or text: at a level that tells of starts and guards, of all."""
+    book = group.book
+    return group.traced or bool(group.breaks) or (book.begun and book.frames > 0)
+
+
+def _tells_compiles(group: Group) -> bool:
+    return group.tier == TRACE or group.book.begun
 
 
 def _tells_recompiles(group: Group) -> bool:
-    return bool(group.book.records)
+    return _tells_compiles(group) or any(again for member in group.members for again in member.recompiled)
 
 
-def _tells_limits(group: Group) -> bool:
-    return bool(group.book.records) or any(group.kept("limits"))
+def _tells_skips(group: Group, heard: bool) -> bool:
+    """They are warnings since 2.3; 2.1 and 2.2 tell them with TORCH_LOGS=perf_hints alone."""
+    old = any(member.torch.startswith(("2.1", "2.2")) for member in group.members) and not group.traced
+    return any(True for _ in group.kept("skips")) or (heard and not old)
 
 
 def _total(parts: Iterable[float | None]) -> float | None:
@@ -175,23 +206,22 @@ def _recompiles(told: list[Group], cut: Cut) -> list[Recompile]:
 
 def _recompile(record: Record, group: Group) -> Recompile:
     again = group.again(record)
-    cause = again.cause if again else None
+    cause, guard = (again.cause, again.guard) if again else (None, None)
     failures = again.event.failures if again else ()
     return Recompile(
         compile_id=record.compile_id,
         function=function_name(record.function),
         file=record.file,
         line=record.line,
-        kind=cause.guard.kind if cause else "unknown",
-        reason=words.reason(cause.guard, again.actual(record.compile_id))
-        if again and cause
-        else "the files do not say which guard failed",
+        kind=guard.kind if guard else "unknown",
+        reason=words.reason(guard, again.actual(record.compile_id)) if again and guard else _UNSAID,
         guard=failures[cause.index].guard if cause else "",
         others=tuple(f.guard for i, f in enumerate(failures) if cause is None or i != cause.index),
         at=failures[cause.index].at if cause else None,
         process=group.key,
         at_s=again.event.source.at_s if again else record.started_s,
         place=again.event.source.place if again else record.place,
+        entered=record.entered,
     )
 
 
@@ -251,7 +281,7 @@ def _kernel(event: Any, group: Group) -> Kernel:
     return Kernel(event.kernel, event.ops, event.lines, source.compile_id, group.key, source.place)
 
 
-def _compile(record: Record, group: Group) -> Compile:
+def _compile(record: Record, group: Group, fatal: Failure | None) -> Compile:
     return Compile(
         compile_id=record.compile_id,
         process=group.key,
@@ -261,7 +291,7 @@ def _compile(record: Record, group: Group) -> Compile:
         attempts=record.attempt + 1,
         ops=record.ops,
         graphs=record.graph_count,
-        state=_state(record, group),
+        state=_state(record, group, fatal),
         started_s=record.started_s,
         forward_s=record.forward_s,
         backward_s=record.backward_s,
@@ -270,14 +300,16 @@ def _compile(record: Record, group: Group) -> Compile:
     )
 
 
-def _state(record: Record, group: Group) -> str:
+def _state(record: Record, group: Group, fatal: Failure | None) -> str:
     if record.limit:
         return "eager"
     if record.failing:
         said = record.failed.type if record.failed else record.fail_type
-        return "eager" if said.rpartition(".")[2] in SOFT else "failed"
+        is_end = fatal is not None and (fatal.process, fatal.compile_id) == (group.key, record.compile_id)
+        return "eager" if said.rpartition(".")[2] in SOFT and not is_end else "failed"
     if not record.ended:
         return "killed" if group.process.exited else "compiling"
     if record.is_left:
         return "eager"
-    return "cached" if any(" hit" in words for words in record.caches) else "compiled"
+    hits = any(" hit" in said for said in record.caches)
+    return "cached" if hits and not any(" miss" in said for said in record.caches) else "compiled"
