@@ -96,7 +96,7 @@ class TextReader:
             else:
                 if opened:
                     records.passed(line, at)
-                if several and (b"[rank" in words[4] or (line[:1] != b"[" and INSIDE.search(words[4]))):
+                if several and b".py:" in words[4] and INSIDE.search(words[4]):  # another writer's line
                     split.line(start, line)
         self.counted.records += len(lines)
         self.counted.names["read"] = self.counted.names.get("read", 0) + read
