@@ -66,7 +66,7 @@ def test_of_an_unknown_version_only_what_every_version_knows() -> None:
 
 def test_what_the_installed_file_registers_goes_before_the_table() -> None:
     torch = Torch("2.2.0.dev", frozenset({"dynamo", "recompiles", "made_yesterday"}))
-    assert choose("made_yesterday,default", torch).logs == ("recompiles", "made_yesterday")
+    assert choose("made_yesterday,default", torch).logs == ("recompiles", "+dynamo", "made_yesterday")
     with pytest.raises(SwitchError, match="does not know guards"):
         choose("guards", torch)
 
