@@ -6,6 +6,7 @@ import calendar
 import json
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from trace_files import phase, read, record
@@ -122,7 +123,7 @@ def test_a_day_that_is_none_has_no_time() -> None:
         ({"rank": None}, ""),
     ],
 )
-def test_compile_ids_as_torch_writes_them(keys: dict[str, object], compile_id: str) -> None:
+def test_compile_ids_as_torch_writes_them(keys: dict[str, Any], compile_id: str) -> None:
     start = _only(record("dynamo_start", {"stack": []}, compile_id=None, **keys))
     assert start.source.compile_id == compile_id
     assert start.source.attempt == keys.get("attempt", 0)

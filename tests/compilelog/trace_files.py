@@ -7,6 +7,7 @@ import json
 import lzma
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from torchprobes.compilelog.events import Event
 from torchprobes.compilelog.trace import TraceReader
@@ -42,7 +43,7 @@ def record(
     compile_id: tuple[int, int] | None = (0, 0),
     pid: int = 4242,
     when: str = "1123 06:12:11.791000",
-    **keys: object,
+    **keys: Any,
 ) -> bytes:
     """One record as `TorchLogsFormatter` writes it; an artifact where `value` is None and there is a payload."""
     artifact = value is None and payload is not None

@@ -10,7 +10,7 @@ import msgspec
 from ..events import Line, Place, Source
 from .clock import Clock
 from .cutter import Record
-from .envelope import Decoder, Envelope
+from .envelope import Decoder, Envelope, Whole
 from .recent import Recent
 
 MAX_STRINGS = 1 << 16
@@ -25,9 +25,9 @@ MAX_STACK = 256
 class Frame(msgspec.Struct):
     """A frame of a stack as the trace has it (`from_traceback` in torch/_logging/structured.py)."""
 
-    line: int | None = None
+    line: Whole | None = None
     name: str | None = None
-    filename: int | None = None
+    filename: Whole | None = None
     loc: str | None = None
 
 

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 MAX_ODD_JSON = 1 << 20
-"""JSON that only Python's own decoder takes (NaN, a lone surrogate) is decoded up to this size."""
+"""JSON that only Python's own decoder takes (NaN) is decoded up to this size."""
+
+_ESCAPE = re.compile(rb"\\(?:(ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2})|(ud[89a-f][0-9a-f]{2})|.)", re.S | re.I)
+"""An escape in a string: two surrogates, a lone one, any other (so that an escaped backslash hides what follows)."""
 
 
 class Broken(ValueError):
     """JSON that is none, or not what the format says; the message is one line."""
 
 
+Whole = Annotated[int, msgspec.Meta(ge=-(1 << 53), le=1 << 53)]
+"""An integer that any reader of JSON can take."""
+
+
 class Envelope(msgspec.Struct):
     """The keys that torch adds to every record (`trace_structured` in torch/_logging/_internal.py)."""
 
-    rank: int | None = None
-    compiled_autograd_id: int | None = None
-    frame_id: int | None = None
-    frame_compile_id: int | None = None
-    attempt: int | None = None
+    rank: Whole | None = None
+    compiled_autograd_id: Whole | None = None
+    frame_id: Whole | None = None
+    frame_compile_id: Whole | None = None
+    attempt: Whole | None = None
 
     @property
     def compile_id(self) -> str:
@@ -59,6 +67,8 @@ class Decoder(msgspec.Struct, frozen=True):
         Raises:
             Broken: it is no JSON, too deep, or of other types.
         """
+        if b"\\ud" in text or b"\\uD" in text:
+            text = _ESCAPE.sub(_without_lone, text)
         try:
             return self.fast.decode(text)
         except msgspec.ValidationError as error:
@@ -70,9 +80,19 @@ class Decoder(msgspec.Struct, frozen=True):
         if len(text) > MAX_ODD_JSON or isinstance(error, RecursionError):
             raise Broken(_words(error)) from None
         try:
-            return msgspec.convert(json.loads(text.decode("utf-8", "replace")), self.type)
+            plain = json.loads(text.decode("utf-8", "replace"), parse_constant=_no_number)
+            return msgspec.convert(plain, self.type)
         except (ValueError, RecursionError, msgspec.ValidationError) as odd:
             raise Broken(_words(odd)) from None
+
+
+def _without_lone(escape: re.Match[bytes]) -> bytes:
+    """A lone surrogate, which no file and no terminal can take, becomes the sign for what is none."""
+    return rb"\ufffd" if escape[2] else escape[0]
+
+
+def _no_number(_: str) -> None:
+    """NaN and Infinity: what cannot be counted is not known."""
 
 
 def _words(error: Exception) -> str:

@@ -9,7 +9,7 @@ import msgspec
 
 from ..events import CompileStarted, Event, GraphMade, TorchSeen
 from .context import Entry, Frame
-from .envelope import Decoder, Envelope
+from .envelope import Decoder, Envelope, Whole
 
 # A statement of the graph itself, not of a graph within it (those stand deeper): `x: "f32[8][1]cpu" = ...` or, where
 # something changes in place, `x += y;  iadd = x`, `x[0] = y;  setitem = x`.
@@ -29,7 +29,7 @@ class _Started(Envelope):
 
 
 class _Interned(Envelope):
-    string: tuple[str, int] = msgspec.field(name="str", default=("", -1))
+    string: tuple[str, Whole] = msgspec.field(name="str", default=("", -1))
 
 
 class _Version(msgspec.Struct):

@@ -13,7 +13,7 @@ import msgspec
 
 from ..events import CompileEnded, CompileFailed, Event, LimitHit, Line, TorchSeen
 from .context import Entry
-from .envelope import Decoder, Envelope
+from .envelope import Decoder, Envelope, Whole
 from .errors import NO_ERROR
 
 MAX_TEXT = 1 << 14
@@ -36,10 +36,10 @@ class Metrics(msgspec.Struct):
     compile_id: str | None = None
     co_name: str | None = None
     co_filename: str | None = None
-    co_firstlineno: int | None = None
-    graph_op_count: int | None = None
-    graph_node_count: int | None = None
-    guard_count: int | None = None
+    co_firstlineno: Whole | None = None
+    graph_op_count: Whole | None = None
+    graph_node_count: Whole | None = None
+    guard_count: Whole | None = None
     start_time: float | None = None
     entire_frame_compile_time_s: float | None = None
     backend_compile_time_s: float | None = None
@@ -58,7 +58,7 @@ class Metrics(msgspec.Struct):
     fail_type: str | None = None
     fail_reason: str | None = None
     fail_user_frame_filename: str | None = None
-    fail_user_frame_lineno: int | None = None
+    fail_user_frame_lineno: Whole | None = None
     restart_reasons: list[str] | None = None
     recompile_reason: str | None = None
     cudagraph_skip_reason: str | None = None
