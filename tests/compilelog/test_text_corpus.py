@@ -200,6 +200,15 @@ def test_fallbacks_and_caches_once_each(events: dict[str, list[Event]]) -> None:
     assert [(e.op, e.harmless) for e in of(events["text_2.11_parts"], Fallback)] == [("aten.nonzero.default", False)]
 
 
+def test_ops_of_a_graph(events: dict[str, list[Event]]) -> None:
+    # As many as the structured traces of the same runs say, where there are traces.
+    ops = {name: [e.ops for e in of(events[name], GraphMade)] for name in NAMES}
+    assert ops["text_2.13_train"] == [41]
+    assert ops["text_2.11_parts"] == [7]
+    assert ops["text_2.15_breaks"] == [2, 3, 3, 2, 1, 3, 4]
+    assert ops["text_2.1_breaks"] == [2, 3, 3, 2, 1, 3, 2, 2]
+
+
 def test_forward_and_backward_seconds(events: dict[str, list[Event]]) -> None:
     for name, seconds in (("text_2.13_train", (18.9, 8.1)), ("text_2.1_train", (41.2, 30.3))):
         ended = {e.backward: e.seconds for e in of(events[name], CompileEnded)}

@@ -8,7 +8,7 @@ from ..events import Event, Fallback
 from ..harmless import is_harmless
 from .record import Process, Record
 
-_CALL = re.compile(rb"\s+(?:\w+ = )?torch\.ops\.(\w+)\.(\w+)\.(\w+)\(|\s+\w+ = (aten)\.(\w+)(?:\.(\w+))?\(")
+_CALL = re.compile(rb"\s+(?:\w+ = )?torch\.ops\.(\w+)\.(\w+)\.(\w+)\(|\s+(?:\w+ = )?(aten)\.(\w+)(?:\.(\w+))?\(")
 _NOT_OPS = {b"inductor", b"_c10d_functional", b"_c10d_functional_autograd", b"streams", b"higher_order"}
 """Namespaces of Inductor's own means: no kernel was to be written for these."""
 

@@ -56,8 +56,8 @@ _STACK_LINE = re.compile(r"\s*-\s+(?:User stack trace:|  ?File \"|   )")
 _COMMENT = re.compile(r"\s{2,}# (.*)$")
 _COMMENT_AT = re.compile(r"  # (\S.*):(\d+) in (\S+)\s*$")
 _ROW = re.compile(r"(?:call_function|call_method|call_module) ")
-_BODY = re.compile(r"\s+(\w+)(?:: [^=]{1,400})? = (.*)$")
-_PLAIN = re.compile(r"(?:self\.)?[\w.]+(?:\[[^\]]*\])?$|getattr\(self, ")
+_BODY = re.compile(r"\s+(\w+)(?:: (?:\"[^\"]{0,400}\"|[^=\"]{1,400}))? = (.*)$")
+_PLAIN = re.compile(r"[\w.]+$|getattr\(self, ")
 
 
 def started(record: Record, process: Process) -> list[Event]:
@@ -227,7 +227,7 @@ def looped(record: Record, process: Process) -> list[Event]:
     """A break within a loop: 2.1 to 2.5 give up the frame without telling it as a break."""
     stack = [Line(file, int(line), function) for file, line, function in _SUMMARY.findall(record.text)]
     one = process.compile(record.head.compile_id)
-    if not stack or any(line == stack[-1].line for _, line in one.breaks):
+    if not stack or one.breaks:  # a compile ends at its first break
         return []
     kind = "graph break in a for/while loop"
     told = BreakText(stack[-1].file, stack[-1].line, kind, record.lines[0], stack=tuple(stack))

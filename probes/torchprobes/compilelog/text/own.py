@@ -19,13 +19,15 @@ from .tuned import Table, table
 _WARNED = re.compile(r"(?:/|[A-Za-z]:\\)\S*[/\\](?:torch|functorch)[/\\]\S*:\d+: (\w{0,60}Warning): (.*)$")
 """warnings.warn of torch's own files (warnings.formatwarning)."""
 _WARNED_CODE = re.compile(r"  \S.*$")
-_NO_OUTPUT = re.compile(r"\s*$|\s*[~^]+\s*$|Autotune Choices Stats:|\{\"num_choices\"|\*{20,}$|Setting OMP_NUM_THREADS")
+_NO_OUTPUT = re.compile(
+    r"\s*$|\s*[~^]+\s*$|Autotune Choices Stats:|\{\"num_choices\"|\*{20,}$|Setting OMP_NUM|No CUDA runtime"
+)
 """Lines that are no output of the program: torch's and torchrun's without prefix."""
 _STREAMS = 256
 
 
 LOUD = re.compile(
-    rb"\]|\^\^|T(?:raceback|erminated)|A(?:UTOTUNE|utotune C|borted)|W(?:arning: |ON'T)|\{\"num_c|\*\*\*\*|OMP_NUM|"
+    rb"\]|\^\^|T(?:raceback|erminated)|A(?:UTOTUNE|utotune C|borted)|W(?:arning: |ON'T)|\{\"num_c|\*\*\*\*|OMP_NUM|No CUDA|"
     rb"Graph break|Recompiling f|_(?:_\S{0,99} debug trace|dynamo hit)|k(?:ipping cudagraph|      : )|"
     rb"F(?:allbackKernel|atal Python)|x(?:itcode|ception| graph cache)|ynamo (?:start|hit)|Killed|"
     rb"S(?:egmentation|tep \d)|Bus error|G:torch|O:torch|R:torch|L:torch|'\s*$",

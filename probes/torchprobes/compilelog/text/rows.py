@@ -64,7 +64,7 @@ _ARTEFACTS: dict[str, tuple[bytes, ...]] = {
     "graph": ALWAYS,
     "cudagraphs": (b"cudagraph", b"CUDAGraph", b"reason=", b'  File "', b"     "),
     "guards": (b"GUARDS:",),
-    "output_code": (b"torch.ops.", b" = aten."),
+    "output_code": (b"torch.ops.", b" aten."),
 }
 _DEBUG: tuple[tuple[str, tuple[bytes, ...]], ...] = (
     ("_dynamo/output_graph", (b"COMPILING GRAPH", b"calling compiler")),
