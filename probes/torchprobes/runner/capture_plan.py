@@ -70,6 +70,7 @@ def plan(asked: Request, folder: str, environ: Mapping[str, str]) -> Plan:
         raise CaptureError(why)
     torch, notes = torch_of(command.python or asked.python, cwd)
     chosen = switches.choose(asked.switches, torch)
+    notes = notes if chosen.logs else ()  # they say which names there can be
     logged = command.logging_ranks(os.path.join(folder, "ranks"))
     if logged.argv != command.argv:
         notes = (*notes, "each rank writes into a file of its own: --log-dir and --redirects=3 are added to torchrun")

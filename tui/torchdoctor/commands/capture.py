@@ -104,10 +104,10 @@ def _python(words: tuple[str, ...], settings: Settings) -> str:
 
 def _tell(made: Plan) -> None:
     """What is switched, before the command says its first word."""
+    values = [f"{name}={value}" for name, value in made.env.items() if not value.startswith("/")]
+    folders = [name for name, value in made.env.items() if value.startswith("/")]
     if made.env:
-        shown = " ".join(f"{name}={value}" for name, value in made.env.items() if not value.startswith("/"))
-        folders = [name for name, value in made.env.items() if value.startswith("/")]
-        note(f"torchdoctor: {plain(mask(shown))}; {', '.join(folders)} in the run")
+        note(f"torchdoctor: sets {plain(mask(' '.join([*values, *folders])))}{', kept in the run' if folders else ''}")
     for line in made.notes:
         note(f"torchdoctor: {plain(mask(line))}")
 
