@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
+
 import pytest
 from text_files import NAMES, of, read, text_of
 
@@ -24,6 +27,7 @@ from torchprobes.compilelog.events import (
     TorchSeen,
     Uncaught,
 )
+from torchprobes.compilelog.text import TextReader
 
 ITEM = "Unsupported Tensor.item() call with capture_scalar_outputs=False"
 BREAKS = {
@@ -240,3 +244,19 @@ def test_folders_name_their_compile(events: dict[str, list[Event]]) -> None:
 def test_the_cuts_between_reads_change_nothing(events: dict[str, list[Event]], cut: int) -> None:
     for name in NAMES:
         assert read(text_of(name)[:200_000], cut) == read(text_of(name)[:200_000]), name
+
+
+@pytest.mark.parametrize("name", ["text_2.1_mix", "text_2.1_storm", "text_2.15_breaks"])
+def test_nothing_is_told_twice_wherever_the_file_stands_still(events: dict[str, list[Event]], name: str) -> None:
+    data, reader, told = text_of(name), TextReader("stderr.log"), list[Event]()
+    chance = random.Random(name)
+    start = 0
+    while start < len(data):
+        stop = start + chance.choice((100, 3_000, 20_000))
+        told += reader.feed(data[start:stop]) + reader.finish()
+        start = stop
+
+    def places(events: list[Event]) -> Counter[tuple[str, int]]:
+        return Counter((type(e).__name__, e.source.place.offset) for e in events if not isinstance(e, Lost))
+
+    assert places(told) == places(events[name])

@@ -27,8 +27,8 @@ _STREAMS = 256
 
 
 LOUD = re.compile(
-    rb"\]|\^\^|T(?:raceback|erminated)|A(?:UTOTUNE|utotune C|borted)|W(?:arning: |ON'T)|\{\"num_c|\*\*\*\*|OMP_NUM|No CUDA|"
-    rb"Graph break|Recompiling f|_(?:_\S{0,99} debug trace|dynamo hit)|k(?:ipping cudagraph|      : )|"
+    rb"\]|\^\^|T(?:raceback|erminated)|A(?:UTOTUNE|utotune C|borted)|W(?:arning: |ON'T)|\{\"num_c|\*\*\*\*|OMP_NUM|"
+    rb"No CUDA|Graph break|Recompiling f|_(?:_\S{0,99} debug trace|dynamo hit)|k(?:ipping cudagraph|      : )|"
     rb"F(?:allbackKernel|atal Python)|x(?:itcode|ception| graph cache)|ynamo (?:start|hit)|Killed|"
     rb"S(?:egmentation|tep \d)|Bus error|G:torch|O:torch|R:torch|L:torch|'\s*$",
     re.MULTILINE,

@@ -34,6 +34,8 @@ class Record:
     size: int = 0
     told: bool = False
     """Its events were told already, because the file seemed to be at its end."""
+    read: int = 0
+    """Lines of it when it was last read, without anything to tell."""
 
     def add(self, line: str, end: int) -> None:
         """One more line of it."""

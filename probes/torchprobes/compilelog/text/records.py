@@ -133,7 +133,7 @@ class Records:
     def _tell(self, record: Record, maker: Maker) -> None:
         if record is self._newest:
             self._newest = None
-        if record.told:
+        if record.told or record.read == len(record.lines):
             return
         process = self._process(record.head)
         item = process.item
@@ -141,7 +141,7 @@ class Records:
         if item and process.item is item:  # another record than the break's own has followed
             process.item = None
             events = [item, *events]
-        record.told = bool(events)
+        record.told, record.read = bool(events), len(record.lines)
         self.events += events
         if any(isinstance(event, _GOES_ON) for event in events):
             self._went_on(record.head.rank, record.at)
