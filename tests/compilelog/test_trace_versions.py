@@ -283,6 +283,15 @@ def test_caches_of_each_version(name: str, said: object, expected: tuple[object,
     assert (asked.what, asked.state, asked.reason, asked.saved_s) == expected
 
 
+def test_an_artefact_that_torch_had_nothing_to_say_in_is_no_loss() -> None:
+    """With a warm cache provenance is a record without a payload."""
+    reader = TraceReader("trace.log")
+    name = "inductor_provenance_tracking_node_mappings"
+    data = record(name, payload="").partition(b', "has_payload"')[0] + b"}\n"
+    assert reader.feed(data) == []
+    assert reader.counted.names == {name: 1}
+
+
 def test_a_hash_that_says_no_state_is_only_an_artefact() -> None:
     assert [type(event) for event in read(record("fx_graph_cache_hash", payload='{"key": "k"}'))] == [Artefact]
 

@@ -12,7 +12,7 @@ import msgspec
 
 from ..events import CacheAsked, CacheState, Event
 from .context import Entry
-from .envelope import Decoder
+from .envelope import Decoder, clean
 
 MAX_REASON = 1 << 12
 
@@ -41,8 +41,7 @@ def cache_asked(entry: Entry) -> Sequence[Event]:
     told: CacheState | None = _STATES.get(state) or _STATES.get(info.cache_state or "")
     if told is None:
         return ()
-    reason = info.cache_bypass_reason or info.cache_bypass_exception_type or info.cache_status_detailed or ""
+    reason = info.cache_bypass_reason or info.cache_bypass_exception_type or info.cache_status_detailed
+    why = clean(reason, MAX_REASON) if told != "hit" else ""
     saved = None if info.time_saved_ns is None else info.time_saved_ns / 1e9
-    return (
-        CacheAsked(entry.source, what.removesuffix("_cache"), told, (info.key or "")[:200], reason[:MAX_REASON], saved),
-    )
+    return (CacheAsked(entry.source, what.removesuffix("_cache"), told, clean(info.key, 200), why, saved),)

@@ -14,11 +14,13 @@ from ..breaks import frames
 from ..events import Event, Fallback, Fused, Line
 from ..harmless import is_harmless
 from .context import Entry
-from .envelope import Decoder
+from .envelope import Decoder, clean
 
 MAX_KERNELS = 4096
 MAX_OPS = 512
 MAX_LINES = 64
+MAX_NAME = 1 << 12
+MAX_TEXT = 1 << 16
 
 _GRAPH = re.compile(rb"\A\t# AOT ID: \['(\w{1,80})'\]")
 _KERNEL = re.compile(rb"^\t([A-Za-z_]\w{0,400}) = async_compile\.(?!wait)\w+\(", re.M)
@@ -113,7 +115,7 @@ def _told(entry: Entry, stacks: Mapping[str, Sequence[str]], nodes: Mapping[str,
     lines: dict[str, list[Line]] = {}
     for key, value in nodes.items():
         if not key.startswith(_FOREIGN) and isinstance(value, list):
-            ops.setdefault(_name(key), []).extend(str(node) for node in value[:MAX_OPS])
+            ops.setdefault(_name(key), []).extend(clean(str(node), MAX_NAME) for node in value[:MAX_OPS])
     for key, texts in stacks.items():
         if not key.startswith(_FOREIGN):
             lines.setdefault(_name(key), []).extend(_innermost(texts))
@@ -127,9 +129,9 @@ def _told(entry: Entry, stacks: Mapping[str, Sequence[str]], nodes: Mapping[str,
 
 
 def _name(key: str) -> str:
-    return key.rpartition(":")[0] or key
+    return clean(key.rpartition(":")[0] or key, MAX_NAME)
 
 
 def _innermost(texts: Iterable[str]) -> Iterable[Line]:
     for text in [*texts][:MAX_LINES]:
-        yield from frames(text[: 1 << 16].split("\n"))[-1:]
+        yield from frames(clean(text, MAX_TEXT).split("\n"))[-1:]

@@ -10,7 +10,7 @@ import msgspec
 from ..events import Line, Place, Source
 from .clock import Clock
 from .cutter import Record
-from .envelope import Decoder, Envelope, Whole
+from .envelope import Decoder, Envelope, Whole, clean
 from .recent import Recent
 
 MAX_STRINGS = 1 << 16
@@ -58,7 +58,7 @@ class Context:
 
     def intern(self, text: str, number: int) -> None:
         """Torch names a string by a number from here on. As many as are told apart, within bounds."""
-        text = text[:MAX_STRING]
+        text = clean(text, MAX_STRING)
         self._string_bytes += len(text)
         if len(self._strings) < MAX_STRINGS and self._string_bytes <= MAX_STRING_BYTES:
             self._strings[number] = text
@@ -66,11 +66,12 @@ class Context:
     def lines(self, stack: list[Frame]) -> tuple[Line, ...]:
         """The stack with its files' names; a name that the trace does not tell is ""."""
         return tuple(
-            Line(
-                self._strings.get(-1 if f.filename is None else f.filename, ""), f.line or 0, f.name or "", f.loc or ""
-            )
+            Line(self._file(f.filename), f.line or 0, clean(f.name, MAX_STRING), clean(f.loc, MAX_STRING))
             for f in stack[-MAX_STACK:]
         )
+
+    def _file(self, number: int | None) -> str:
+        return self._strings.get(-1 if number is None else number, "")
 
 
 class Entry:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
@@ -11,9 +10,6 @@ import msgspec
 
 MAX_ODD_JSON = 1 << 20
 """JSON that only Python's own decoder takes (NaN) is decoded up to this size."""
-
-_ESCAPE = re.compile(rb"\\(?:(ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2})|(ud[89a-f][0-9a-f]{2})|.)", re.S | re.I)
-"""An escape in a string: two surrogates, a lone one, any other (so that an escaped backslash hides what follows)."""
 
 
 class Broken(ValueError):
@@ -67,8 +63,6 @@ class Decoder(msgspec.Struct, frozen=True):
         Raises:
             Broken: it is no JSON, too deep, or of other types.
         """
-        if b"\\ud" in text or b"\\uD" in text:
-            text = _ESCAPE.sub(_without_lone, text)
         try:
             return self.fast.decode(text)
         except msgspec.ValidationError as error:
@@ -86,13 +80,14 @@ class Decoder(msgspec.Struct, frozen=True):
             raise Broken(_words(odd)) from None
 
 
-def _without_lone(escape: re.Match[bytes]) -> bytes:
-    """A lone surrogate, which no file and no terminal can take, becomes the sign for what is none."""
-    return rb"\ufffd" if escape[2] else escape[0]
-
-
 def _no_number(_: str) -> None:
     """NaN and Infinity: what cannot be counted is not known."""
+
+
+def clean(text: str | None, limit: int) -> str:
+    """A string of JSON as it may go further: not too long, and without lone surrogates, which no file can take."""
+    text = (text or "")[:limit]
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _words(error: Exception) -> str:

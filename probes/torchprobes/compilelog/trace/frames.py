@@ -9,7 +9,7 @@ import msgspec
 
 from ..events import CompileStarted, Event, GraphMade, TorchSeen
 from .context import Entry, Frame
-from .envelope import Decoder, Envelope, Whole
+from .envelope import Decoder, Envelope, Whole, clean
 
 # A statement of the graph itself, not of a graph within it (those stand deeper): `x: "f32[8][1]cpu" = ...` or, where
 # something changes in place, `x += y;  iadd = x`, `x[0] = y;  setitem = x`.
@@ -62,14 +62,14 @@ def started(entry: Entry) -> Sequence[Event]:
 def version(entry: Entry) -> Sequence[Event]:
     """`torch_version`, the first record since torch 2.12."""
     said: _Version = _VERSION.decode(entry.record.payload())
-    entry.context.torch = said.pytorch_version[:100]
+    entry.context.torch = clean(said.pytorch_version, 100)
     return (TorchSeen(entry.source, entry.context.torch),) if entry.context.torch else ()
 
 
 def graph(entry: Entry) -> Sequence[Event]:
     """`dynamo_output_graph`: its payload is the graph's readable source (`GraphModule.print_readable`)."""
     entry.plain()
-    return (GraphMade(entry.source, ops_of(entry.record.payload())),)
+    return (GraphMade(entry.source, ops_of(entry.record.payload()) if entry.record.payload_size else None),)
 
 
 def ops_of(payload: bytes) -> int:

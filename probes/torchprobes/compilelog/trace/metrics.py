@@ -13,11 +13,12 @@ import msgspec
 
 from ..events import CompileEnded, CompileFailed, Event, LimitHit, Line, TorchSeen
 from .context import Entry
-from .envelope import Decoder, Envelope, Whole
+from .envelope import Decoder, Envelope, Whole, clean
 from .errors import NO_ERROR
 
 MAX_TEXT = 1 << 14
 MAX_ROWS = 256
+MAX_VERSION = 100
 
 _LIMIT = re.compile(
     r"Dynamo (?:recompile|cache) limit exceeded|\w*(?:cache_size|recompile)_limit reached|Hard failure due to f"
@@ -122,7 +123,7 @@ def metrics(entry: Entry) -> Sequence[Event]:
         entry.decode(_TOLD, said.compile_id)
     frame = str(envelope.frame_id)
     if said.co_name:
-        function = Line((said.co_filename or "")[:MAX_TEXT], said.co_firstlineno or 0, said.co_name[:MAX_TEXT])
+        function = Line(_text(said.co_filename), said.co_firstlineno or 0, _text(said.co_name))
         entry.context.functions.put(entry.pid, frame, function)
     function = entry.context.functions.get(entry.pid, frame) or Line("", 0)
     found = (
@@ -138,7 +139,7 @@ def _version(entry: Entry, said: Metrics) -> TorchSeen | None:
     """Since torch 2.9 the metrics say the version; of those before 2.12 it is all that does."""
     if not said.pytorch_version or entry.context.torch:
         return None
-    entry.context.torch = said.pytorch_version[:100]
+    entry.context.torch = clean(said.pytorch_version, MAX_VERSION)
     return TorchSeen(entry.source, entry.context.torch)
 
 
@@ -157,7 +158,7 @@ def _ended(entry: Entry, said: Metrics, function: Line) -> CompileEnded:
         phases=tuple(said.phases()),
         fail_type=_text(said.fail_type),
         fail_reason=_text(said.fail_reason),
-        fail_at=Line(at[:MAX_TEXT], said.fail_user_frame_lineno or 0) if at else None,
+        fail_at=Line(_text(at), said.fail_user_frame_lineno or 0) if at else None,
         restart_reasons=tuple(map(_text, (said.restart_reasons or [])[:MAX_ROWS])),
         recompile_reason=_text(said.recompile_reason),
         cudagraph_skip_reason=_text(said.cudagraph_skip_reason),
@@ -203,4 +204,4 @@ def _failure(entry: Entry, said: Metrics, function: Line) -> CompileFailed | Non
 
 
 def _text(value: str | None) -> str:
-    return (value or "")[:MAX_TEXT]
+    return clean(value, MAX_TEXT)

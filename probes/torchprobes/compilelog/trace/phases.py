@@ -8,7 +8,7 @@ import msgspec
 
 from ..events import Event, PhaseBegan, PhaseEnded
 from .context import Entry
-from .envelope import Decoder
+from .envelope import Decoder, clean
 from .tuned import SUFFIX, tuned
 
 MAX_NAME = 256
@@ -41,7 +41,7 @@ def phase(entry: Entry) -> Sequence[Event]:
         return ()
     compile_id = said.args.compile_id if said.args else None
     entry.plain(None if compile_id == "None" else compile_id)  # torch writes str(None) outside of any compile
-    end = kind(entry.source, said.name[:MAX_NAME], said.ts)
+    end = kind(entry.source, clean(said.name, MAX_NAME), said.ts)
     if kind is PhaseEnded and said.name.endswith(SUFFIX) and (winner := tuned(entry.source, said.name, payload)):
         return (winner, end)
     return (end,)

@@ -9,7 +9,7 @@ from ..events import Artefact, Counted, Event, Loss, Lost, Place, Source
 from .context import Context, Entry
 from .cutter import Cutter, Record
 from .envelope import Broken
-from .table import HANDLERS, NOT_READABLE, follows_code
+from .table import HANDLERS, NOT_READABLE, WITHOUT_PAYLOAD, follows_code
 
 MAX_NAMES = 1000
 """Names of records that are counted each for itself."""
@@ -90,6 +90,8 @@ class TraceReader:
 
     def _handle(self, entry: Entry, events: list[Event]) -> None:
         handler = HANDLERS.get(entry.name)
+        if not entry.record.payload_size and entry.name not in WITHOUT_PAYLOAD:
+            handler = None
         try:
             made = handler(entry) if handler else ()
             if entry.record.payload_size and entry.name not in NOT_READABLE:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from ..breaks import frames
 from ..events import Event, GuardFailure, Line, Recompiled
 from .context import Entry
-from .envelope import Decoder
+from .envelope import Decoder, clean
 
 MAX_REASON = 1 << 14
 MAX_REASONS = 512
@@ -41,7 +41,7 @@ def failure_of(reason: str) -> GuardFailure:
     >>> failure_of("0/0: flag == 0.0        # return x + flag  # work/a.py:13 in g").at
     Line(file='work/a.py', line=13, function='g', code='return x + flag')
     """
-    reason = reason[:MAX_REASON]
+    reason = clean(reason, MAX_REASON)
     said, _, stack = reason.partition(_STACK)
     said = said.partition("\n")[0]
     entry = _ENTRY.match(said)

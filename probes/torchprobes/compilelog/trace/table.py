@@ -36,6 +36,13 @@ HANDLERS: dict[str, Handler] = {
     },
 }
 
+WITHOUT_PAYLOAD = frozenset(name for name in HANDLERS if name.endswith(("metrics", "_runtime"))) | {
+    "str",
+    "dynamo_start",
+    "dynamo_output_graph",
+}
+"""What says something in its line already. The others say nothing without a payload: torch then had nothing to say."""
+
 NOT_READABLE = frozenset(("chromium_event", "torch_version"))
 """Payloads that nobody would open."""
 

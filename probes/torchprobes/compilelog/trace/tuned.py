@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from ..events import Autotuned, Source
-from .envelope import Broken, Decoder
+from .envelope import Broken, Decoder, clean
 
 SUFFIX = "_template_autotuning"
 MAX_TEXT = 1 << 12
@@ -37,10 +37,12 @@ def tuned(source: Source, name: str, payload: bytes) -> Autotuned | None:
     """The winner; None where the phase does not say one."""
     try:
         args: _Args = _END.decode(payload).args
-        stats: _Stats = _STATS.decode(args.autotune_choices_stats.encode())
+        stats: _Stats = _STATS.decode(args.autotune_choices_stats.encode("utf-8", "replace"))
     except Broken:
         return None  # the phase's end is told all the same
     if not stats.best_kernel or stats.best_time is None:
         return None
-    winner = (stats.best_kernel[:MAX_TEXT], stats.best_time)
-    return Autotuned(source, name.removesuffix(SUFFIX), args.autotune_shape[:MAX_TEXT], (winner,))
+    winner = (clean(stats.best_kernel, MAX_TEXT), stats.best_time)
+    return Autotuned(
+        source, clean(name.removesuffix(SUFFIX), MAX_TEXT), clean(args.autotune_shape, MAX_TEXT), (winner,)
+    )
