@@ -1,4 +1,4 @@
-"""What the engine of the Logs pane costs, and how soon it tells: printed, never judged by a clock. `pytest -s -m bench`.
+"""What the engine of the Logs pane costs, and how soon it tells: printed, judged by no clock. `pytest -s -m bench`.
 
 The corpus's runs are replayed at ten times their pace; each row with a place in a file is looked for in `Engine.view`
 from the moment at which its last byte was written.
@@ -7,7 +7,10 @@ from the moment at which its last byte was written.
 from __future__ import annotations
 
 import dataclasses
+import gzip
+import itertools
 import os
+import re
 import statistics
 import sys
 import threading
@@ -141,3 +144,87 @@ def test_a_replay_at_ten_times_the_pace_is_explained_as_it_is_written(case: str,
         f"child {cost / seconds:.0%} of a core"
     )
     assert late
+
+
+@pytest.fixture(scope="module")
+def big_trace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with one trace of 218 MB: a recorded one again and again, each time with frames of its own."""
+    folder = tmp_path_factory.mktemp("big")
+    name = "torch_compile_debug/tlparse"
+    source = next((CORPUS / "04_recompile_storm" / "debug_only" / name).glob("*.log*"))
+    data = gzip.decompress(source.read_bytes()) if source.suffix == ".gz" else source.read_bytes()
+    path = folder / source.name.removesuffix(".gz")
+    with path.open("wb") as file:
+        for number in itertools.count():
+            shift = number * 100
+            file.write(
+                re.sub(rb'"frame_id": (\d+)', lambda found, by=shift: b'"frame_id": %d' % (int(found[1]) + by), data)
+            )
+            if file.tell() >= TRACE_BYTES:
+                break
+    yield folder
+    path.unlink()
+
+
+@pytest.mark.bench
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus is not here")
+def test_a_trace_of_218_mb(big_trace: Path) -> None:
+    before = sorted(os.listdir(big_trace))
+    begun = time.monotonic()
+    engine = Engine(str(big_trace)).start()
+    try:
+        first = wait(lambda: engine.view().explanation.compiles)
+        child = engine._child
+        assert child is not None
+        size = sum(path.stat().st_size for path in big_trace.iterdir())
+        wait(lambda: engine.view().explanation.bytes_read == size)
+        whole, cpu = time.monotonic() - begun, cpu_s(child.pid)
+        explanation = engine.view().explanation
+        print(
+            f"\n{size / 1e6:.0f} MB: first findings {first:.2f} s, all {whole:.2f} s, child {cpu:.2f} s of CPU, "
+            f"peak {rss_peak_bytes(child.pid) / 1e6:.0f} MB; {len(explanation.compiles)} compiles, "
+            f"{explanation.left_out} rows left out"
+        )
+        assert sorted(os.listdir(big_trace)) == before
+    finally:
+        engine.stop()
+    begun_cpu = time.process_time()
+    explained = explain(str(big_trace))
+    print(f"explain: {time.process_time() - begun_cpu:.2f} s of CPU, {explained.graphs} graphs")
+
+
+@pytest.mark.bench
+def test_following_a_thousand_files(tmp_path: Path) -> None:
+    for number in range(1000):
+        folder = tmp_path / f"node{number // 70}" / f"rank{number // 7}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.log").write_text("x\n")
+    quiet = tmp_path / "node3" / "rank30" / "210.log"
+    engine = Engine(str(tmp_path)).start()
+    try:
+        wait(lambda: len(engine.view().tree.files) == 1000)
+        time.sleep(4.0)
+        child = engine._child
+        assert child is not None
+        before, begun = cpu_s(child.pid), time.monotonic()
+        time.sleep(20.0)
+        cost = (cpu_s(child.pid) - before) / (time.monotonic() - begun)
+        lags = []
+        for _ in range(20):
+            with quiet.open("a") as file:
+                file.write("more\n")
+            size = quiet.stat().st_size
+            lags.append(
+                wait(
+                    lambda size=size: any(
+                        f.path == str(quiet) and f.size_bytes == size for f in engine.view().tree.files
+                    )
+                )
+            )
+            time.sleep(0.3)
+        print(
+            f"\n1,000 files: {cost:.1%} of a core idle; a line in one of them is seen after "
+            f"p50 {statistics.median(lags) * 1e3:.0f} ms, max {max(lags) * 1e3:.0f} ms"
+        )
+    finally:
+        engine.stop()

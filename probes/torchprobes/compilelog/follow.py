@@ -27,9 +27,11 @@ LOOK_S: Final = 0.05
 HOT_S: Final = 5.0
 """A file that grew so lately is looked at every time; the others as often as `SHARE` of a core allows."""
 
-SHARE: Final = 0.006
+SHARE: Final = 0.004
+"""The part of a core that looking at files which do not grow may cost, and looking carefully at them as much."""
+
 CAREFUL: Final = 24
-"""Files that are looked at carefully in one look, in turn."""
+"""Files that are looked at carefully at once, in turn."""
 
 LINGER_S: Final = 2.0
 """So long a deleted file that grows no more is held; its room on the disk is free only then."""
@@ -86,8 +88,9 @@ class Follow:
         self._queue: deque[Tail] = deque()
         self._opened = 0
         self._owed: set[str] = set()
+        self._ready: set[Tail] = set()
         self._network = False
-        self._cold_at = 0.0
+        self._cold_at = self._careful_at = 0.0
         self._changes: list[tuple[Tail, Change]] = []
         self._dirty: set[str] = set()
         self._files: dict[str, FileView] = {}
@@ -107,8 +110,8 @@ class Follow:
 
     def waiting(self) -> list[Tail]:
         """Whose bytes wait to be read: who was read longest ago first, traces before text where nothing was read."""
-        waiting = (tail for tail in self.tails.values() if tail.waits)
-        return sorted(waiting, key=lambda tail: (tail.grown_at, _TURN[tail.sourced.role]))
+        self._ready = {tail for tail in self._ready if tail.waits}
+        return sorted(self._ready, key=lambda tail: (tail.grown_at, _TURN[tail.sourced.role], tail.path))
 
     def everything(self) -> Iterator[Tail]:
         """Every file that is read, opened in its turn: for one who reads all once, and closes each."""
@@ -128,6 +131,13 @@ class Follow:
         """The next bytes of a file, at most `count`."""
         self._dirty.add(tail.path)
         return tail.read(count)
+
+    def again(self) -> None:
+        """Begin anew with all files that are there."""
+        for tail in self.tails.values():
+            tail.again()
+            self._owed.add(tail.path)
+        self._ready.update(self.tails.values())
 
     def close(self) -> None:
         """Let go of all files."""
@@ -186,9 +196,11 @@ class Follow:
         if old is not None:
             old.close()
             self._queue.remove(old)
+            self._ready.discard(old)
             self._changes.append((new, Change.TRUNCATED))
         self.tails[new.path] = new
-        self._queue.appendleft(new)
+        self._queue.append(new)
+        self._owed.add(new.path)
 
     def _forget_gone(self) -> None:
         """Of what came and went only so many stay in the list."""
@@ -218,12 +230,16 @@ class Follow:
     def _check(self, now: float, grown: set[str]) -> bool:
         """Look carefully at what grew, and at some of the others in turn; whether anything else changed."""
         changed = [self._one(self.tails[path], now) for path in grown]
+        if now < self._careful_at:
+            return any(changed)
+        begun = time.thread_time()
         for _ in range(min(len(self._queue), CAREFUL)):
             tail = self._queue[0]
             self._queue.rotate(-1)
             lost = tail.path not in self._walk.entries and not tail.held
             if now - tail.checked_at >= CHECK_S and not tail.rested and not lost:
                 changed.append(self._one(tail, now))
+        self._careful_at = now + (time.thread_time() - begun) / SHARE
         return any(changed)
 
     def _one(self, tail: Tail, now: float) -> bool:
@@ -236,6 +252,8 @@ class Follow:
         change = tail.check(now)
         if change is not Change.NONE:
             self._changes.append((tail, change))
+        if tail.waits:
+            self._ready.add(tail)
         if tail.path not in self._walk.entries and not tail.waits and now - tail.grown_at > LINGER_S:
             tail.close()
         if change is Change.NONE and (tail.cause, tail.size) == before:
@@ -250,7 +268,7 @@ class Follow:
             return True
         held = sorted((tail for tail in self.tails.values() if tail.held), key=lambda tail: tail.grown_at)
         if len(held) >= self._hold:
-            for tail in [tail for tail in held if not tail.waits][: max(1, self._hold // 4)]:
+            for tail in [tail for tail in held if not tail.waits and not tail.glance()][: max(1, self._hold // 4)]:
                 tail.rest()
         self._opened = sum(tail.held for tail in held) + 1
         return self._opened <= self._hold

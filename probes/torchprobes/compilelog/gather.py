@@ -53,6 +53,7 @@ class Gatherer:
         self._pieces = Pieces()
         self._living = Living()
         self._streams: dict[str, Stream] = {}
+        self._owing: set[Stream] = set()
 
     # --- taking in --------------------------------------------------------------------------------------------
 
@@ -113,8 +114,7 @@ class Gatherer:
         self._rebuild_at, self._rebuilt_at = None, time.monotonic()
         self._begin()
         self._streams = {path: Stream(tail) for path, tail in self._follow.tails.items()}
-        for tail in self._follow.tails.values():
-            tail.again()
+        self._follow.again()
 
     def _read(self, until: float) -> bool:
         """Slices of what waits, the file that was read longest ago first; whether more waits."""
@@ -128,14 +128,15 @@ class Gatherer:
     def _slice(self, stream: Stream) -> bool:
         data = self._follow.read(stream.tail, SLICE if stream.tail.sourced.role is Role.TRACE else TEXT_SLICE)
         if data:
+            self._owing.add(stream)
             self._take(stream.feed(data))
         return bool(data)
 
     def _finish(self, now: float) -> None:
-        for stream in self._streams.values():
-            if stream.due(now):
-                self._take(stream.finish())
-                self._told(stream)
+        for stream in [stream for stream in self._owing if stream.due(now)]:
+            self._owing.discard(stream)
+            self._take(stream.finish())
+            self._told(stream)
 
     def _told(self, stream: Stream) -> None:
         self._ledger.ended(stream.tail.path, stream.last_line)
@@ -147,7 +148,7 @@ class Gatherer:
             self._living.wrote(event.source)
             if isinstance(event, Artefact | Folder):
                 self._pieces.take(event)
-            else:
+            if not isinstance(event, Artefact):
                 self._ledger.take(event)
         self.revision += bool(events)
 

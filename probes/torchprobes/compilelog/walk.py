@@ -26,7 +26,7 @@ LIST_S: Final = 1.0
 """How often everything is listed anew where that is cheap."""
 
 SLOWEST_S: Final = 5.0
-SHARE: Final = 0.004
+SHARE: Final = 0.003
 """The part of a core that looking may cost, and listing again as much; both are done less often where they are dear."""
 
 YOUNG_S: Final = 2.0
