@@ -12,6 +12,7 @@ from torchprobes.compilelog.events import (
     CompileEnded,
     CompileStarted,
     Event,
+    Line,
     Loss,
     Lost,
     PhaseBegan,
@@ -79,6 +80,13 @@ def test_json_of_python_alone_is_read() -> None:
     (ended,) = read(record("compilation_metrics", said))
     assert isinstance(ended, CompileEnded)
     assert ended.ops == 3
+
+
+def test_a_lone_surrogate_in_a_stack_goes_no_further() -> None:
+    frame = {"line": 1, "name": "f\ud800", "filename": 0, "loc": "\ud800"}
+    (start,) = read(record("str", ["a\ud800.py", 0]) + record("dynamo_start", {"stack": [frame]}))
+    assert isinstance(start, CompileStarted)
+    assert start.stack == (Line("a?.py", 1, "f?", "?"),)
 
 
 @pytest.mark.parametrize("number", [7, -1, -5, None, 1 << 40])
