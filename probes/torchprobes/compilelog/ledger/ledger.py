@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ..events import Event, Exited, Lost, Source
+from ..events import Event, Exited, Loss, Lost, Source
 from ..explanation import Explanation
 from .group import Group
 from .process import LOG, TEXT, TRACE, Process
@@ -49,7 +49,8 @@ class Ledger:
         self._stale = True
         source = event.source
         if isinstance(event, Lost):
-            self._lost[event.loss.value] = self._lost.get(event.loss.value, 0) + 1
+            name = "junk" if event.loss is Loss.TORN and source.trace else event.loss.value
+            self._lost[name] = self._lost.get(name, 0) + 1
             return
         if isinstance(event, Exited) and source.pid is None:
             self._exited.append(event)

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from .failures import Settled
 
 _LOSSES: Final = {
-    "torn": "bytes that are no record, {n} times: two writers went into each other, or something else wrote there",
+    "torn": "lines of two writers went into each other ({n} times): torchrun --log-dir DIR --tee 3 gives each a file",
+    "junk": "bytes of a trace that are no record ({n} times)",
     "partial": "the last record of a file has no end: its writer was stopped, or is at it",
     "broken": "records that could not be read: {n}",
 }

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
-from ..events import Exited
+from ..events import Autotuned, CacheAsked, Exited, Fused, LimitHit
 from ..explanation import (
     Break,
     CacheUse,
@@ -24,7 +24,7 @@ from ..explanation import Process as ProcessRow
 from . import words
 from .breaks import BreakKey, Broken
 from .compiles import Record
-from .failures import SOFT, settle
+from .failures import SOFT, Settled, settle
 from .functions import functions
 from .group import Group
 from .hints import hints
@@ -71,60 +71,100 @@ class Cut:
         return kept
 
 
+class _View:
+    """What a snapshot is made of."""
+
+    def __init__(self, groups: list[Group], sources: Sources, ended: bool, limit: int | None) -> None:
+        self.groups, self.sources, self.ended, self.cut = groups, sources, ended, Cut(limit)
+        self.told = [group for group in groups if group.is_told]
+        self.compiled = [group for group in self.told if _tells_compiles(group)]
+        self.exits = sorted(
+            [*sources.exited, *(g.process.exited for g in groups if g.process.exited)],
+            key=lambda one: not one.source.place.path.endswith("end.json"),
+        )
+        """How processes ended, the capture's word first."""
+        self.exit_code = next((e.exit_code for e in self.exits if e.exit_code is not None), None)
+        self.settled = [self._settled(group) for group in groups]
+        self.fatal = next((one.fatal for one in self.settled if one.fatal), None)
+
+    @property
+    def is_told_how(self) -> bool:
+        """Whether anything says how a process ended; that it is no more is not enough."""
+        return any(one.exit_code is not None or one.signal for one in self.exits)
+
+    def _settled(self, group: Group) -> Settled:
+        return settle(group, self.ended or group.process.exited is not None, self.sources.heard, self.exit_code)
+
+    def kept(self, subject: str) -> list[tuple[Group, Any]]:
+        """Events of a subject with their process."""
+        return [(group, event) for group in self.told for _, event in group.kept(subject)]
+
+    def loud(self, group: Group) -> bool:
+        """Limits and suppressed errors are warnings in every version: a stderr that was read tells of them."""
+        told = any(any(group.kept(name)) for name in ("limits", "failures"))
+        return self.sources.heard or told or _tells_compiles(group)
+
+    def rows(self, knows: Callable[[Group], bool], rows: Callable[[], Sequence[T]]) -> tuple[T, ...] | None:
+        """The rows, None if no process could tell of any."""
+        return tuple(rows()) if any(knows(group) for group in self.told) else None
+
+
 def snapshot(groups: list[Group], sources: Sources, ended: bool, limit: int | None) -> Explanation:
     """What all groups say. `ended`: nothing more is expected."""
-    cut = Cut(limit)
-    told = [group for group in groups if group.is_told]
-    exits = sorted(
-        [*sources.exited, *(g.process.exited for g in groups if g.process.exited)],
-        key=lambda exit_: not exit_.source.place.path.endswith("end.json"),
-    )
-    exit_code = next((e.exit_code for e in exits if e.exit_code is not None), None)
-    settled = [settle(group, ended or group.process.exited is not None, sources.heard, exit_code) for group in groups]
-    fatal = next((one.fatal for one in settled if one.fatal), None)
-    ranks = {group.process.rank for group in told if group.process.rank is not None}
-    compiled = [group for group in told if _tells_compiles(group)]
+    view = _View(groups, sources, ended, limit)
+    return replace(_listed(view, _summed(view)), left_out=view.cut.left_out)
 
-    def loud(group: Group) -> bool:
-        """Limits and suppressed errors are warnings in every version: a stderr that was read tells of them."""
-        return sources.heard or _tells_compiles(group) or any(any(group.kept(name)) for name in ("limits", "failures"))
 
+def _summed(view: _View) -> Explanation:
+    """Who, how many, how long, and how it ended."""
+    ranks = {group.process.rank for group in view.told if group.process.rank is not None}
+    compiled = view.compiled
     return Explanation(
-        root=sources.root,
-        torch=", ".join(sorted({p.torch for group in groups for p in group.members if p.torch})),
-        first_source="trace" if any(g.traced for g in told) else "text" if told else "",
-        processes=tuple(_process(group) for group in told),
+        root=view.sources.root,
+        torch=", ".join(sorted({p.torch for group in view.groups for p in group.members if p.torch})),
+        first_source="trace" if any(g.traced for g in view.told) else "text" if view.told else "",
+        processes=tuple(_process(group) for group in view.told),
         ranks=len(ranks) or None,
         graphs=sum(group.book.graphs for group in compiled) if compiled else None,
         frames_compiled=sum(group.book.frames for group in compiled) if compiled else None,
-        breaks=_if_known(told, _tells_breaks, lambda: cut.first(_breaks(told))),
-        recompiles=_if_known(told, _tells_recompiles, lambda: tuple(_recompiles(told, cut))),
-        limits=_if_known(told, loud, lambda: cut.first(_limits(told))),
-        suppressed=_if_known(told, loud, lambda: cut.first([f for s in settled for f in s.suppressed])),
-        fatal=fatal,
-        fatal_known=bool(settled) and all(s.known for s in settled),
-        fallbacks=_if_known(told, lambda g: g.traced or any(g.kept("fallbacks")), lambda: cut.first(_fallbacks(told))),
-        skips=_if_known(told, lambda g: _tells_skips(g, sources.heard), lambda: cut.first(_skips(told))),
-        caches=_if_known(told, lambda g: g.traced or any(g.kept("caches")), lambda: tuple(_caches(told, cut))),
+        fatal=view.fatal,
+        fatal_known=bool(view.settled) and all(one.known for one in view.settled),
         forward_s=_total(group.book.forward_s for group in compiled),
         backward_s=_total(group.book.backward_s for group in compiled),
-        exit_code=exit_code,
-        killed_by=next((e.signal for e in exits if e.signal), ""),
-        tuned=cut.first([_tuned(event, group) for group in told for _, event in group.kept("tuned")]),
-        kernels=tuple(_kernel(e, g) for g, e in cut.last([(g, e) for g in told for _, e in g.kept("kernels")])),
-        compiles=tuple(_compile(r, g, fatal) for g, r in cut.last([(g, r) for g in compiled for r in g.book.records])),
-        functions=cut.first(functions(compiled)),
-        warnings=tuple(dict.fromkeys(e.words for g in groups for _, e in g.kept("said") if not e.harmless)),
-        notes=notes(told, sources.lost, settled, ended and not exits),
-        last_user_line=sources.last_line,
-        left_out=cut.left_out,
+        exit_code=view.exit_code,
+        killed_by=next((e.signal for e in view.exits if e.signal), ""),
+        warnings=tuple(dict.fromkeys(e.words for g in view.groups for _, e in g.kept("said") if not e.harmless)),
+        notes=notes(view.told, view.sources.lost, view.settled, view.ended and not view.is_told_how),
+        last_user_line=view.sources.last_line,
     )
 
 
-def _if_known(
-    told: list[Group], knows: Callable[[Group], bool], rows: Callable[[], tuple[T, ...]]
-) -> tuple[T, ...] | None:
-    return rows() if any(knows(group) for group in told) else None
+def _listed(view: _View, sums: Explanation) -> Explanation:
+    """What was found, in lists."""
+    told, cut = view.told, view.cut
+    suppressed = [failure for one in view.settled for failure in one.suppressed]
+    return replace(
+        sums,
+        breaks=view.rows(_tells_breaks, lambda: cut.first(_breaks(told))),
+        recompiles=view.rows(_tells_recompiles, lambda: _recompiles(told, cut)),
+        limits=view.rows(view.loud, lambda: cut.first([_limit(event, group) for group, event in view.kept("limits")])),
+        suppressed=view.rows(view.loud, lambda: cut.first(suppressed)),
+        fallbacks=view.rows(_tells("fallbacks"), lambda: cut.first(_fallbacks(view.kept("fallbacks")))),
+        skips=view.rows(lambda group: _tells_skips(group, view.sources.heard), lambda: cut.first(_skips(told))),
+        caches=view.rows(_tells("caches"), lambda: [_cache(e, g) for g, e in cut.last(view.kept("caches"))]),
+        tuned=tuple(_tuned(event, group) for group, event in cut.last(view.kept("tuned"))),
+        kernels=tuple(_kernel(event, group) for group, event in cut.last(view.kept("kernels"))),
+        compiles=tuple(
+            _compile(record, group, view.fatal)
+            for group, record in cut.last([(group, record) for group in view.compiled for record in group.book.records])
+        ),
+        functions=cut.first(functions(view.compiled)),
+    )
+
+
+def _tells(subject: str) -> Callable[[Group], bool]:
+    """A trace tells of all of them; text of those that it names."""
+    return lambda group: group.traced or any(True for _ in group.kept(subject))
 
 
 def _tells_breaks(group: Group) -> bool:
@@ -225,22 +265,13 @@ def _recompile(record: Record, group: Group) -> Recompile:
     )
 
 
-def _limits(told: list[Group]) -> list[Limit]:
-    return [
-        Limit(
-            function_name(e.function), e.file, e.line, e.limit, e.last_reason, e.limit_name, group.key, e.source.place
-        )
-        for group in told
-        for _, e in group.kept("limits")
-    ]
+def _limit(e: LimitHit, group: Group) -> Limit:
+    name = function_name(e.function)
+    return Limit(name, e.file, e.line, e.limit, e.last_reason, e.limit_name, group.key, e.source.place)
 
 
-def _fallbacks(told: list[Group]) -> list[FallbackKernel]:
-    rows = [
-        FallbackKernel(e.op, e.source.compile_id, e.harmless, group.key, e.source.place)
-        for group in told
-        for _, e in group.kept("fallbacks")
-    ]
+def _fallbacks(kept: list[tuple[Group, Any]]) -> list[FallbackKernel]:
+    rows = [FallbackKernel(e.op, e.source.compile_id, e.harmless, group.key, e.source.place) for group, e in kept]
     return sorted(rows, key=lambda row: row.harmless)
 
 
@@ -262,21 +293,17 @@ def _skips(told: list[Group]) -> list[Skip]:
     ]
 
 
-def _caches(told: list[Group], cut: Cut) -> list[CacheUse]:
-    rows = [(group, e) for group in told for _, e in group.kept("caches")]
-    return [
-        CacheUse(e.source.compile_id, e.what, e.state, e.reason, e.saved_s, group.key, e.source.place)
-        for group, e in cut.last(rows)
-    ]
+def _cache(e: CacheAsked, group: Group) -> CacheUse:
+    return CacheUse(e.source.compile_id, e.what, e.state, e.reason, e.saved_s, group.key, e.source.place)
 
 
-def _tuned(event: Any, group: Group) -> Tuned:
+def _tuned(event: Autotuned, group: Group) -> Tuned:
     name, ms = event.choices[0] if event.choices else ("", float("inf"))
     source = event.source
     return Tuned(event.op, event.arguments, name, ms, event.choices, source.compile_id, group.key, source.place)
 
 
-def _kernel(event: Any, group: Group) -> Kernel:
+def _kernel(event: Fused, group: Group) -> Kernel:
     source = event.source
     return Kernel(event.kernel, event.ops, event.lines, source.compile_id, group.key, source.place)
 
