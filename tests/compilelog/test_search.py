@@ -8,16 +8,14 @@ import random
 import re
 import threading
 import time
-from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from torchprobes.compilelog import pieces, scan_child, stripes
-from torchprobes.compilelog.bits import Bits
+from torchprobes.compilelog import scan_child, stripes
 from torchprobes.compilelog.document import Document
-from torchprobes.compilelog.scan import HEAD, Part, ScanView
+from torchprobes.compilelog.scan import HEAD, Part, ScanView, Track
 from torchprobes.compilelog.search import Query, Search
 
 
@@ -43,7 +41,7 @@ def searching() -> Iterator[Callable[[Path, Query], Search]]:
 
 def hits(search: Search) -> list[int]:
     found, line = [], -1
-    while (after := search.bits.next(line)) is not None:
+    while (after := search.tracks[0].bits.next(line)) is not None:
         found.append(after)
         line = after
     return found
@@ -80,22 +78,20 @@ def told(search: Search) -> list[tuple[int, int, int]]:
 def in_process(path: Path, query: Query, striped: bool) -> list[tuple[int, int, int]]:
     """What the child says, taken by a search that has no child."""
     search = object.__new__(Search)
-    search.view, search.bits, search.spans = ScanView(), Bits(), array("I")
+    search.view, search.tracks = ScanView(), (Track(),)
 
-    def say(kind: bytes, a: int, b: int, c: int, data: bytes) -> None:
-        search._take(io.BytesIO(HEAD.pack(kind, a, b, c, len(data)) + data))
+    def say(kind: bytes, number: int, a: int, b: int, c: int, data: bytes) -> None:
+        search._take(io.BytesIO(HEAD.pack(kind, number, a, b, c, len(data)) + data))
 
-    with path.open("rb") as file:
-        pread, size = pieces.part_of(file.fileno(), 0, None)
-        request = {"search": query.asked, "tabs": False, "spans": 10_000}
-        piece = scan_child.Piece(pread, request, scan_child.Counts(b""))
-        follow = scan_child.Follow(pread, size, piece, scan_child.Joined(say, 10_000))
+    with path.open("rb") as file, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scan_child, "say", say)
+        part = {"fd": file.fileno(), "start": 0, "stop": None, "counts": -1}
+        follow = scan_child.follow_of(0, part, {"search": query.asked, "tabs": False, "spans": 10_000})
         if striped:
             follow.stripes(lambda: False)
             assert search.view.lines > 1000
         while follow.step():
             pass
-    assert search.view.at_end
     return told(search)
 
 
@@ -124,7 +120,11 @@ def test_hits_come_with_counts_places_and_ranks(searching, tmp_path: Path) -> No
     assert search.view.ones == 3
     assert told(search) == [(0, 2, 8), (2, 0, 6), (4, 0, 6)]
     assert search.span(1) is None
-    assert (search.bits.next(0), search.bits.previous(4), search.bits.rank(3)) == (2, 2, 2)
+    assert (search.tracks[0].bits.next(0), search.tracks[0].bits.previous(4), search.tracks[0].bits.rank(3)) == (
+        2,
+        2,
+        2,
+    )
 
 
 def test_what_is_written_later_is_searched_too_and_an_open_line_counts_once(searching, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from threading import Lock
 
 _BYTES = 64
 _LINES = 8 * _BYTES
+_FLAGS = bytes(value == ord("1") for value in range(256))
 _ONES = bytes(value.bit_count() for value in range(256))
 
 
@@ -55,6 +56,16 @@ class Bits:
     def __contains__(self, line: int) -> bool:
         with self._lock:
             return 0 <= line < self.lines and bool(self._bits[line >> 3] >> (line & 7) & 1)
+
+    def flags(self, start: int, stop: int) -> bytes:
+        """One byte a line of [start, stop), as far as they were judged: 1 for those that were chosen."""
+        with self._lock:
+            stop = min(stop, self.lines)
+            if start >= stop:
+                return b""
+            value = int.from_bytes(self._bits[start >> 3 : (stop + 7) >> 3], "little") >> (start & 7)
+        digits = f"{_cut(value, stop - start):0{stop - start}b}"
+        return digits[::-1].encode().translate(_FLAGS)
 
     def rank(self, line: int) -> int:
         """How many lines before `line` were chosen."""

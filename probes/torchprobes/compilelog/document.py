@@ -15,15 +15,13 @@ from dataclasses import dataclass, replace
 
 from .export import Exporting
 from .filter import Filter, Filtering, FilterView
-from .lines import Line, LineIndex, Shrunk, last_lines
+from .found import Found, MarkedRows
+from .lines import Line, Shrunk
 from .logfile import Change
-from .marks import Mark, Marks
-from .region import Region
-from .rows import AllRows, Found, KeptRows, MarkedRows, Rows
+from .marks import Mark
+from .one_file import Files, OneFile
+from .rows import Rows
 from .search import Query, Search
-
-SLICE = 1 << 18
-"""Bytes indexed between two looks at what was asked for: a fraction of a millisecond."""
 
 POLL_S = 0.05
 """How often a quiet file is looked at."""
@@ -86,19 +84,18 @@ class _Ask:
 
 
 class Document:
-    """A log that is open: view, pages, marks, search, filter. All methods return at once."""
+    """A log that is open: view, pages, marks, search, filter, export. All methods return at once."""
 
-    def __init__(self, path: str, window: tuple[int, int] | None = None) -> None:
+    def __init__(self, path: str, window: tuple[int, int] | None = None, *, files: Files | None = None) -> None:
         """Open `path`, or its part `window` = (offset, bytes), a payload whose lines begin with a tab."""
         self.path = path
-        self._file = Region(path, window)
-        self._index, self._marks, self._marked = LineIndex(), Marks(), 0
-        self._rows: Rows = AllRows(self._index)
-        self.marks = MarkedRows(self._marks, self._rows)
+        self._files: Files = files or OneFile(path, window)
+        self._rows = self._files.rows(None)
+        self.marks = MarkedRows(self._files.marks, self._rows)
         self.found = Found(None, self._rows)
         """The search that runs, with what it found so far."""
         self._view = DocumentView()
-        self._page = NO_PAGE
+        self._page, self._version = NO_PAGE, 0
         self._asked: _Ask | None = None
         self._search: Search | None = None
         self._query: Query | None = None
@@ -144,7 +141,7 @@ class Document:
 
     def row_near(self, line: int) -> int:
         """The row of the first line at or after `line` that is a row; the number of rows if there is none."""
-        return self._rows.before(line)
+        return self._rows.row_near(line)
 
     def search(self, query: Query | None) -> None:
         """Search for `query` from the start, and in what comes; None ends the search."""
@@ -211,64 +208,60 @@ class Document:
                     self._changed.wait(POLL_S)
         self._stop_search()
         self._stop_filter()
-        self._file.close()
+        self._files.close()
 
     def _waited_for(self) -> bool:
         """Whether somebody waits for what can be answered now."""
         wanted = self._query != self.found.query or self._filter != self.filtered.filter or bool(self._exports)
-        return self._asked is not None or (wanted and self._file.held)
+        return self._asked is not None or (wanted and self._files.held)
 
     def _step(self) -> bool:
-        """Answer, look, take one slice; whether there is more to take."""
+        """Answer, look, take one slice; whether there is more. Line numbers come first, then hits, then marks."""
+        files = self._files
         self._answer()
-        change = self._file.look(self._index.size)
+        change = files.look()
         if change is not Change.NONE:
             self._restart("" if change is Change.OPENED else change.value)
-        if self._index.size < self._file.size:
-            self._index.feed(self._slice(self._index.size))
-        elif self._marked < self._index.size and not self._searching:  # line numbers come first, then hits, then marks
-            data = self._slice(self._marked)
-            self._marks.feed(data)
-            self._marked += len(data)
+        indexing = files.index()
+        marking = not indexing and not self._searching and files.mark()
         self._follow_filter()
         self._follow_search()
         self._begin_exports()
         self._find_places()
+        sifting = files.sift(self._rows)
         self.marks.sift()
-        self._publish(cause=self._file.cause)
-        marking = self._marked < self._file.size and not self._searching
-        return self._index.size < self._file.size or marking
+        self._publish(cause=files.cause)
+        return indexing or marking or sifting
 
     @property
     def _searching(self) -> bool:
         """Whether a search is on its way through what is there."""
         return self._search is not None and not (self._search.view.at_end or self._search.view.cause)
 
-    def _slice(self, offset: int) -> bytes:
-        return self._file.pread(min(SLICE, self._file.size - offset), offset)
-
     def _restart(self, note: str) -> None:
-        self._index, self._marks, self._marked = LineIndex(), Marks(), 0
+        self._files.restart()
         self._stop_search()
         self._stop_filter()
         self._places = dict.fromkeys(self._places)
         self._view = replace(self._view, note=note, lines=0, indexed_bytes=0, content=self._view.content + 1)
-        self._show(AllRows(self._index))
+        self._show(self._files.rows(None))
 
     def _show(self, rows: Rows) -> None:
         """From now on these are the rows."""
         with self._changed:
             self._rows, self._page = rows, NO_PAGE
-            self.marks = MarkedRows(self._marks, rows)
+            self.marks = MarkedRows(self._files.marks, rows)
             self.found = Found(self._search, rows)
             self._view = replace(self._view, generation=self._view.generation + 1, rows=0)
 
     def _publish(self, cause: str) -> None:
-        old, index = self._view, self._index
-        counts = tuple(self._marks.counts.items())
+        old, files = self._view, self._files
+        if files.version != self._version:
+            with self._changed:
+                self._version, self._page = files.version, NO_PAGE
         new = replace(
-            old, lines=index.lines, rows=self._rows.count, indexed_bytes=index.size, size_bytes=self._file.size,
-            cause=cause, counts=counts,
+            old, lines=files.lines, rows=self._rows.count, indexed_bytes=files.done_bytes, size_bytes=files.size_bytes,
+            cause=cause, note=files.note or old.note, counts=tuple(self.marks.counts.items()),
         )  # fmt: skip
         if new != old:
             self._view = replace(new, revision=old.revision + 1)
@@ -279,66 +272,49 @@ class Document:
         if asked is None:
             return
         try:
-            lines = self._read(asked.first, asked.count)
+            lines = self._files.read(self._rows, asked.first, asked.count)
         except Shrunk:
             lines = []
         count = min(asked.count, max(0, self._rows.count - asked.first)) if asked.first >= 0 else len(lines)
         with self._changed:
-            self._page = Page(self._view.generation, self._index.size, asked.first, count, tuple(lines))
+            self._page = Page(self._view.generation, self._files.done_bytes, asked.first, count, tuple(lines))
             if self._asked is asked:
                 self._asked = None
             self._changed.notify_all()
-
-    def _read(self, first: int, count: int) -> list[Line]:
-        if first < 0:
-            lines = last_lines(min(count, -first), self._file.size, self._file.pread)
-        elif self._rows.kept is None:
-            lines = self._index.read(first, count, self._file.pread)
-        else:
-            rows = range(first, min(first + count, self._rows.count))
-            numbers = [line for row in rows if (line := self._rows.line_of(row)) is not None]
-            lines = self._index.read_some(numbers, self._file.pread)
-        return lines if self._file.window is None else [_without_tab(line) for line in lines]
 
     def _find_places(self) -> None:
         """Tell the lines of the offsets that were asked for, as far as they are known."""
         with self._changed:
             asked = [offset for offset, line in self._places.items() if line is None]
         for offset in asked:
-            inside = self._file.inside(offset)
-            if not 0 <= inside < self._index.size:
-                continue
-            try:
-                line = self._index.line_of(inside, self._file.pread)
-            except Shrunk:
-                return
+            line = self._files.line_at(offset)
             with self._changed:
-                if offset in self._places:
+                if line is not None and offset in self._places:
                     self._places[offset] = line
 
     # --- children ---------------------------------------------------------------------------------------------
 
     def _follow_search(self) -> None:
-        """Start the search that is wanted, on the file that is held; end one that is not."""
+        """Start the search that is wanted, on the files that are held; end one that is not."""
         wanted = self._query
-        if self.found.query == wanted or (wanted is not None and not self._file.held):
+        if self.found.query == wanted or (wanted is not None and not self._files.held):
             return
         self._stop_search()
-        self._search = Search(wanted, self._file.part(self._index.ends)) if wanted else None
+        self._search = Search(wanted, *self._files.parts()) if wanted else None
         self.found = Found(self._search, self._rows)
 
     def _follow_filter(self) -> None:
         """The same for the filter."""
         wanted = self._filter
-        if self.filtered.filter == wanted or (wanted is not None and not self._file.held):
+        if self.filtered.filter == wanted or (wanted is not None and not self._files.held):
             return
         self._stop_filter()
-        self._filtering = filtering = Filtering(wanted, self._file.part()) if wanted else None
-        self._show(KeptRows(self._index, filtering.bits) if filtering else AllRows(self._index))
+        self._filtering = Filtering(wanted, *self._files.parts()) if wanted else None
+        self._show(self._files.rows(self._filtering))
 
     def _begin_exports(self) -> None:
-        while self._exports and self._file.held:
-            self._exports.pop(0).begin(self._file.part(), self._file.size, self._rows.count)
+        while self._exports and self._files.held:
+            self._exports.pop(0).begin(self._files.parts(), self._files.order(), self._rows.count)
 
     def _stop_search(self) -> None:
         if self._search is not None:
@@ -349,10 +325,6 @@ class Document:
         if self._filtering is not None:
             self._filtering.stop()
         self._filtering = None
-
-
-def _without_tab(line: Line) -> Line:
-    return line._replace(raw=line.raw[1:], length=line.length - 1) if line.raw.startswith(b"\t") else line
 
 
 def export(document: Document, path: str) -> Exporting:

@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,28 +42,34 @@ class Exporting:
         self._child: subprocess.Popen[bytes] | None = None
         self._stopped = False
 
-    def begin(self, part: Part, size: int, rows: int) -> None:
-        """Write the first `size` bytes' rows; takes the descriptor of `part` over. For the document's thread."""
+    def begin(self, parts: Sequence[Part], order: bytes | None, rows: int) -> None:
+        """Write what the parts hold now, in the `order` of their lines; takes their descriptors over.
+
+        For the document's thread.
+        """
+        held = [part.fd for part in parts]
+        if order is not None:
+            held.append(_file_of(order))
         if self._stopped:
-            os.close(part.fd)
+            _close(held)
             return
         self.view = ExportView(rows=rows)
-        offset = part.window[0] if part.window else 0
+        asked = [{"fd": part.fd, "start": part.start, "stop": part.stop, "size": _size(part)} for part in parts]
         request = {
-            "fd": part.fd, "start": offset, "stop": offset + size, "tabs": part.window is not None,
-            "filter": self._filter.asked, "path": self.path,
+            "parts": asked, "tabs": any(part.tabs for part in parts), "filter": self._filter.asked, "path": self.path,
+            "order": None if order is None else held[-1],
         }  # fmt: skip
         argv = [sys.executable, "-I", "-S", "-B", CHILD, json.dumps(request)]
         pipe = subprocess.PIPE
         try:
             self._child = subprocess.Popen(
-                argv, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, cwd="/", pass_fds=(part.fd,)
+                argv, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, cwd="/", pass_fds=held
             )
         except (OSError, ValueError) as error:
             self.view = replace(self.view, cause=f"it could not start: {error}")
             return
         finally:
-            os.close(part.fd)
+            _close(held)
         threading.Thread(target=self._listen, args=(self._child,), name="export", daemon=True).start()
 
     def stop(self) -> None:
@@ -91,3 +99,21 @@ class Exporting:
             self.view = replace(self.view, cause=str(told["cause"]))
         else:
             self.view = replace(self.view, done_rows=told["rows"], finished=told["finished"])
+
+
+def _size(part: Part) -> int:
+    """Bytes of a part that are there now."""
+    return max(0, os.fstat(part.fd).st_size - part.start)
+
+
+def _file_of(data: bytes) -> int:
+    """A descriptor of a file without a name that holds `data`."""
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        return os.dup(file.fileno())
+
+
+def _close(held: Sequence[int]) -> None:
+    for fd in held:
+        os.close(fd)

@@ -1,7 +1,8 @@
 """The child that writes the rows of a log to a new file: `python -I -S -B export_child.py REQUEST`.
 
-REQUEST (JSON): `fd`, `start`, `stop` and `tabs` as for `scan_child`, `filter` as for `judging`, and `path`, which
-must not be there yet. Said on stdout, as JSON lines: {"rows", "finished"} or {"cause"}. When stdin closes, or nothing
+REQUEST (JSON): `parts` and `tabs` as for `scan_child`, each part with the `size` that is written; `order`, null or a
+descriptor of the part of each row, one byte each; `filter` as for `judging`; and `path`, which must not be there yet.
+Said on stdout, as JSON lines: {"rows", "finished"} or {"cause"}. When stdin closes, or nothing
 more can be written, the file is removed.
 """
 
@@ -13,6 +14,7 @@ import re
 import select
 import struct
 import sys
+from collections.abc import Iterator
 from itertools import compress
 from typing import Any
 
@@ -20,8 +22,14 @@ if __package__ in (None, ""):  # run by path, isolated: nothing of the caller's 
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 from torchprobes.compilelog.judging import Judge, judge_of
-from torchprobes.compilelog.pieces import BACK, before_of, part_of, whole, without_tabs
-from torchprobes.compilelog.stripes import LONGEST, PIECE, PRead, TooSlow, lines_in
+from torchprobes.compilelog.pieces import BACK, before_of, last_newline, part_of, whole, without_tabs
+from torchprobes.compilelog.stripes import LONGEST, PIECE, PRead, TooSlow, alarm, lines_in
+
+ROWS = 5_000
+"""Rows of several files written at once."""
+
+MOST_LINE = 64 << 20
+"""Of a longer line of several files only so much is written."""
 
 _ANSWER = struct.Struct("<IQQ")
 
@@ -63,19 +71,59 @@ def say(**told: object) -> None:
     os.write(1, json.dumps(told).encode() + b"\n")
 
 
+def one(request: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
+    """How many rows, and what to write of them, again and again: the kept lines of one file."""
+    part = request["parts"][0]
+    pread = part_of(part["fd"], part["start"], part["stop"])[0]
+    chosen = Chosen(pread, judge_of(request)[0], request["tabs"])
+    for answer in whole(pread, part["size"], chosen, chosen.rest):
+        rows, after, count = _ANSWER.unpack_from(answer)
+        yield rows, answer[_ANSWER.size :]
+        for start in range(after, after + count, PIECE):
+            yield 0, pread(min(PIECE, after + count - start), start)
+
+
+def several(request: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
+    """The same for several files in the order that was told, line by line."""
+    with os.fdopen(request["order"], "rb") as file:
+        file.seek(0)
+        order = file.read()
+    files = [flagged(part, request) for part in request["parts"]]
+    for start in range(0, len(order), ROWS):
+        lines = [next(files[source], (b"", 0)) for source in order[start : start + ROWS]]
+        kept = [line for line, flag in lines if flag]
+        yield len(kept), b"".join(kept)
+
+
+def flagged(part: dict[str, Any], request: dict[str, Any]) -> Iterator[tuple[bytes, int]]:
+    """The lines of one file, each with its newline, and whether it is kept."""
+    pread = part_of(part["fd"], part["start"], part["stop"])[0]
+    judge, size = judge_of(request)[0], part["size"]
+    stop = last_newline(pread, size)
+    for start in range(0, max(1, stop), PIECE) if stop >= 0 else ():
+        found = lines_in(pread, start, min(stop, start + PIECE))
+        if found is None:
+            continue
+        begin, text, end = found
+        lines = text.split(b"\n")
+        lines[-1] += pread(min(MOST_LINE, end - begin - len(text)), begin + len(text))
+        before = before_of(pread, begin, BACK)
+        with alarm():
+            flags = judge(before + text, None)[before.count(b"\n") :]
+        yield from ((line + b"\n", flag) for line, flag in zip(lines, flags, strict=True))
+    if stop + 1 < size:
+        line = pread(min(MOST_LINE, size - stop - 1), stop + 1)
+        before = before_of(pread, stop + 1, BACK)
+        yield line + b"\n", judge(before + line[:LONGEST], None)[-1]
+
+
 def write(request: dict[str, Any], out: int) -> bool:
     """Write all rows; False if nobody wants them any more."""
-    pread, size = part_of(request["fd"], request["start"], request["stop"])
-    judge, _ = judge_of(request)
-    chosen = Chosen(pread, judge, request["tabs"])
     done = 0
-    for answer in whole(pread, size(), chosen, chosen.rest):
+    for rows, data in one(request) if request["order"] is None else several(request):
         if select.select([0], [], [], 0)[0]:
             return False
-        rows, after, count = _ANSWER.unpack_from(answer)
-        write_all(out, memoryview(answer)[_ANSWER.size :])
-        for start in range(after, after + count, PIECE):
-            write_all(out, pread(min(PIECE, after + count - start), start))
+        write_all(out, data)
         done += rows
         say(rows=done, finished=False)
     os.close(out)
@@ -83,10 +131,11 @@ def write(request: dict[str, Any], out: int) -> bool:
     return True
 
 
-def write_all(out: int, data: bytes | memoryview) -> None:
+def write_all(out: int, data: bytes) -> None:
     """All of `data`."""
-    while data:
-        data = data[os.write(out, data) :]
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(out, rest) :]
 
 
 def run(request: dict[str, Any]) -> int:

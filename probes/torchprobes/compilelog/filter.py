@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .bits import Bits
 from .scan import Part, Scan
 from .search import Query
 
@@ -64,10 +65,15 @@ class FilterView:
 class Filtering(Scan):
     """One running filter."""
 
-    def __init__(self, wanted: Filter, part: Part) -> None:
-        """Start it on the descriptor of `part`, which is taken over and closed."""
+    def __init__(self, wanted: Filter, *parts: Part) -> None:
+        """Start it on `parts`, whose descriptors are taken over and closed."""
         self.filter = wanted
-        super().__init__({"filter": wanted.asked}, part)
+        super().__init__({"filter": wanted.asked}, parts)
+
+    @property
+    def bits(self) -> tuple[Bits, ...]:
+        """The lines kept, part by part."""
+        return tuple(track.bits for track in self.tracks)
 
     @property
     def told(self) -> FilterView:

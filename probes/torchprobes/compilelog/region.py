@@ -29,13 +29,13 @@ class Region:
     def size(self) -> int:
         """Bytes that are there."""
         if self.window is None:
-            return self._file.size
+            return max(0, self._file.size - self._offset)
         return max(0, min(self._file.size - self._offset, self._most))
 
     def look(self, done: int) -> Change:
         """Look again, see `LogFile.look`. A window of a file that is held never changes."""
         if self.window is None or not self.held:
-            change = self._file.look(done)
+            change = self._file.look(self._offset + done if self.held else 0)
             self.cause = self._file.cause
         else:
             change = Change.NONE
@@ -54,9 +54,26 @@ class Region:
         """The region's own offset of one of the file."""
         return offset - self._offset
 
+    def skip(self, count: int) -> None:
+        """Begin `count` bytes later, at the line that begins next; for what is no window."""
+        self._offset = 0
+        data = self._file.pread(1 << 16, count - 1)
+        self._offset = count + data.find(b"\n")
+
+    @property
+    def skipped(self) -> int:
+        """Bytes before the part."""
+        return self._offset
+
+    @property
+    def whole_size(self) -> int:
+        """Bytes of the whole file."""
+        return self._file.size
+
     def part(self, ends: bytes = b"") -> Part:
         """A descriptor of its own for a child, with the newlines that were counted."""
-        return Part(os.dup(self._file.fd), self.window, ends)
+        stop = None if self.window is None else self._offset + self.size
+        return Part(os.dup(self._file.fd), self._offset, stop, self.window is not None, ends)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -1,4 +1,4 @@
-"""A scan of one file in a child that can be killed: which of its lines are wanted, told as they are found."""
+"""A scan of files in a child that can be killed: which of their lines are wanted, told as they are found."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 from array import array
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -16,7 +18,7 @@ from typing import IO, Any
 from .bits import Bits
 
 CHILD = str(Path(__file__).with_name("scan_child.py"))
-HEAD = struct.Struct("<cQQQI")
+HEAD = struct.Struct("<cHQQQI")
 
 KEPT = 200_000
 """Hits whose place in the line is kept; the lines are known of all."""
@@ -27,10 +29,14 @@ MOST_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What of the held file `fd` is scanned: all of it as it grows, or `window`: (offset, bytes), tabs taken off."""
+    """What of a held file is scanned. The descriptor is the scan's, which closes it."""
 
     fd: int
-    window: tuple[int, int] | None = None
+    start: int = 0
+    stop: int | None = None
+    """None: all that comes, too."""
+    tabs: bool = False
+    """Whether lines lose their first tab."""
     ends: bytes = b""
     """Newlines up to the end of each block, as `LineIndex` counted them: a search need not count them again."""
 
@@ -50,26 +56,35 @@ class ScanView:
     """Why it ended early: one line; "" if it did not."""
 
 
-class Scan:
-    """One running scan; `view` and `bits` may be asked from any thread."""
+class Track:
+    """What a scan found in one of its files."""
 
-    def __init__(self, want: dict[str, Any], part: Part, spans: int = 0) -> None:
-        """Start it on the descriptor of `part`, which is taken over and closed."""
-        self.view = ScanView()
+    def __init__(self) -> None:
         self.bits = Bits()
         self.spans = array("I")
         """Start and end of the first hits in their lines."""
-        self._stopped = False
-        self._child = self._start(want, part, spans)
+        self.scanned_bytes = 0
 
-    def _start(self, want: dict[str, Any], part: Part, spans: int) -> subprocess.Popen[bytes] | None:
-        offset, size = part.window or (0, 0)
-        stop = offset + size if part.window else None
-        counts = _held(part.ends)
-        place = {"fd": part.fd, "start": offset, "stop": stop, "tabs": part.window is not None, "spans": spans}
-        place["counts"] = counts
-        held = (part.fd, counts) if counts >= 0 else (part.fd,)
-        argv = [sys.executable, "-I", "-S", "-B", CHILD, json.dumps({**place, **want})]
+
+class Scan:
+    """One running scan; `view` and `tracks` may be asked from any thread."""
+
+    def __init__(self, want: dict[str, Any], parts: Sequence[Part], spans: int = 0) -> None:
+        """Start it on `parts`; the places of the first `spans` hits in their lines are told, too."""
+        self.view = ScanView()
+        self.tracks = tuple(Track() for _ in parts)
+        self._stopped = False
+        self._child = self._start(want, parts, spans // max(1, len(parts)))
+
+    def _start(self, want: dict[str, Any], parts: Sequence[Part], spans: int) -> subprocess.Popen[bytes] | None:
+        counts = [_held(part.ends) for part in parts]
+        asked = [
+            {"fd": part.fd, "start": part.start, "stop": part.stop, "counts": fd}
+            for part, fd in zip(parts, counts, strict=True)
+        ]
+        request = {"parts": asked, "tabs": any(part.tabs for part in parts), "spans": spans, **want}
+        held = [part.fd for part in parts] + [fd for fd in counts if fd >= 0]
+        argv = [sys.executable, "-I", "-S", "-B", CHILD, json.dumps(request)]
         pipe = subprocess.PIPE
         try:
             child = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, cwd="/", pass_fds=held)
@@ -98,7 +113,8 @@ class Scan:
         code = child.wait()
         for pipe in (child.stdin, child.stdout):
             if pipe is not None:
-                pipe.close()
+                with suppress(OSError):
+                    pipe.close()
         if not self._stopped and not self.view.cause:
             self.view = replace(self.view, cause=f"it ended early ({code})")
 
@@ -106,20 +122,27 @@ class Scan:
         head = pipe.read(HEAD.size)
         if len(head) < HEAD.size:
             return False
-        kind, a, b, c, length = HEAD.unpack(head)
-        if length > MOST_BYTES or len(data := pipe.read(length)) < length:
+        kind, number, a, b, c, length = HEAD.unpack(head)
+        if length > MOST_BYTES or number >= len(self.tracks) or len(data := pipe.read(length)) < length:
             return False
+        track = self.tracks[number]
         if kind == b"b":
-            self.bits.put(c, data, b)
-            ended = self.view.at_end and a == self.view.scanned_bytes
-            self.view = ScanView(b, self.bits.ones, a, ended)
+            ended = self.view.at_end and a == track.scanned_bytes
+            track.bits.put(c, data, b)
+            track.scanned_bytes = a
+            self.view = self._summed(ended)
         elif kind == b"s":
-            self.spans[2 * b :] = array("I", data)
+            track.spans[2 * b :] = array("I", data)
         elif kind == b"e":
             self.view = replace(self.view, at_end=True)
         else:
             self.view = replace(self.view, cause=data.decode(errors="replace").strip() or "it ended early")
         return bool(kind != b"x")
+
+    def _summed(self, at_end: bool) -> ScanView:
+        lines = sum(track.bits.lines for track in self.tracks)
+        ones = sum(track.bits.ones for track in self.tracks)
+        return ScanView(lines, ones, sum(track.scanned_bytes for track in self.tracks), at_end)
 
 
 def _held(data: bytes) -> int:

@@ -1,16 +1,15 @@
-"""The child that says which lines of one file are wanted, and goes on as the file grows.
+"""The child that says which lines of files are wanted, and goes on as the files grow.
 
 `python -I -S -B scan_child.py REQUEST`. An expression holds the interpreter for as long as it likes, so it runs here
-and not in the console. REQUEST (JSON): `fd`, a descriptor on which only `pread` is used; `start` and `stop`, the part
-of the file (`stop` null: it grows); `tabs`, whether each line loses its first tab; `spans`, how many hits are told
-with their place in the line; `counts`, -1 or a descriptor of the newlines up to the end of each block that the
-console counted; and `search` or `filter`, see `judging`. The child ends when stdin closes.
-
-Said on stdout, each behind a `HEAD` (kind, A, B, C, bytes that follow):
+and not in the console. REQUEST (JSON): `parts`, the files; `tabs`, whether each line loses its first tab; `spans`,
+how many hits of a file are told with their place in the line; and `search` or `filter`, see `judging`. A part is `fd`,
+a descriptor on which only `pread` is used; `start` and `stop` (null: it grows), what of the file is looked at; and
+`counts`, -1 or a descriptor of the newlines up to the end of each block that the console counted. The child ends when
+stdin closes. Said on stdout, each behind a `HEAD` (kind, number of the part, A, B, C, bytes that follow):
 
     b   A bytes were looked at, B lines; the bytes are bits from byte C of all bits on, lowest first
     s   spans of A hits, from the B-th on: start, end, start, end, ... of 4 bytes each
-    e   all that is there was looked at
+    e   all that is there, of all parts, was looked at
     x   why it ends: words; an expression that is none, or that explodes on this text
 """
 
@@ -24,6 +23,7 @@ import struct
 import sys
 from array import array
 from collections.abc import Callable
+from functools import partial
 from itertools import compress
 from typing import Any
 
@@ -34,7 +34,7 @@ from torchprobes.compilelog.judging import judge_of
 from torchprobes.compilelog.pieces import BACK, BLOCK, MANY, before_of, last_newline, part_of, without_tabs
 from torchprobes.compilelog.stripes import FIRST, LONGEST, PIECE, PRead, TooSlow, alarm, cores, in_order, lines_in
 
-HEAD = struct.Struct("<cQQQI")
+HEAD = struct.Struct("<cHQQQI")
 POLL_S = 0.2
 _ANSWER = struct.Struct("<II")
 _DIGITS = b"01" + bytes(254)
@@ -67,6 +67,11 @@ class Piece:
     """Judges the lines that begin in one stretch of the file."""
 
     def __init__(self, pread: PRead, request: dict[str, Any], counts: Counts) -> None:
+        """Reads with `pread`; `request` is the child's.
+
+        Raises:
+            re.error, OverflowError, RecursionError: what is wanted is no expression.
+        """
         self._pread, self._counts = pread, counts
         self._judge, self._span = judge_of(request)
         self._tabs, self._spans = request["tabs"], request["spans"]
@@ -120,19 +125,15 @@ class Joined:
         size, rest = (lines + 7) // 8, self._lines % 8
         bits = int.from_bytes(answer[_ANSWER.size : _ANSWER.size + size], "little") << rest | self._open
         data = bits.to_bytes((rest + lines + 7) // 8, "little")
-        self._say(b"b", scanned, self._lines + lines, self._lines // 8, data)
+        self._say(kind=b"b", a=scanned, b=self._lines + lines, c=self._lines // 8, data=data)
         hits = min(hits, self._spans - self._told)
         if hits:
-            self._say(b"s", hits, self._told, 0, answer[_ANSWER.size + size :][: 8 * hits])
+            self._say(kind=b"s", a=hits, b=self._told, c=0, data=answer[_ANSWER.size + size :][: 8 * hits])
         if last:
             return
         self._told += hits
         self._lines += lines
         self._open = data[-1] if self._lines % 8 else 0
-
-    def at_end(self) -> None:
-        """All that is there was looked at."""
-        self._say(b"e", 0, 0, 0, b"")
 
 
 class Follow:
@@ -179,18 +180,15 @@ class Follow:
         return True
 
     def _end(self) -> None:
-        """The end is reached: say so once, with the line that has no newline yet."""
-        if self._at_end:
-            return
-        self._at_end = True
-        if self._carry:
+        """The end is reached: judge the line that has no newline yet, once."""
+        if self._carry and not self._at_end:
             self._joined.take(self._offset, self._piece.judged(self._before, self._carry), last=True)
-        self._joined.at_end()
+        self._at_end = True
 
 
-def say(kind: bytes, a: int, b: int, c: int, data: bytes) -> None:
+def say(kind: bytes, number: int, a: int, b: int, c: int, data: bytes) -> None:
     """Write one message to stdout."""
-    message = HEAD.pack(kind, a, b, c, len(data)) + data
+    message = HEAD.pack(kind, number, a, b, c, len(data)) + data
     while message:
         message = message[os.write(1, message) :]
 
@@ -200,35 +198,49 @@ def counts_of(fd: int) -> bytes:
     return os.pread(fd, os.fstat(fd).st_size, 0) if fd >= 0 else b""
 
 
+def follow_of(number: int, part: dict[str, Any], request: dict[str, Any]) -> Follow:
+    """The scan of one part."""
+    pread, size = part_of(part["fd"], part["start"], part["stop"])
+    piece = Piece(pread, request, Counts(counts_of(part["counts"])))
+    return Follow(pread, size, piece, Joined(partial(say, number=number), request["spans"]))
+
+
 def run(request: dict[str, Any]) -> int:
     """Judge until stdin closes; why it ended before that is said."""
+    words = ""
     try:
         follow_until_told(request)
     except TooSlow:
-        say(b"x", 0, 0, 0, b"the expression takes too long on this text")
+        words = "the expression takes too long on this text"
     except (re.error, OverflowError, RecursionError) as error:
-        say(b"x", 0, 0, 0, f"not a regular expression: {error}".replace("\n", " ").encode())
+        words = f"not a regular expression: {error}".replace("\n", " ")
     except EOFError:
-        say(b"x", 0, 0, 0, b"the file became shorter")
+        words = "the file became shorter"
     except OSError as error:
-        say(b"x", 0, 0, 0, (error.strerror or str(error)).lower().encode())
+        words = (error.strerror or str(error)).lower()
+    if words:
+        say(b"x", 0, 0, 0, 0, words.encode())
     return 0
 
 
 def follow_until_told(request: dict[str, Any]) -> None:
     """Judge what is there, then what comes, until stdin closes."""
-    pread, size = part_of(request["fd"], request["start"], request["stop"])
-    piece = Piece(pread, request, Counts(counts_of(request["counts"])))
-    follow = Follow(pread, size, piece, Joined(say, request["spans"]))
+    follows = [follow_of(number, part, request) for number, part in enumerate(request["parts"])]
 
     def ended(wait_s: float = 0.0) -> bool:
         return bool(select.select([0], [], [], wait_s)[0])
 
-    follow.stripes(ended)
-    wait_s = 0.0
-    while not ended(wait_s):
+    for follow in follows:
+        follow.stripes(ended)
+    told = False
+    while not ended(0.0 if not told else POLL_S):
         with alarm():
-            wait_s = 0.0 if follow.step() else POLL_S
+            more = [follow.step() for follow in follows]
+        if any(more):
+            told = False
+        elif not told:
+            say(b"e", 0, 0, 0, 0, b"")
+            told = True
 
 
 if __name__ == "__main__":

@@ -47,13 +47,14 @@ class SearchView:
 class Search(Scan):
     """One running search. All in line numbers; every hit is known, its place in the line for the first `KEPT`."""
 
-    def __init__(self, query: Query, part: Part) -> None:
-        """Start it on the descriptor of `part`, which is taken over and closed."""
+    def __init__(self, query: Query, *parts: Part) -> None:
+        """Start it on `parts`, whose descriptors are taken over and closed."""
         self.query = query
-        super().__init__({"search": query.asked}, part, KEPT)
+        super().__init__({"search": query.asked}, parts, KEPT)
 
-    def span(self, line: int) -> tuple[int, int] | None:
-        """Where `line` matches first, in bytes; None if it is no hit, or one of too many."""
-        at = 2 * self.bits.rank(line)
-        hit = line in self.bits and at + 1 < len(self.spans)
-        return (self.spans[at], self.spans[at + 1]) if hit else None
+    def span(self, line: int, source: int = 0) -> tuple[int, int] | None:
+        """Where `line` of a part matches first, in bytes; None if it is no hit, or one of too many."""
+        track = self.tracks[source]
+        at = 2 * track.bits.rank(line)
+        hit = line in track.bits and at + 1 < len(track.spans)
+        return (track.spans[at], track.spans[at + 1]) if hit else None
