@@ -93,12 +93,15 @@ async def test_with_the_keyboard_alone_to_a_capture_that_runs_and_can_be_cancell
         run = answers[0]
         assert run is not None
         assert capture.folder_of(Path(run)).is_dir()
-        assert desk.cancel(run)
+        await pilot.press("q")
+        await until(pilot, lambda: "It ends with this console" in screen_text(app))
+        await pilot.press("n", "ctrl+c")
         await until(pilot, lambda: (view := desk.view(run)) is not None and view.finished)
         end = capture.end_of(Path(run))
         assert end is not None
         assert (end.signal, end.cause) == ("SIGKILL", "cancelled in the console")
         assert not desk.cancel(run)
+        assert not later.what_ends(probes=False)
 
 
 async def test_escape_starts_nothing() -> None:

@@ -163,22 +163,22 @@ class TorchDoctor(App[None]):
         self.push_screen(later.help_screen(self.screen, later.TITLES[self.here], self.pane.HELP))
 
     async def action_quit(self) -> None:
-        """Back from what is open in a pane, else quit; asked first while probes run."""
+        """Back from what is open in a pane, else quit; asked first while something runs that ends with this console."""
         if getattr(self.pane, "go_back", lambda: False)():
             return
-        if self.sources.snapshot().busy:
-            asked = later.question("Probes are running. Finished results stay, the rest ends.", "quit")
-            self.push_screen(asked, lambda yes: self.leave(0) if yes else None)
+        if ends := later.what_ends(self.sources.snapshot().busy):
+            self.push_screen(later.question(ends, "quit"), lambda yes: self.leave(0) if yes else None)
         else:
             self.leave(0)
 
     def action_interrupt(self) -> None:
         """Cancel what runs; quit if nothing does, or on a second press."""
         again, self._pressed = time.monotonic() - self._pressed < SECOND_PRESS_S, time.monotonic()
-        if again or not self.sources.snapshot().busy:
+        if again or not later.what_ends(self.sources.snapshot().busy):
             self.leave(0)
         else:
             self.sources.cancel()
+            later.cancel_captures()
             self.notify("cancelling; ctrl+c again quits", markup=False)
 
     # --- the end -----------------------------------------------------------------------------------------------

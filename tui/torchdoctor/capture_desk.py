@@ -74,6 +74,11 @@ def view(run: str) -> CaptureView | None:
     return held.view() if held is not None else None
 
 
+def running() -> tuple[Capture, ...]:
+    """Those that have not ended."""
+    return tuple(held for held in tuple(_running.values()) if not held.view().finished)
+
+
 def cancel(run: str) -> bool:
     """End a capture of this console; False if there is none of that run, or it has ended."""
     held = _running.get(run)

@@ -213,7 +213,9 @@ def capture_page(planned: Planned, width: int) -> Page:
     """The command of ours, the one that runs, what is set for it, and what is to be known."""
     if planned.plan is None:
         return Page([BLANK, *labelled("", f"✘ {safe(planned.error)}", width, at=2, role="fail")])
-    first = labelled("as", safe(planned.line), width, at=8, role="key")
+    from torchprobes.masking import mask_text  # a plan is there: it is loaded
+
+    first = labelled("as", safe(mask_text(planned.line)), width, at=8, role="key")
     return Page([BLANK, *first, BLANK, *_command(planned.plan, width)])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -154,3 +155,22 @@ def capture_form(*asked: Any) -> Any:
 def capture_desk() -> Any:
     """The captures of this console: `view(run)` and `cancel(run)`."""
     return _module("capture_desk")
+
+
+def _captures() -> tuple[Any, ...]:
+    """The captures of this console that run; the runner is not loaded to find out that there are none."""
+    desk = sys.modules.get(f"{__package__}.capture_desk")
+    return desk.running() if desk is not None else ()
+
+
+def what_ends(probes: bool) -> str:
+    """What runs and ends with this console, for a person, "" if nothing does; `probes` says whether some run."""
+    if probes:
+        return "Probes are running. Finished results stay, the rest ends."
+    return "A capture is running. It ends with this console; what it has said stays." if _captures() else ""
+
+
+def cancel_captures() -> None:
+    """End the captures of this console."""
+    for each in _captures():
+        each.cancel("cancelled in the console")
