@@ -15,7 +15,7 @@ from torchdoctor.widgets.log_paint import TONES, part_style, sign
 from torchprobes.compilelog.document import DocumentView
 from torchprobes.compilelog.filter import FilterView
 from torchprobes.compilelog.marks import Mark
-from torchprobes.compilelog.rows import Found
+from torchprobes.compilelog.found import Found
 
 _PLURALS = {
     Mark.ERROR: ("error", "errors"),
