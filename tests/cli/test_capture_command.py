@@ -103,8 +103,9 @@ step(torch.ones(3))
 """
 
 
+@pytest.mark.trials
 def test_a_compiled_program_is_explained_and_its_trace_is_written_once(tmp_path: Path) -> None:
-    """Since 2.12 the debug flag writes a trace too, elsewhere, unless TORCH_TRACE is set."""
+    """By hand, for every new torch. Since 2.12 the debug flag writes a trace too, elsewhere, unless TORCH_TRACE is set."""
     (tmp_path / "broken.py").write_text(BROKEN)
     said = capture(tmp_path, "--switches", "debug", "--explain", "--json", "told.json", "--", "broken.py")
     told = json.loads((tmp_path / "told.json").read_bytes())
@@ -137,7 +138,7 @@ class Running:
         return Said(self.process.returncode, out, err)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_signal_ends_the_command_and_is_the_exit_code(tmp_path: Path, number: int, code: int) -> None:
     running = Running(tmp_path, f"trap - {number}; echo up; exec sleep 600")
     running.process.send_signal(number)
