@@ -375,7 +375,8 @@ class World:
             finish=lambda *_: None, last_report=lambda _: ("/runs/1", self.report) if self.report else None,
             earlier=lambda _: self.earlier,
             export=lambda report, run: self._wrote(f"{run}/export.md"), copy=lambda _, text: self._wrote(text),
-            jobs=lambda _: self.jobs.engines(), logs=lambda _: FakeEngine(), inspect=self._inspect, signal=self._signal,
+            jobs=lambda _: self.jobs.engines(), logs=lambda _: FakeEngine(),
+            exports=lambda _: self._wrote("exports"), inspect=self._inspect, signal=self._signal,
         )  # fmt: skip
 
     def _choice(self) -> TargetChoice:

@@ -15,6 +15,7 @@ from log_tree import write_tree
 from textual.pilot import Pilot
 
 from torchdoctor.panes.logs import LogsPane
+from torchdoctor.panes.logs_whole import WholeRun
 from torchdoctor.widgets.artefact_tree import ArtefactTree
 from torchdoctor.widgets.code_scroll import CodeScroll
 from torchdoctor.widgets.explain_view import ExplainLines
@@ -28,16 +29,14 @@ from torchprobes.compilelog.gather import Gatherer
 
 
 class TreeEngine:
-    """What the engine's child does, in this process and a step a look."""
+    """The files that the engine's child sees, in this process and a step a look."""
 
     def __init__(self, root: str) -> None:
         self._gatherer = Gatherer(root)
 
     def view(self) -> LogsView:
         self._gatherer.step(0.05)
-        explanation = self._gatherer.explanation()
-        groups = self._gatherer.groups(explanation)
-        return LogsView(self._gatherer.revision, self._gatherer.tree(), explanation, groups)
+        return LogsView(self._gatherer.revision, self._gatherer.tree())
 
     def stop(self) -> None:
         """There is nothing to let go of."""
@@ -228,7 +227,7 @@ async def test_keys_that_would_do_nothing_are_not_offered(tmp_path: Path) -> Non
 async def test_the_tree_lists_what_each_file_is_and_tab_goes_there_and_back(tmp_path: Path) -> None:
     async with shown(write_tree(tmp_path), (140, 30)) as (pilot, pane, wait):
         await wait(lambda: "stderr.log" in text(pilot))
-        for words in ("pid 18663", "2 empty aot logs", "[3/1] forward", "stdout.log"):
+        for words in ("pid 18663 at 06:15:03", "2 empty aot logs", "output_code.py"):
             assert words in text(pilot)
         await wait(lambda: "◆1" in text(pilot))
         await pilot.press("tab")
@@ -241,8 +240,7 @@ async def test_moving_in_the_tree_shows_the_file_and_enter_goes_to_its_lines(tmp
     async with shown(write_tree(tmp_path), (80, 24)) as (pilot, pane, wait):
         await pilot.press("tab")
         await wait(lambda: "stderr.log" in text(pilot))
-        pane.artefacts.select("compile:18663:3/1:forward")
-        await pilot.press("enter", "down")
+        await pilot.press("G", "k", "k")
         await wait(lambda: "import torch" in text(pilot))
         assert "325 B  kernels and wrapper" in text(pilot)
         await pilot.press("enter")
@@ -268,11 +266,11 @@ async def test_new_files_appear_and_the_cursor_stays_on_its_file(tmp_path: Path)
     async with shown(tmp_path / "run") as (pilot, pane, wait):
         await wait(lambda: "not there yet" in text(pilot))
         write_tree(tmp_path / "run")
-        await wait(lambda: "[3/1] forward" in text(pilot))
+        await wait(lambda: "output_code.py" in text(pilot))
         await pilot.press("tab", "G")
         standing = pane.artefacts.row
         assert standing is not None
-        assert standing.words == "stdout.log"
+        assert standing.words == "ir_post_fusion.txt"
         (tmp_path / "run" / "a_first.log").write_text("x\n")
         await wait(lambda: "a_first.log" in text(pilot))
         assert pane.artefacts.cursor == standing.key
@@ -302,10 +300,10 @@ async def test_another_run_replaces_the_one_that_is_shown(tmp_path: Path) -> Non
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "the_other.log").write_text("the other run\n")
     async with shown(tmp_path / "a") as (pilot, pane, wait):
-        await wait(lambda: "[3/1] forward" in text(pilot))
+        await wait(lambda: "output_code.py" in text(pilot))
         pane.follow_run(str(tmp_path / "b"))
         await wait(lambda: "the_other.log" in text(pilot))
-        assert "[3/1] forward" not in text(pilot)
+        assert "output_code.py" not in text(pilot)
 
 
 async def test_an_engine_that_cannot_start_is_a_line_on_the_screen(tmp_path: Path) -> None:
@@ -356,7 +354,7 @@ async def test_stop_lets_every_thread_end_and_waits_for_none(tmp_path: Path) -> 
 
 
 def test_every_binding_has_an_id_and_says_what_it_does() -> None:
-    kinds = (LogsPane, ArtefactTree, ExplainLines, CodeScroll, SideBySide)
+    kinds = (LogsPane, WholeRun, ArtefactTree, ExplainLines, CodeScroll, SideBySide)
     bindings = [b for cls in kinds for b in cls.__dict__["BINDINGS"] if not isinstance(b, tuple)]
     assert len({binding.id for binding in bindings}) == len(bindings)
     assert all(binding.id and binding.tooltip for binding in bindings)

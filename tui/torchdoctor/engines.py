@@ -61,6 +61,7 @@ def real() -> Engines:
         copy=_copy,
         jobs=_jobs,
         logs=lambda root: import_module("torchprobes.compilelog.engine").Engine(root).start(),
+        exports=_exports,
         inspect=_inspect,
         signal=lambda *process: str(import_module(".signals", __package__).send(*process)),
     )
@@ -85,6 +86,13 @@ def _jobs(settings: Settings) -> JobEngines:
         diagnose=lambda run: str(files().diagnose(run)),
         export=lambda view, run: str(files().export(view, run)),
     )
+
+
+def _exports(settings: Settings) -> str:
+    """The folder that exports of logs go into, made if it is not there."""
+    folder = _place(settings).parent / "exports"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return str(folder)
 
 
 def _find_target(settings: Settings) -> TargetChoice:

@@ -228,5 +228,6 @@ class Engines:
     copy: Callable[[Settings, str], str]
     jobs: Callable[[Settings], JobEngines]
     logs: Callable[[str], LogEngineLike]
+    exports: Callable[[Settings], str]
     inspect: Callable[[int, int | None], AnswerLike]
     signal: Callable[[int, int | None, int], str]

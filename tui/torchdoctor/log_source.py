@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from torchprobes.compilelog.logfile import open_regular, why
 
+from .text import safe
 from .widgets.code_paint import MOST_BYTES, CodeText, code_text
 from .widgets.side_by_side import Compared
 from .widgets.side_rows import aligned, linked
 
 if TYPE_CHECKING:
     from torchprobes.compilelog.engine import LogsView
+    from torchprobes.compilelog.explanation import Explanation
+    from torchprobes.compilelog.search import Query
+    from torchprobes.compilelog.search_all import SearchAll, SearchAllView
 
     from .interfaces import LogEngineLike
 
@@ -28,6 +36,8 @@ T = TypeVar("T")
 
 Window = tuple[int, int]
 """(offset, bytes) of a payload within a trace."""
+
+TLPARSE_S: Final = 600.0
 
 MAPPINGS_BYTES: Final = 16 << 20
 
@@ -40,6 +50,9 @@ class LogSource:
         self._engine: LogEngineLike | None = None
         self._root = ""
         self._cause = ""
+        self._searching: SearchAll | None = None
+        self.query: Query | None = None
+        """What all files are searched for."""
         self._done: deque[Callable[[], None]] = deque()
         self._lock = threading.Lock()
 
@@ -82,8 +95,29 @@ class LogSource:
         """Let go of the engine."""
         with self._lock:
             engine, self._engine, self._root = self._engine, None, ""
+        self.search((), None)
         if engine is not None:
             engine.stop()
+
+    # --- search of all files -----------------------------------------------------------------------------------------
+
+    def search(self, paths: Sequence[str], query: Query | None) -> None:
+        """Search all of these; None ends the search. The child is started in a thread."""
+        if self._searching is not None:
+            self._searching.stop()
+        self._searching, self.query = None, query
+        if query is not None:
+            self.work(lambda: search_all(paths, query), lambda begun: self._keep(begun, query))
+
+    def _keep(self, begun: SearchAll, query: Query) -> None:
+        if query is self.query:
+            self._searching = begun
+        else:
+            begun.stop()
+
+    def hits(self) -> SearchAllView | None:
+        """How the search of all files stands; None without one."""
+        return self._searching.view() if self._searching is not None else None
 
     # --- work in threads ---------------------------------------------------------------------------------------------
 
@@ -178,3 +212,48 @@ def _mappings(part: Part | None) -> Mapping[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def search_all(paths: Sequence[str], query: Query) -> SearchAll:
+    """A search of many files, begun."""
+    begun: SearchAll = import_module("torchprobes.compilelog.search_all").SearchAll(paths, query)
+    return begun
+
+
+# --- out of here ------------------------------------------------------------------------------------------------------
+
+
+def write_explanation(folder: str, explanation: Explanation, text: str) -> str:
+    """Write it as JSON and as text into new files of `folder`; where it is, or why it is not, in words."""
+    stem = os.path.join(
+        folder, f"explanation-{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() // 10_000_000 % 100:02d}"
+    )
+    try:
+        document = import_module("torchprobes.compilelog.ledger.document").document(explanation)
+        with open(f"{stem}.json", "x", encoding="utf-8") as file:
+            json.dump(document, file, indent=2)
+            file.write("\n")
+        with open(f"{stem}.txt", "x", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+    except OSError as error:
+        return f"not exported: {error.strerror or error}"
+    return f"exported {stem}.json and .txt"
+
+
+def tlparse(trace: str, folder: str) -> str:
+    """Let tlparse make its HTML; where it is, or why there is none, in words."""
+    program = shutil.which("tlparse")
+    if program is None:
+        return "tlparse is not on PATH: pip install tlparse, or cargo install tlparse"
+    out = os.path.join(folder, f"tlparse-{time.strftime('%Y%m%d-%H%M%S')}")
+    command = [program, trace, "-o", out, "--overwrite", "--no-browser"]
+    try:
+        ended = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, cwd="/", timeout=TLPARSE_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"tlparse: {error}"
+    if ended.returncode:
+        said = ended.stderr.decode("utf-8", "replace").strip().splitlines()
+        return f"tlparse ended with {ended.returncode}: {safe(said[-1] if said else '', limit=300)}"
+    return f"open {out}/index.html in a browser"

@@ -347,6 +347,14 @@ class Sources:
         self._loaded.wait()
         return self._need().logs(root)
 
+    def exports_folder(self) -> str:
+        """Where exports of logs go; in a thread.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        return self._need().exports(self.settings)
+
     def _job(self) -> tuple[str, bool]:
         """The folder of the distributed probe that runs or ran last ("": none), and whether it is this session's."""
         check = self._check

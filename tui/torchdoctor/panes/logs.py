@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widget import Widget
 
 from torchdoctor import later
 from torchdoctor.log_source import LogSource
@@ -24,11 +23,11 @@ from . import logs_views as views
 from .base import console
 from .logs_read import LogsReader
 from .logs_views import OVERVIEW, Where
+from .logs_whole import WholeRun
 
 if TYPE_CHECKING:
     from torchdoctor.interfaces import LogEngineLike
     from torchprobes.compilelog.engine import LogsView
-    from torchprobes.compilelog.explanation import Explanation
 
 NARROW: Final = 76
 """Below this width the tree takes a third of the height instead of a column."""
@@ -36,8 +35,11 @@ NARROW: Final = 76
 ROOMY: Final = 104
 """From this width on tree and view stand beside each other; below it the view has all of it while it has the keys."""
 
+TWO_TEXTS: Final = 190
+"""From this width on there is room for the tree beside two texts."""
 
-class LogsPane(Widget):
+
+class LogsPane(WholeRun):
     """Follows one run directory, torch_compile_debug tree, folder or file."""
 
     HELP = """\
@@ -53,7 +55,7 @@ Where the files cannot tell something, it says so; "none" means that it was look
     LogsPane ArtefactTree { dock: left; width: 36%; min-width: 30; max-width: 72; height: 1fr; }
     LogsPane.-narrow ArtefactTree { dock: top; width: 100%; max-width: 100%; height: 30%; min-height: 4; }
     LogsPane.-alone ArtefactTree, LogsPane.-zoomed ArtefactTree { display: none; }
-    LogsPane.-single.-reading ArtefactTree { display: none; }
+    LogsPane.-single.-reading ArtefactTree, LogsPane.-halves.-reading ArtefactTree { display: none; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -92,11 +94,6 @@ Where the files cannot tell something, it says so; "none" means that it was look
         """Where one is."""
         return self.reader.where
 
-    @property
-    def explanation(self) -> Explanation:
-        """What is known."""
-        return self.reader.explanation
-
     # --- for the app ------------------------------------------------------------------------------------------
 
     def follow_run(self, run_path: str) -> None:
@@ -107,6 +104,7 @@ Where the files cannot tell something, it says so; "none" means that it was look
         """Show a folder or a file, also one that does not exist yet."""
         if self.source.root == path:
             return
+        self.source.search((), None)
         self.source.follow(path)
         self.reader.forget()
         self.artefacts.flipped = frozenset()
@@ -117,16 +115,18 @@ Where the files cannot tell something, it says so; "none" means that it was look
         """Show what is new; called by the app's timer while this pane is visible."""
         self.source.pump()
         view, old = self.source.view(), self.reader.view
+        hits = self.tell_search()
         if view is not None and (old is None or view.revision != old.revision):
             self._take(view, first=old is None or not old.tree.files)
         else:
             self.reader.tell(old)
+        if self.reader.view is not None:
+            self.artefacts.tell(self.reader.view, hits)
 
     def _take(self, view: LogsView, first: bool) -> None:
         files = view.tree.files
         alone = len(files) == 1 and files[0].path == view.tree.root
         self.set_class(alone, "-alone")
-        self.artefacts.tell(view)
         self.reader.tell(view)
         if alone and first and self.where is OVERVIEW and views.is_plain(files[0]):
             self._go(views.of_file(files[0]))
@@ -164,6 +164,7 @@ Where the files cannot tell something, it says so; "none" means that it was look
     def _go(self, where: Where) -> None:
         read = self.reader.has_focus_within
         self.reader.go(where)
+        self._lay_out()
         if read:
             self.read()
         self.refresh_bindings()
@@ -202,7 +203,7 @@ Where the files cannot tell something, it says so; "none" means that it was look
         self._jump(jump.file, jump.line, jump.compile_id, jump.rank)
 
     def _jump(self, file: str, line: int, compile_id: str, rank: int | None) -> None:
-        key = views.compile_named(compile_id, rank, self.where.path, self.explanation) if compile_id else None
+        key = views.compile_named(compile_id, rank, self.where.path, self.reader.view) if compile_id else None
         if file:
             self.open(views.of_source(Line(file, line)))
         elif key is not None:
@@ -221,7 +222,7 @@ Where the files cannot tell something, it says so; "none" means that it was look
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only what would do something."""
-        allowed = self._allowed.get(action)
+        allowed = self._allowed.get(action) or self.whole_allowed.get(action)
         return True if allowed is None or not self.is_attached else bool(allowed(self))
 
     _allowed: ClassVar[Mapping[str, Callable[[LogsPane], object]]] = {
@@ -271,7 +272,7 @@ Where the files cannot tell something, it says so; "none" means that it was look
     def action_step(self, by: int) -> None:
         """Another file or artefact; side by side, another compile of the function."""
         if self.where.view == "side" and not self.where.linked:
-            where = views.next_pair(self.where, by, self.explanation)
+            where = views.next_pair(self.where, by, self.reader.view)
             if where is not None:
                 self._go(where)
         else:
@@ -291,7 +292,7 @@ Where the files cannot tell something, it says so; "none" means that it was look
             if target.source is not None:
                 return target.source
             key = target.compile or key
-        return views.line_of(views.compile_of(key, self.explanation)) if self.where.source is None else None
+        return views.line_of(views.compile_of(key, self.reader.view)) if self.where.source is None else None
 
     def action_side(self) -> None:
         """Two texts beside each other."""
@@ -326,10 +327,15 @@ Where the files cannot tell something, it says so; "none" means that it was look
 
     def on_resize(self) -> None:
         """Columns where there is room, rows where there is none."""
-        self.set_class(self.size.width < NARROW, "-narrow")
-        self.set_class(self.size.width < ROOMY, "-single")
+        self._lay_out()
         self.reader.say_title()
         self.call_after_refresh(self.refresh_data)
+
+    def _lay_out(self) -> None:
+        width = self.size.width
+        self.set_class(width < NARROW, "-narrow")
+        self.set_class(width < ROOMY, "-single")
+        self.set_class(self.where.view == "side" and width < TWO_TEXTS, "-halves")
 
 
 def _of_row(row: TreeRow) -> Where | None:

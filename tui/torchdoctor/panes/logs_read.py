@@ -26,7 +26,7 @@ from .logs_views import OVERVIEW, Where
 
 if TYPE_CHECKING:
     from torchprobes.compilelog.engine import LogsView
-    from torchprobes.compilelog.explanation import Explanation
+    from torchprobes.compilelog.explanation import Compile, Explanation
 
 
 class LogsReader(Vertical):
@@ -63,6 +63,10 @@ class LogsReader(Vertical):
         """What is known."""
         return self.view.explanation if self.view is not None else NOTHING_KNOWN
 
+    def _compile(self) -> Compile | None:
+        """The compile whose page is shown."""
+        return views.compile_of(self.where.compile, self.view) if self.where.view == "compile" else None
+
     @property
     def widget(self) -> Widget:
         """What has the keys in this view."""
@@ -83,7 +87,7 @@ class LogsReader(Vertical):
             self.view, self._cause = view, self.source.cause
             self.say_title()
         if self.where.view in ("overview", "compile"):
-            self.explain.tell(self.explanation if self.source.root else None)
+            self.explain.tell(self.explanation if self.source.root else None, self._compile())
         elif self.where.view == "log":
             self.log_view.refresh_data()
 
@@ -110,11 +114,13 @@ class LogsReader(Vertical):
 
     def _show_page(self, where: Where) -> None:
         self.explain.turn(where.compile if where.view == "compile" else None)
-        self.explain.tell(self.explanation if self.source.root else None)
+        self.explain.tell(self.explanation if self.source.root else None, self._compile())
 
     def _show_log(self, where: Where) -> None:
         follow = where.follow and where.offset is None
         self.log_view.open(where.path, where.language, follow=follow)
+        if self.source.query is not None and (document := self.log_view.lines.document) is not None:
+            document.search(self.source.query)
         if where.offset is not None:
             self.log_view.go_to_offset(where.offset)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from torchdoctor.text import size_text
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torchdoctor.widgets.explain_words import Target
     from torchdoctor.widgets.side_by_side import Compared
     from torchprobes.compilelog.engine import LogsView
-    from torchprobes.compilelog.explanation import Compile, Explanation
+    from torchprobes.compilelog.explanation import Compile
     from torchprobes.compilelog.follow import FileView, Tree
 
 Words = tuple[str, str]
@@ -113,50 +113,59 @@ def of_target(target: Target) -> Where | None:
     return of_source(target.source) if target.source is not None else None
 
 
-def compile_of(key: tuple[str, str] | None, explanation: Explanation) -> Compile | None:
-    """The compile of a key."""
-    return next((one for one in explanation.compiles if (one.process, one.compile_id) == key), None)
+def compile_of(key: tuple[str, str] | None, view: LogsView | None) -> Compile | None:
+    """The compile of a key, with all that can be read of it."""
+    if key is None or view is None:
+        return None
+    found = next((one for one in view.explanation.compiles if (one.process, one.compile_id) == key), None)
+    return with_pieces(found, view) if found is not None else None
 
 
-def compile_named(compile_id: str, rank: int | None, path: str, explanation: Explanation) -> tuple[str, str] | None:
+def with_pieces(one: Compile, view: LogsView) -> Compile:
+    """A compile with the pieces that the tree has of it."""
+    nodes = next((node.compiles for node in view.groups if node.key == one.process), ())
+    pieces = tuple(piece for node in nodes if node.compile_id == one.compile_id for piece in node.pieces)
+    return replace(one, pieces=pieces) if pieces else one
+
+
+def compile_named(compile_id: str, rank: int | None, path: str, view: LogsView | None) -> tuple[str, str] | None:
     """The compile that a line of the log `path` names; of several processes the one of its rank, or of its file."""
-    found = [one for one in explanation.compiles if one.compile_id == compile_id]
-    ranks = {process.key: process.rank for process in explanation.processes}
+    if view is None:
+        return None
+    found = [one for one in view.explanation.compiles if one.compile_id == compile_id]
+    ranks = {process.key: process.rank for process in view.explanation.processes}
     if rank is not None:
         found = [one for one in found if ranks.get(one.process) in (rank, None)]
-    mine = [one for one in found if any(piece.path == path for piece in one.pieces)]
-    chosen = next(iter(mine or found), None)
+    owners = {node.key for node in view.groups if path in node.files}
+    owners |= {node.key for node in view.groups for one in node.compiles if any(p.path == path for p in one.pieces)}
+    chosen = next(iter([one for one in found if one.process in owners] or found), None)
     return (chosen.process, chosen.compile_id) if chosen is not None else None
 
 
 # --- side by side -----------------------------------------------------------------------------------------------------
 
 
-def siblings(one: Compile, explanation: Explanation) -> list[Compile]:
+def siblings(one: Compile, view: LogsView) -> list[Compile]:
     """The compiles of the same function in the same process, in their order."""
+    key = (one.process, one.file, one.line, one.function)
     return [
-        other
-        for other in explanation.compiles
-        if (other.process, other.file, other.line, other.function)
-        == (one.process, one.file, one.line, one.function)
-    ]  # fmt: skip
+        other for other in view.explanation.compiles if (other.process, other.file, other.line, other.function) == key
+    ]
 
 
-def before_and_after(one: Compile, explanation: Explanation, kind: str = "") -> Where | None:
+def before_and_after(one: Compile, view: LogsView, kind: str = "") -> Where | None:
     """The graph of a compile beside that of the compile of its function before it (after it, for the first)."""
-    same = siblings(one, explanation)
-    at = same.index(one)
-    pair = (same[at - 1], one) if at else (one, same[1]) if len(same) > 1 else None
-    if pair is None:
+    same = siblings(one, view)
+    at = next((at for at, other in enumerate(same) if other.compile_id == one.compile_id), 0)
+    pair = same[at - 1 : at + 1] if at else same[:2]
+    if len(pair) < 2:
         return None
-    kinds = (kind, *GRAPHS) if kind else GRAPHS
-    for name in kinds:
-        pieces = [_piece(compiled.pieces, (name,)) for compiled in pair]
-        if pieces[0] is not None and pieces[1] is not None:
-            ids = f"[{pair[0].compile_id}] › [{pair[1].compile_id}]"
-            title = f"{one.function} {ids}  {title_of(pieces[1])}"
-            parts = tuple(_part(piece) for piece in pieces if piece is not None)
-            return Where("side", title, compile=(one.process, pair[1].compile_id), parts=parts)
+    before, after = (with_pieces(compiled, view) for compiled in pair)
+    for name in (kind, *GRAPHS) if kind else GRAPHS:
+        left, right = _piece(before.pieces, (name,)), _piece(after.pieces, (name,))
+        if left is not None and right is not None:
+            title = f"{one.function} [{before.compile_id}] › [{after.compile_id}]  {title_of(right)}"
+            return Where("side", title, compile=(one.process, after.compile_id), parts=(_part(left), _part(right)))
     return None
 
 
@@ -204,7 +213,7 @@ def beside(key: tuple[str, str] | None, piece: Piece | None, view: LogsView | No
     """What stands beside a piece or a compile: of a graph its code, of a compile the graph of the one before."""
     if view is None:
         return None
-    one = compile_of(key, view.explanation)
+    one = compile_of(key, view)
     if piece is not None and piece.kind in (*READABLE, *CODE):
         pieces = one.pieces if one is not None else _in_folder(piece, view.tree)
         found = graph_and_code(pieces, piece, key)
@@ -213,27 +222,25 @@ def beside(key: tuple[str, str] | None, piece: Piece | None, view: LogsView | No
     if one is None:
         return None
     kind = piece.kind if piece is not None and piece.kind in GRAPHS else ""
-    return before_and_after(one, view.explanation, kind) or graph_and_code(one.pieces, None, key)
+    return before_and_after(one, view, kind) or graph_and_code(one.pieces, None, key)
 
 
 def other_side(where: Where, view: LogsView | None) -> Where | None:
     """From a graph beside its code to two graphs, and back."""
-    one = compile_of(where.compile, view.explanation) if view is not None else None
+    one = compile_of(where.compile, view)
     if one is None or view is None:
         return None
-    if where.linked:
-        return before_and_after(one, view.explanation)
-    return graph_and_code(one.pieces, None, where.compile)
+    return before_and_after(one, view) if where.linked else graph_and_code(one.pieces, None, where.compile)
 
 
-def next_pair(where: Where, by: int, explanation: Explanation) -> Where | None:
+def next_pair(where: Where, by: int, view: LogsView | None) -> Where | None:
     """The next two compiles of the function."""
-    one = compile_of(where.compile, explanation)
-    if one is None:
+    one = compile_of(where.compile, view)
+    if one is None or view is None:
         return None
-    same = siblings(one, explanation)
-    at = same.index(one) + by
-    return before_and_after(same[at], explanation) if 1 <= at < len(same) else None
+    same = siblings(one, view)
+    at = next((at for at, other in enumerate(same) if other.compile_id == one.compile_id), 0) + by
+    return before_and_after(same[at], view) if 1 <= at < len(same) else None
 
 
 def _in_folder(piece: Piece, tree: Tree) -> list[Piece]:

@@ -27,6 +27,7 @@ from .explain_words import (
     times,
     told_rows,
 )
+from .piece_words import about, reading_order, title_of
 
 if TYPE_CHECKING:
     from torchprobes.compilelog.explanation import (
@@ -256,20 +257,28 @@ def compile_page(draft: Draft, one: Compile) -> Sheet:
     draft.say(BLANK, line(f"  [{safe(one.compile_id, limit=20)}] ", (f"{safe(one.function, limit=80)}  ", "title"),
                           (f"{sign} {one.state}  ", role), (where, "dim")))  # fmt: skip
     for label, text in _facts(one):
-        draft.say(*labelled(label, safe(text), draft.width, at=18))
-    if one.phases:
-        draft.say(BLANK, heading("seconds by phase", "wall, and of the CPU where the files tell"))
-        top = max(wall for _, wall, _ in one.phases) or 1.0
-        for name, wall, cpu in one.phases:
-            used = f"{seconds_text(cpu)} cpu" if cpu is not None else ""
-            share = bar(wall / top, max(8, draft.width - 64))
-            draft.say(line("    ", fit(safe(name, limit=60), 28), fit(seconds_text(wall), 9, "right"),
-                           (fit(used, 14, "right"), "dim"), "  ", *share))  # fmt: skip
+        draft.say(*(labelled(label, safe(text), draft.width, at=18) if text else ()))
+    _phase_rows(draft, one)
     draft.say(BLANK, heading("to read", "" if one.pieces else _no_pieces(one)))
-    for piece in one.pieces:
+    for piece in sorted(one.pieces, key=reading_order):
         piece_row(draft, piece, one)
     draft.say(BLANK)
     return draft.done()
+
+
+def _phase_rows(draft: Draft, one: Compile) -> None:
+    """A bar a phase; CPU seconds beside the wall's where the files tell them."""
+    if not one.phases:
+        return
+    told = any(cpu is not None for _, _, cpu in one.phases)
+    draft.say(BLANK, heading("seconds by phase", "wall, and CPU" if told else "wall; the files do not tell the CPU's"))
+    top = max(wall for _, wall, _ in one.phases) or 1.0
+    used_cells, name_cells = 14 if told else 0, 28 if draft.width >= 70 else 20
+    for name, wall, cpu in one.phases:
+        used = fit(f"{seconds_text(cpu)} cpu" if cpu is not None else "", used_cells, "right")
+        share = bar(wall / top, max(6, min(60, draft.width - 19 - name_cells - used_cells)))
+        draft.say(line("    ", fit(safe(name, limit=60), name_cells), fit(seconds_text(wall), 9, "right"),
+                       (used, "dim"), "  ", *share))  # fmt: skip
 
 
 def _facts(one: Compile) -> list[tuple[str, str]]:
@@ -293,8 +302,9 @@ def _no_pieces(one: Compile) -> str:
 
 def piece_row(draft: Draft, piece: Piece, one: Compile) -> None:
     """A line for something to read."""
-    where = "in the trace" if piece.offset or piece.size is not None else "a file"
-    text = join((safe(piece.graph, limit=60), where))
-    draft.item(f"piece:{piece.path}:{piece.offset}:{piece.kind}",
-               row((NOTE, "info"), safe(piece.kind, limit=60), 36, text, draft.width),
+    wide = 38 if draft.width >= 80 else 28
+    where = "" if piece.size is None else "trace"
+    text = join((about(piece).what, safe(piece.graph, limit=60)))
+    draft.item(f"piece:{piece.path}:{piece.offset}",
+               row((NOTE, "info"), safe(title_of(piece), limit=60), wide, text, draft.width, where),
                Target(piece=piece, source=_line_of(one)))  # fmt: skip

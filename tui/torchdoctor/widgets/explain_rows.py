@@ -37,6 +37,7 @@ from .explain_words import (
 if TYPE_CHECKING:
     from torchprobes.compilelog.explanation import (
         Break,
+        Compile,
         Explanation,
         Failure,
         Function,
@@ -60,12 +61,9 @@ def overview(explanation: Explanation, width: int, opened: frozenset[str] = froz
     return draft.done()
 
 
-def compile_sheet(explanation: Explanation, key: tuple[str, str], width: int) -> Sheet | None:
-    """The page of one compile, None if nothing is known of it (any more)."""
-    found = next((one for one in explanation.compiles if (one.process, one.compile_id) == key), None)
-    if found is None:
-        return None
-    return explain_more.compile_page(Draft(explanation, width, frozenset(), short_names(_files(explanation))), found)
+def compile_sheet(explanation: Explanation, one: Compile, width: int) -> Sheet:
+    """The page of one compile."""
+    return explain_more.compile_page(Draft(explanation, width, frozenset(), short_names(_files(explanation))), one)
 
 
 def _files(explanation: Explanation) -> Iterable[str]:

@@ -19,7 +19,7 @@ from .explain_words import Sheet, Target
 from .lines import Lines
 
 if TYPE_CHECKING:
-    from torchprobes.compilelog.explanation import Explanation
+    from torchprobes.compilelog.explanation import Compile, Explanation
 
 FEET: Final = ((34, 7), (22, 5), (15, 3))
 """From so many rows on, so many of them are the foot."""
@@ -86,7 +86,7 @@ class ExplainView(Vertical):
         self.foot = Rows()
         self.compile: tuple[str, str] | None = None
         """The compile that is shown; None for the overview."""
-        self._explanation: Explanation | None = None
+        self._told: tuple[Explanation | None, Compile | None] = None, None
         self._opened: frozenset[str] = frozenset()
         self._sheet: Sheet | None = None
         self._stamp: object = None
@@ -111,22 +111,28 @@ class ExplainView(Vertical):
             self.lines.cursor = self._cursors.get(compile_key)
             self.lines.scroll_to(y=0, animate=False, immediate=True)
 
-    def tell(self, explanation: Explanation | None) -> None:
-        """Show this explanation; the same again costs nothing, but for the seconds of what compiles now."""
-        self._explanation = explanation
+    def tell(self, explanation: Explanation | None, one: Compile | None = None) -> None:
+        """Show this explanation, or of it `one` compile; the same again costs only the seconds of what compiles now."""
+        self._told = explanation, one
         if explanation is None:
             self.lines.show(_NO_RUN)
             return
         now = time.time() if any(process.open_phases for process in explanation.processes) else 0.0
         width = self.lines.size.width
-        stamp = (id(explanation), explanation.revision, width, self._opened, self.compile, int(now))
+        stamp = (explanation.revision, explanation.root, width, self._opened, one, int(now))
         if stamp == self._stamp or not width:
             return
         self._stamp = stamp
-        made = compile_sheet(explanation, self.compile, width - 1) if self.compile is not None else None
-        self._sheet = made or overview(explanation, width - 1, self._opened, now)
+        if one is not None:
+            self._sheet = compile_sheet(explanation, one, width - 1)
+        else:
+            self._sheet = overview(explanation, width - 1, self._opened, now)
         self.lines.show_anchored(self._sheet.page)
         self._say_foot()
+
+    def _again(self) -> None:
+        """What was told last; asked when it is drawn, as more may have been told since."""
+        self.tell(*self._told)
 
     def _say_foot(self) -> None:
         """The line under the cursor in full."""
@@ -142,8 +148,7 @@ class ExplainView(Vertical):
     def on_resize(self, _: Resize) -> None:
         """Lay out anew."""
         self._stamp = None
-        if self._explanation is not None:
-            self.call_after_refresh(self.tell, self._explanation)
+        self.call_after_refresh(self._again)
 
     def on_lines_selected(self, event: Lines.Selected) -> None:
         """Another line is told in full."""
@@ -166,7 +171,6 @@ class ExplainView(Vertical):
         if folds and (event.only_fold or self.target == _NO_TARGET):
             wanted = event.wanted if event.wanted is not None else key not in self._opened
             self._opened = self._opened | {key} if wanted else self._opened - {key}
-            if self._explanation is not None:
-                self.tell(self._explanation)
+            self._again()
         elif event.wanted is not False and self.target != _NO_TARGET:
             self.post_message(self.Wanted(self.target))

@@ -49,6 +49,13 @@ PAYLOADS: Final[dict[str, About]] = {
     "aotautograd_cache_bypass": About("why the AOTAutograd cache was passed over", "json", 51),
     "aot_forward_graph_fw_metadata": About("AOTAutograd's view of inputs and outputs", "text", 52),
     "triton_kernel_info": About("the Triton kernels, as compiled", "json", 53),
+    "runtime_wrapper_orchestration": About("what runs around the compiled graph", "python", 54),
+    "aot_autograd_runtime_wrappers": About("what runs around the compiled graph", "python", 54),
+    "compiled_fn_wrapper": About("what calls the compiled graph", "python", 55),
+    "compiled_function_forward": About("the autograd function, forward", "python", 56),
+    "compiled_function_backward": About("the autograd function, backward", "python", 57),
+    "backward_prologue": About("what runs before the compiled backward", "python", 58),
+    "backward_epilogue": About("what runs after the compiled backward", "python", 59),
     "torch._functorch.config": About("settings of functorch", "text", 70),
 }
 """Name of a payload in the trace -> what it is; others are shown by their names."""
@@ -94,3 +101,8 @@ def about(piece: Piece) -> About:
 def title_of(piece: Piece) -> str:
     """What a piece is called: a file by its name, a payload by torch's name for it."""
     return piece.path.rpartition("/")[2] if piece.size is None else piece.kind
+
+
+def reading_order(piece: Piece) -> tuple[int, str, int, int]:
+    """What is read first comes first: the same kind of forward and backward together, files before payloads."""
+    return about(piece).order, piece.graph, int(piece.size is not None), piece.offset

@@ -111,10 +111,13 @@ class SideBySide(CodeScroll):
 
     def on_resize(self, _: Resize) -> None:
         """Halves where there is room for them; the cursor stays on its line."""
-        pair = self._rows[self.cursor].pair if self.compared.links is None and self.cursor < len(self._rows) else None
-        self._rows = rows_of(self.compared.pairs, self.wide)
-        at = next((at for at, row in enumerate(self._rows) if row.pair is pair), self.cursor)
-        self.call_after_refresh(self.settle, at)
+        self.call_after_refresh(self._lay_out)
+
+    def _lay_out(self) -> None:
+        rows = rows_of(self.compared.pairs, self.wide)
+        pair = self._rows[self.cursor].pair if self.cursor < len(self._rows) else None
+        self._rows = rows
+        self.settle(next((at for at, row in enumerate(rows) if row.pair is pair), self.cursor))
 
     @property
     def count(self) -> int:

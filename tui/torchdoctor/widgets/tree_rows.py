@@ -16,7 +16,7 @@ from torchprobes.compilelog.explanation import Piece
 from .explain_words import COMPILE_STATES
 from .file_rows import Row, empty_words, rows_of, together
 from .log_paint import SIGNS, TONES
-from .piece_words import about, title_of
+from .piece_words import about, reading_order, title_of
 
 if TYPE_CHECKING:
     from torchprobes.compilelog.artefacts import CompileNode, ProcessNode
@@ -116,7 +116,7 @@ def _compile_rows(
     head = TreeRow(key, words, 1, is_open if one.pieces else None, compile=known, what=one.words, sign=sign)
     if not is_open:
         return [head]
-    pieces = sorted(one.pieces, key=lambda piece: (piece.graph, about(piece).order))
+    pieces = sorted(one.pieces, key=reading_order)
     return [head, *(_of_piece(piece, files, known) for piece in pieces)]
 
 
