@@ -169,7 +169,7 @@ class _Writer:
         """Functions that are compiled again and are not at the limit, those of all processes together."""
         found: dict[tuple[str, int, str], list[Function]] = {}
         for one in self._e.functions:
-            if one.limit is None and one.compiles > 1 and is_foreign(one.file) == foreign:
+            if one.limit is None and one.compiles > 1 and (is_foreign(one.file) and not _is_module(one)) == foreign:
                 found.setdefault((one.file, one.line, one.function), []).append(one)
         return list(found.values())
 
@@ -181,7 +181,9 @@ class _Writer:
         times = f"{sum(function.compiles - 1 for function in same)} {self._signs.times}{cost}"
         who = f", in {len(keys)} processes" if len(keys) > 1 else ""
         why = again[-1].reason if again else "the files do not say which guard failed"
-        text = f"{self._place(one.file, one.line)} {one.function} ({times}{who}): {why}"
+        module = one.entered if _is_module(one) else None
+        what = (module.file, module.line, "the module called here") if module else (one.file, one.line, one.function)
+        text = f"{self._place(*what[:2])} {what[2]} ({times}{who}): {why}"
         return _Item(f"{self._signs.warn} recompiled", text, one.stop)
 
     def _skip(self, one: Skip) -> _Item:
@@ -250,6 +252,11 @@ class _Writer:
         if len(name) > _NAME:
             name = ".../" + "/".join(name.split("/")[-2:])
         return f"{name}:{line}" if line else name
+
+
+def _is_module(one: Function) -> bool:
+    """Whether it is Dynamo's own frame around a module that was compiled as a whole."""
+    return one.function == "inner" and one.file.endswith("/torch/_dynamo/external_utils.py")
 
 
 def _count(n: int, one: str, many: str) -> str:

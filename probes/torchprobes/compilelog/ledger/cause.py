@@ -77,14 +77,18 @@ def true_cause(failures: tuple[GuardFailure, ...], seen: Seen) -> Cause | None:
 def in_view_of(guard: Guard, seen: Seen) -> Guard:
     """An identity that is one of a plain value: True, False and None are compared by identity up to 2.6.
 
-    They are objects of the interpreter itself, whose address is low unless it was built to be moved; and a name that
-    failed as a value or by its type as well is one of a plain value.
+    They are objects of the interpreter itself, whose address is low unless it was built to be moved; a name that failed
+    as a value or by its type as well is one of a plain value; and `training` of a module is True or False.
     """
     if guard.kind != "object" or guard.step == BEFORE_ALL:
         return guard
     number = _IDENTITY.search(guard.text)
     low = number is not None and int(number[1]) < LOWEST_OBJECT
-    plain = low or any(kind in ("value", "type") and source == guard.source for kind, source, _, _ in seen.signatures)
+    plain = (
+        low
+        or guard.source.endswith(".training")
+        or any(kind in ("value", "type") and source == guard.source for kind, source, _, _ in seen.signatures)
+    )
     return replace(guard, kind="value", expected="") if plain else guard
 
 

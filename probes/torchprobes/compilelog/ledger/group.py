@@ -64,12 +64,16 @@ class Group:
     @cached_property
     def breaks(self) -> dict[BreakKey, Broken]:
         """Its distinct breaks."""
-        if not self.guests:
-            return self.process.breaks.distinct()
         merged = Breaks()
         for member in self.members:
             merged.absorb(member.breaks)
-        return merged.distinct()
+        return {key: broken for key, broken in merged.distinct().items() if not self._is_the_end(key)}
+
+    def _is_the_end(self, key: BreakKey) -> bool:
+        """Whether a break is nothing but the exception of the program's own that ended it, met while compiling."""
+        file, line, kind = key
+        final = self.uncaught if "observed exception" in kind.lower() else None
+        return final is not None and any((frame.file, frame.line) == (file, line) for frame in final.stack)
 
     def kept(self, subject: str) -> Iterator[tuple[tuple[Any, ...], Any]]:
         """Events of a subject, each once."""

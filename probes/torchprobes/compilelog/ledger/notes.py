@@ -29,6 +29,8 @@ def notes(told: Sequence[Group], lost: dict[str, int], settled: Sequence[Settled
             "there is no structured trace: only what torch wrote as text is told (set TORCH_TRACE, torch 2.3+)"
         )
     found += [_least(group) for group in told if group.folders and not group.book.begun and not group.traced]
+    if any(group.breaks and not group.traced and not group.book.begun for group in told):
+        found.append("graph breaks are told as far as torch warns of them: others may be there")
     found += [_open(group) for group in told if silent and group.process.phases.names]
     if any(one.guessed and one.fatal for one in settled):
         found.append(

@@ -130,6 +130,9 @@ def _grad(guard: Guard) -> str:
 
 
 def _keys(guard: Guard) -> str:
+    if guard.at.isdecimal():
+        came = f", is {guard.actual} now" if guard.actual else " when it was compiled"
+        return f"the keys of {_source(guard)} have changed: key {guard.at} was {guard.expected}{came}"
     if guard.expected and not guard.expected.startswith(("[", "{", "dict_keys")):
         without = "with" if guard.at else "without"
         return f"{_source(guard)} came {without} the key {guard.expected}"
