@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from log_app import OneWidgetApp, screen_text, until
 from log_tree import write_tree
 from textual.pilot import Pilot
 
+from torchdoctor.log_source import tlparse, write_explanation
 from torchdoctor.panes.logs import LogsPane
 from torchdoctor.panes.logs_whole import WholeRun
 from torchdoctor.widgets.artefact_tree import ArtefactTree
@@ -351,6 +353,64 @@ async def test_stop_lets_every_thread_end_and_waits_for_none(tmp_path: Path) -> 
         assert ours
         pane.stop()
         await wait(lambda: not any(thread.is_alive() for thread in ours))
+
+
+# --- the run as a whole -----------------------------------------------------------------------------------------------
+
+
+async def test_a_search_of_all_files_counts_in_the_tree_and_lights_what_is_opened(tmp_path: Path) -> None:
+    async with shown(write_tree(tmp_path), (140, 30)) as (pilot, pane, wait):
+        await wait(lambda: "stdout.log" in text(pilot))
+        await pilot.press("A", *"relu", "enter")
+        await wait(lambda: "2 lines in 1 of" in " ".join(note.message for note in pilot.app._notifications))
+        row = next(row for row in text(pilot).splitlines() if "output_code.py" in row)
+        assert " 2 " in row
+        await pilot.press("A", "ctrl+u", *"loss", "enter")
+        await wait(lambda: any(row.hits and row.words == "stdout.log" for row in pane.artefacts.rows))
+        pane.artefacts.select(f"file:{tmp_path}/stdout.log")
+        await wait(lambda: "1 of 1" in text(pilot) or "text /loss" in text(pilot))
+        await pilot.press("v", "A", "ctrl+u", "enter")
+        await wait(lambda: not any(row.hits for row in pane.artefacts.rows))
+
+
+async def test_marked_logs_are_shown_as_one_by_their_time(tmp_path: Path) -> None:
+    for rank, second in ((0, 3), (1, 2)):
+        words = f"[rank{rank}]:I1123 06:12:0{second}.000000 1{rank} torch/x.py:1] said by {rank}\n"
+        (tmp_path / f"rank{rank}.log").write_text(words)
+    (tmp_path / "other.log").write_text("not marked\n")
+    async with shown(tmp_path) as (pilot, pane, wait):
+        await wait(lambda: "rank1.log" in text(pilot))
+        await pilot.press("tab")
+        for rank in (0, 1):
+            pane.artefacts.select(f"file:{tmp_path}/rank{rank}.log")
+            await pilot.press("m")
+        pane.artefacts.select("overview")
+        await pilot.press("M")
+        await wait(lambda: "said by 0" in text(pilot) and "said by 1" in text(pilot))
+        assert text(pilot).index("said by 1") < text(pilot).index("said by 0")
+        assert "not marked" not in text(pilot)
+        assert "2 logs by time" in text(pilot)
+
+
+def test_an_explanation_is_exported_as_json_and_text_and_never_over_another(tmp_path: Path) -> None:
+    said = write_explanation(str(tmp_path), ALL_WRONG, "the page\n")
+    assert said.startswith("exported ")
+    found = sorted(path.suffix for path in tmp_path.iterdir())
+    assert found == [".json", ".txt"]
+    told = json.loads(next(tmp_path.glob("*.json")).read_text())
+    assert told["graphs"] == 2
+    assert told["recompile_limit_hits"][0]["limit"] == 8
+    assert write_explanation(str(tmp_path / "nowhere"), ALL_WRONG, "").startswith("not exported: ")
+
+
+def test_tlparse_says_what_is_missing_and_where_its_html_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "pip install tlparse" in tlparse("/t.log", str(tmp_path))
+    program = tmp_path / "tlparse"
+    program.write_text('#!/bin/sh\n[ -f "$1" ] || { echo no such trace >&2; exit 3; }\n')
+    program.chmod(0o755)
+    assert tlparse("/t.log", str(tmp_path)) == "tlparse ended with 3: no such trace"
+    assert tlparse(str(program), str(tmp_path)).endswith("/index.html in a browser")
 
 
 def test_every_binding_has_an_id_and_says_what_it_does() -> None:

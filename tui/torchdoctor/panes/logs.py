@@ -64,6 +64,8 @@ Where the files cannot tell something, it says so; "none" means that it was look
         Binding("d", "side", "Compare", id="logs.side",
                 tooltip="A graph beside that of the compile before, or beside the code that was made of it"),
         Binding("v", "overview", "Overview", id="logs.overview", tooltip="The overview of what was compiled"),
+        Binding("M", "merged", "Merged", show=False, id="logs.merged",
+                tooltip="The logs that are marked in the tree, else all texts of the run, as one by their time"),
         Binding("left_square_bracket", "step(-1)", "Previous", show=False, id="logs.file.previous",
                 tooltip="The previous file, artefact or comparison"),
         Binding("right_square_bracket", "step(1)", "Next", show=False, id="logs.file.next",
@@ -107,7 +109,7 @@ Where the files cannot tell something, it says so; "none" means that it was look
         self.source.search((), None)
         self.source.follow(path)
         self.reader.forget()
-        self.artefacts.flipped = frozenset()
+        self.artefacts.flipped = self.artefacts.marked = frozenset()
         self._back.clear()
         self._go(OVERVIEW)
 
@@ -229,6 +231,7 @@ Where the files cannot tell something, it says so; "none" means that it was look
         "source": lambda pane: pane._source() is not None,
         "side": lambda pane: pane._beside() is not None,
         "overview": lambda pane: pane.where.view != "overview",
+        "merged": lambda pane: pane.where.view != "log" and views.merged(pane.reader.view, pane.artefacts.marked),
         "search": lambda pane: pane.where.view != "log",
         "copy": lambda pane: pane.where.view != "log",
         "other": lambda pane: not pane.has_class("-alone"),
@@ -308,6 +311,10 @@ Where the files cannot tell something, it says so; "none" means that it was look
         if where.view == "side":
             return views.other_side(where, self.reader.view)
         return views.beside(where.compile, where.piece, self.reader.view) if where.view == "code" else None
+
+    def action_merged(self) -> None:
+        """Several logs as one."""
+        self.open(views.merged(self.reader.view, self.artefacts.marked))
 
     def action_search(self) -> None:
         """Ask for a text, in what is shown."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -17,6 +18,7 @@ from torchdoctor.text import ascii_only, safe
 from torchdoctor.widgets.code_paint import CodeText
 from torchdoctor.widgets.code_view import READING, CodeView
 from torchdoctor.widgets.explain_view import ExplainView
+from torchdoctor.widgets.explain_words import short_names
 from torchdoctor.widgets.log_view import LogView
 from torchdoctor.widgets.side_by_side import NOTHING, Compared, SideBySide
 from torchprobes.compilelog.explanation import NOTHING as NOTHING_KNOWN
@@ -118,7 +120,12 @@ class LogsReader(Vertical):
 
     def _show_log(self, where: Where) -> None:
         follow = where.follow and where.offset is None
-        self.log_view.open(where.path, where.language, follow=follow)
+        if where.paths:
+            short = short_names(where.paths)
+            merged = import_module("torchprobes.compilelog.merged").MergedDocument(where.paths)
+            self.log_view.open_document(merged, "log", follow=follow, names=tuple(short[path] for path in where.paths))
+        else:
+            self.log_view.open(where.path, where.language, follow=follow)
         if self.source.query is not None and (document := self.log_view.lines.document) is not None:
             document.search(self.source.query)
         if where.offset is not None:

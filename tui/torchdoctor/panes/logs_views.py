@@ -52,9 +52,14 @@ class Where:
     parts: tuple[Part, ...] = ()
     """What stands side by side: two texts, and for a graph and its code the provenance."""
     linked: bool = False
+    paths: tuple[str, ...] = ()
+    """Of several logs as one, by time."""
 
 
 OVERVIEW: Final = Where()
+
+MERGED: Final = 64
+"""Logs that are merged at most."""
 
 
 def of_file(file: FileView) -> Where:
@@ -65,6 +70,19 @@ def of_file(file: FileView) -> Where:
     if code:
         return Where("code", name, file.cause or kind.what, file.path, language=kind.language)
     return Where("log", name, file.cause or kind.what, file.path, language=kind.language, follow=kind.grows)
+
+
+def merged(view: LogsView | None, marked: frozenset[str]) -> Where | None:
+    """Several logs as one, by time: those that were marked, else all texts of the run."""
+    files = view.tree.files if view is not None else ()
+    texts = [file for file in files if file.kind.language == "log" and file.kind.name != "trace" and not file.gone]
+    chosen = [file for file in texts if file.path in marked] if marked else [file for file in texts if file.size_bytes]
+    if len(chosen) < 2:
+        return None
+    paths = tuple(file.path for file in chosen[:MERGED])
+    left = f"; {len(chosen) - MERGED:,} more are left out" if len(chosen) > MERGED else ""
+    return Where("log", f"{len(paths)} logs by time", f"{'marked ones' if marked else 'all texts of the run'}{left}",
+                 follow=True, paths=paths)  # fmt: skip
 
 
 def is_plain(file: FileView) -> bool:

@@ -26,6 +26,8 @@ class ArtefactTree(Lines):
         Binding("enter", "open", "Read", id="tree.open", tooltip="Open or close a row; read a file or an artefact"),
         Binding("right", "fold(True)", "Open", show=False, id="tree.unfold", tooltip="Show what is below this row"),
         Binding("left", "fold(False)", "Close", show=False, id="tree.fold", tooltip="Hide it, or go to the row above"),
+        Binding("m", "mark", "Mark", show=False, id="tree.mark",
+                tooltip="Mark this log for M, which shows the marked ones as one by their time"),
         Binding("j", "move(1)", "Down", show=False, id="tree.down", tooltip="The next row"),
         Binding("k", "move(-1)", "Up", show=False, id="tree.up", tooltip="The previous row"),
     ]  # fmt: skip
@@ -43,6 +45,8 @@ class ArtefactTree(Lines):
         self.cursor = OVERVIEW
         self.rows: list[TreeRow] = []
         self.flipped: frozenset[str] = frozenset()
+        self.marked: frozenset[str] = frozenset()
+        """Paths of the logs that are to be merged."""
         self._made: tuple[object, ...] = ()
         self._again: Callable[[], None] | None = None
 
@@ -57,11 +61,11 @@ class ArtefactTree(Lines):
 
     def tell(self, view: LogsView, hits: Mapping[str, int] | None = None) -> None:
         """Show another state of the run; what did not change costs nothing."""
-        made = (view.tree, view.groups, view.explanation.compiles, hits, self.flipped, self.size.width)
+        made = (view.tree, view.groups, view.explanation.compiles, hits, self.flipped, self.marked, self.size.width)
         if made == self._made:  # the parts of a view that did not change are the same objects
             return
         self._made, self._again = made, lambda: self.tell(view, hits)
-        self.rows = tree_rows(view, self.flipped, hits)
+        self.rows = tree_rows(view, self.flipped, hits, self.marked)
         self.show_anchored(tree_page(self.rows, max(20, self.size.width - 1)))
 
     def reveal_path(self, path: str) -> None:
@@ -81,6 +85,21 @@ class ArtefactTree(Lines):
             self.post_message(self.Chosen(row, read=False))
         else:
             self.post_message(self.Chosen(row, read=True))
+
+    def action_mark(self) -> None:
+        """Mark the log, or take its mark away."""
+        if self._may_mark() and self.row is not None and self.row.file is not None:
+            self.marked ^= {self.row.file.path}
+            if self._again is not None:
+                self._again()
+
+    def _may_mark(self) -> bool:
+        file = self.row.file if self.row is not None else None
+        return file is not None and file.kind.language == "log" and file.kind.name != "trace"
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what would do something."""
+        return self._may_mark() if action == "mark" else super().check_action(action, parameters)
 
     def action_fold(self, wanted: bool) -> None:
         """Open or close; on a row without anything below it, go in or up."""
@@ -119,6 +138,7 @@ class ArtefactTree(Lines):
         """The row is shown."""
         event.stop()
         row = self.row_of(event.key)
+        self.refresh_bindings()
         if row is not None:
             self.post_message(self.Chosen(row, read=False))
 

@@ -35,6 +35,9 @@ WHAT_FROM: Final = 52
 OPEN_PROCESSES: Final = 2
 """With more processes than this only the first stands open."""
 
+MARKED: Final[Span] = ("●", "accent")
+"""The sign of a log that is to be merged."""
+
 _ROLES: Final = {"error": "fail", "warning": "warn", "mark": "accent"}
 
 
@@ -63,8 +66,16 @@ class TreeRow:
 # --- rows --------------------------------------------------------------------------------------------------------
 
 
-def tree_rows(view: LogsView, flipped: frozenset[str], hits: Mapping[str, int] | None = None) -> list[TreeRow]:
-    """The rows of a view. `flipped` are keys that stand otherwise than at first, `hits` a search's counts by path."""
+def tree_rows(
+    view: LogsView,
+    flipped: frozenset[str],
+    hits: Mapping[str, int] | None = None,
+    marked: frozenset[str] = frozenset(),
+) -> list[TreeRow]:
+    """The rows of a view.
+
+    `flipped` are keys that stand otherwise than at first, `hits` a search's counts by path, `marked` paths of logs.
+    """
     files = {file.path: file for file in view.tree.files}
     told = {process.key for process in view.explanation.processes}
     states = {(one.process, one.compile_id): one.state for one in view.explanation.compiles}
@@ -78,6 +89,8 @@ def tree_rows(view: LogsView, flipped: frozenset[str], hits: Mapping[str, int] |
         placed.update(piece.path for one in node.compiles for piece in one.pieces)
     left = [file for file in view.tree.files if file.path not in placed or (not told and not named)]
     rows += _file_rows(left, bool(named))
+    if marked:
+        rows = [replace(row, sign=MARKED) if row.file and row.file.path in marked else row for row in rows]
     if hits:
         rows = [replace(row, hits=_hits_below(row, hits, view.groups)) for row in rows]
     return rows
