@@ -52,6 +52,7 @@ class Exporting:
             held.append(_file_of(order))
         if self._stopped:
             _close(held)
+            self.view = ExportView(cause="given up")
             return
         self.view = ExportView(rows=rows)
         asked = [{"fd": part.fd, "start": part.start, "stop": part.stop, "size": _size(part)} for part in parts]

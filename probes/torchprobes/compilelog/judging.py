@@ -95,6 +95,7 @@ _ANY_RANK = r"(?:\[(?:rank|default)\d{1,9}\]:)*"
 _GLOG = r"\d{4} \d\d:\d\d:"
 _GLOG_REST = r"\d\d\.\d{1,9} \d+ [^\s:]{1,400}:\d+\]"
 _OLD_TIME = r"\[20\d\d-\d\d-\d\d \d\d:\d\d:\d\d,\d{1,9}\]"
+_ANY_ID = r"(?: \[[^\]]{1,200}\])?"
 _OLD_NAME = r" [\w.]{1,400}: "
 
 
@@ -120,7 +121,7 @@ def _prefix(spec: dict[str, Any]) -> re.Pattern[bytes]:
     ids = spec["compile_ids"]
     rest = "" if ids is None else _GLOG_REST + _ids(ids, "")  # a torn prefix has a level, too
     glog = f"[{letters}]{_GLOG}{rest}" if letters else "(?!)"
-    old = rf"{_OLD_TIME}{_ids(ids, '(?: [[][^]]{1,200}[]])?')}{_OLD_NAME}\[(?:{names})\]"
+    old = rf"{_OLD_TIME}{_ids(ids, _ANY_ID)}{_OLD_NAME}\[(?:{names})\]"
     wanted = rf"{_rank(spec['ranks'])}(?:{glog}|{old})"
     other = f"{_ANY_RANK}(?:[VIWEC]{_GLOG}|{_OLD_TIME})"
     return re.compile(rf"({wanted})|({other})".encode())

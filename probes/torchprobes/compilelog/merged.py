@@ -252,7 +252,7 @@ class SeveralFiles:
         """The file of each row."""
         return self._weave.slice(0, self._weave.rows)
 
-    def line_at(self, _offset: int) -> int | None:
+    def line_at(self, offset: int) -> int | None:
         """Not known: an offset is of one file."""
         return None
 

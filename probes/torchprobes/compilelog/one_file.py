@@ -23,52 +23,66 @@ class Files(Protocol):
     @property
     def marks(self) -> Sequence[Marks]:
         """The marks of each file."""
+        ...
 
     @property
     def cause(self) -> str:
         """Why there is nothing (new) to read; "" if all is well."""
+        ...
 
     @property
     def note(self) -> str:
         """What else a person should know of them; "" if nothing."""
+        ...
 
     @property
     def version(self) -> int:
         """Raised when rows that were told are others now."""
+        ...
 
     @property
     def held(self) -> bool:
         """Whether there is something to read."""
+        ...
 
     @property
     def lines(self) -> int:
         """Lines whose number is known."""
+        ...
 
     @property
     def done_bytes(self) -> int:
         """Bytes that were indexed."""
+        ...
 
     @property
     def size_bytes(self) -> int:
         """Bytes that are there."""
+        ...
 
     def look(self) -> Change:
         """Look again; after anything but NONE all begins anew."""
+        ...
 
     def index(self) -> bool:
         """Index the next slice; whether there was one."""
+        ...
 
     def mark(self) -> bool:
         """Look for marks in the next slice that was indexed; whether there is more."""
+        ...
 
     def restart(self) -> None:
         """Forget what was read."""
+        ...
 
     def rows(self, filtering: Filtering | None) -> Rows:
         """The rows: all lines, or what the filter keeps."""
+        ...
 
     def sift(self, rows: Rows) -> bool:
         """Bring filtered rows up to date, a slice at a time; whether there is more."""
+        ...
 
     def read(self, rows: Rows, first: int, count: int) -> list[Line]:
         """Rows [first, first + count), as far as they exist; a negative `first` counts from the end.
@@ -76,18 +90,23 @@ class Files(Protocol):
         Raises:
             Shrunk: a file holds less than was indexed.
         """
+        ...
 
     def parts(self) -> list[Part]:
         """Descriptors for a child, which closes them."""
+        ...
 
     def order(self) -> bytes | None:
         """The file of each line, one byte each; None if there is only one file."""
+        ...
 
     def line_at(self, offset: int) -> int | None:
         """The line in which byte `offset` of the file stands; None if that is not known (yet)."""
+        ...
 
     def close(self) -> None:
         """Let go of them."""
+        ...
 
 
 class OneFile:
@@ -155,7 +174,7 @@ class OneFile:
         """Its lines, or those that are kept."""
         return KeptRows(self._index, filtering.bits[0]) if filtering else AllRows(self._index)
 
-    def sift(self, _rows: Rows) -> bool:
+    def sift(self, rows: Rows) -> bool:
         """Nothing to do: the filter's own bits are the rows."""
         return False
 

@@ -23,34 +23,44 @@ class Rows(Protocol):
     @property
     def sources(self) -> int:
         """How many files there are."""
+        ...
 
     @property
     def count(self) -> int:
         """How many rows there are."""
+        ...
 
     def kept(self, source: int) -> Bits | None:
         """The lines of a file that are rows; None if all are."""
+        ...
 
     def place(self, row: int) -> Place | None:
         """What row `row` shows, None if there is no such row."""
+        ...
 
     def row(self, source: int, line: int) -> int | None:
         """The row of a line of a file, None if it is not one."""
+        ...
 
     def first_line(self, row: int, source: int) -> int:
         """The first line of a file that stands at row `row` or after; one after its last if there is none."""
+        ...
 
     def number(self, place: Place) -> int:
         """The number of a line among all lines, whether a filter keeps it or not."""
+        ...
 
     def line_of(self, row: int) -> int | None:
         """The number of the line that row `row` shows, None if there is no such row."""
+        ...
 
     def row_of(self, number: int) -> int | None:
         """The row of the line with this number, None if it is not one."""
+        ...
 
     def row_near(self, number: int) -> int:
         """The row of the first line from this number on that is one; the number of rows if there is none."""
+        ...
 
 
 class AllRows:
@@ -66,7 +76,7 @@ class AllRows:
         """All lines that were counted."""
         return self._index.lines
 
-    def kept(self, _source: int) -> Bits | None:
+    def kept(self, source: int) -> Bits | None:
         """All of them."""
         return None
 
@@ -74,11 +84,11 @@ class AllRows:
         """The line."""
         return (0, row) if 0 <= row < self.count else None
 
-    def row(self, _source: int, line: int) -> int | None:
+    def row(self, source: int, line: int) -> int | None:
         """The line."""
         return self.line_of(line)
 
-    def first_line(self, row: int, _source: int) -> int:
+    def first_line(self, row: int, source: int) -> int:
         """The line."""
         return max(0, row)
 
@@ -111,7 +121,7 @@ class KeptRows:
         """The filter may be ahead of the line numbers."""
         return self._kept.rank(self._index.lines)
 
-    def kept(self, _source: int) -> Bits | None:
+    def kept(self, source: int) -> Bits | None:
         """Those that the filter keeps."""
         return self._kept
 
@@ -120,11 +130,11 @@ class KeptRows:
         line = self._kept.select(row)
         return None if line is None else (0, line)
 
-    def row(self, _source: int, line: int) -> int | None:
+    def row(self, source: int, line: int) -> int | None:
         """How many stand before it, if it is kept."""
         return self.row_of(line)
 
-    def first_line(self, row: int, _source: int) -> int:
+    def first_line(self, row: int, source: int) -> int:
         """The line of the row."""
         line = self._kept.select(max(0, row))
         return END if line is None else line

@@ -20,7 +20,7 @@ FIRST = 1 << 17
 WORKERS = 4
 """At most; not more than there are cores for us."""
 
-PIECE_S = 1.5
+PIECE_S = 1.0
 """A piece that takes more CPU time is given up: an expression explodes on this text."""
 
 PRead = Callable[[int, int], bytes]

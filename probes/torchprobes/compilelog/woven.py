@@ -24,7 +24,7 @@ class WovenRows:
         """All lines that were ordered."""
         return self._weave.rows
 
-    def kept(self, _source: int) -> Bits | None:
+    def kept(self, source: int) -> Bits | None:
         """All of them."""
         return None
 
