@@ -27,7 +27,7 @@ from torchdoctor.widgets.explain_words import UNKNOWN, seconds_text, short_names
 from torchprobes.compilelog.events import Line, Place
 from torchprobes.compilelog.explanation import NOTHING, Explanation
 
-FUNCTION = f"function:4242:{TRAIN}:14"
+FUNCTION = f"function:{TRAIN}:14"
 BREAK = f"break:{TRAIN}:9:Data-dependent branching"
 
 
@@ -183,6 +183,20 @@ def test_ranks_that_compile_the_same_are_one_line() -> None:
     shown = words(replace(KILLED, killed_by="", processes=ranks))
     assert shown.count("train.py:14") == 1
     assert "on 8 processes" in shown
+
+
+def test_what_is_the_same_on_many_ranks_is_one_line() -> None:
+    ranks = [f"r{rank}:{rank}" for rank in range(16)]
+    several = replace(
+        ALL_WRONG,
+        limits=tuple(replace(ALL_WRONG.limits[0], process=rank) for rank in ranks if ALL_WRONG.limits),
+        suppressed=tuple(replace(ALL_WRONG.suppressed[0], process=rank) for rank in ranks if ALL_WRONG.suppressed),
+        recompiles=tuple(replace(recompile(n), process=rank) for rank in ranks for n in range(2)),
+    )
+    shown = words(several)
+    assert shown.count("■") == shown.count("✘ model.py") == shown.count("↻") == 1
+    assert shown.count("on 16 ranks") == 3
+    assert "×32 on 16 ranks" in shown
 
 
 def test_an_exit_that_is_none_of_torch_compiles_is_no_fatal_error() -> None:

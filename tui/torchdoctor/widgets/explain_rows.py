@@ -6,7 +6,7 @@ full, with what to do about it, stands below the page for the one under the curs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from torchdoctor.paint import BLANK, Line, join, line, wrap
@@ -23,6 +23,7 @@ from .explain_words import (
     UNKNOWN,
     Draft,
     Sheet,
+    T,
     Target,
     column,
     listed,
@@ -87,16 +88,18 @@ def _suppressed(draft: Draft) -> None:
     found = draft.explanation.suppressed
     if found:
         draft.section("suppressed errors", f"{many(len(found), 'function')} left to eager in silence", "fail")
-        draft.some("failures", found,
-                   lambda one: _failure_row(draft, f"failure:{one.process}:{one.compile_id}", one))  # fmt: skip
+        groups = grouped(found, lambda one: (one.file, one.line, one.user, one.type, one.compile_id))
+        draft.some("failures", groups,
+                   lambda ones: _failure_row(draft, f"failure:{ones[0].process}:{ones[0].compile_id}", ones[0],
+                                             _ranks(ones)))  # fmt: skip
 
 
-def _failure_row(draft: Draft, key: str, failure: Failure) -> None:
+def _failure_row(draft: Draft, key: str, failure: Failure, ranks: str = "") -> None:
     user = failure.user or events.Line(failure.file, failure.line, failure.function)
     where = draft.at(user.file, user.line) if user.file else safe(failure.function, limit=60)
     name = failure.type.rpartition(".")[2]
     text = safe(f"{name}: {_first_line(failure.reason)}", limit=600)
-    ids = f"[{safe(failure.compile_id, limit=20)}]" if failure.compile_id else ""
+    ids = join((f"[{safe(failure.compile_id, limit=20)}]" if failure.compile_id else "", ranks), " ")
 
     def told(width: int) -> list[Line]:
         return told_rows(width, ("type", failure.type), ("reason", failure.reason), ("line", user.code),
@@ -113,10 +116,11 @@ def _limits(draft: Draft) -> None:
         return
     draft.section("recompile limits", "from now on these run eagerly", "fail")
     at = column((draft.at(limit.file, limit.line) for limit in found), draft.width)
-    draft.some("limits", found, lambda one: _limit_row(draft, one, at))
+    groups = grouped(found, lambda one: (one.file, one.line, one.limit_name))
+    draft.some("limits", groups, lambda ones: _limit_row(draft, ones[-1], at, _ranks(ones)))
 
 
-def _limit_row(draft: Draft, limit: Limit, at: int) -> None:
+def _limit_row(draft: Draft, limit: Limit, at: int, ranks: str) -> None:
     count = f"{limit.limit}" if limit.limit is not None else "its limit"
     text = safe(f"{limit.function} reached {count}: {_first_line(limit.last_reason)}", limit=600)
 
@@ -126,7 +130,7 @@ def _limit_row(draft: Draft, limit: Limit, at: int) -> None:
 
     target = Target(limit.place, events.Line(limit.file, limit.line, limit.function))
     draft.item(f"limit:{limit.process}:{limit.file}:{limit.line}",
-               row((LIMIT, "fail"), draft.at(limit.file, limit.line), at, text, draft.width), target, told,
+               row((LIMIT, "fail"), draft.at(limit.file, limit.line), at, text, draft.width, ranks), target, told,
                bad=True)  # fmt: skip
 
 
@@ -153,14 +157,14 @@ def _breaks(draft: Draft) -> None:
 
 def _break_row(draft: Draft, one: Break, at: int) -> None:
     text = safe(one.kind or _first_line(one.reason), limit=300)
-    code = safe(one.code.strip(), limit=200)
+    code = safe(" ".join(one.code.split()), limit=200)
 
     def told(width: int) -> list[Line]:
         hint = " ".join(one.hints[:2])
         reason = "" if one.reason.strip() == one.kind else one.reason
         where = join((one.break_id, f"in {one.function}" if one.function else "",
                       "compiles " + listed(one.compile_ids) if one.compile_ids else ""))  # fmt: skip
-        return told_rows(width, ("line", one.code.strip()), ("why", one.explanation or reason), ("to do", hint),
+        return told_rows(width, ("line", one.code.strip()), ("to do", hint), ("why", one.explanation or reason),
                          ("where", where))  # fmt: skip
 
     target = Target(one.places[0] if one.places else None, events.Line(one.file, one.line, one.function, one.code))
@@ -177,18 +181,14 @@ def _recompiles(draft: Draft) -> None:
     found = draft.explanation.recompiles
     if not found:
         return
-    by_function: dict[tuple[str, str, int], list[Recompile]] = {}
-    for one in found:
-        by_function.setdefault(_function(one), []).append(one)
-    draft.section("recompiles", f"{len(found):,}, of {many(len(by_function), 'function')}", "dim")
-    groups = sorted(by_function.values(), key=len, reverse=True)
+    groups = sorted(grouped(found, lambda one: (one.file, one.line)), key=len, reverse=True)
+    draft.section("recompiles", f"{len(found):,}, of {many(len(groups), 'function')}", "dim")
     at = column((_function_name(draft, group[0]) for group in groups), draft.width)
-    trends = {(one.process, one.file, one.line): one for one in draft.explanation.functions}
-    draft.some("functions", groups, lambda group: _function_rows(draft, group, trends.get(_function(group[0])), at))
-
-
-def _function(one: Recompile) -> tuple[str, str, int]:
-    return one.process, one.file, one.line
+    trends: dict[tuple[str, int], Function] = {}
+    for one in sorted(draft.explanation.functions, key=lambda one: one.compiles):
+        trends[one.file, one.line] = one
+    draft.some("functions", groups,
+               lambda group: _function_rows(draft, group, trends.get((group[0].file, group[0].line)), at))  # fmt: skip
 
 
 def _function_name(draft: Draft, one: Recompile) -> str:
@@ -198,22 +198,21 @@ def _function_name(draft: Draft, one: Recompile) -> str:
 def _function_rows(draft: Draft, group: list[Recompile], trend: Function | None, at: int) -> None:
     """A function with how often and why, and, opened, each of its recompiles."""
     last = group[-1]
-    key = f"function:{last.process}:{last.file}:{last.line}"
     text = safe(last.reason or last.guard, limit=200)
     said = row((RECOMPILE, "warn"), _function_name(draft, last), at, text, draft.width - 2,
-               times(len(group)) or "×1", _pace(trend))  # fmt: skip
+               join((times(len(group)) or "×1", _ranks(group)), " "), _pace(trend))  # fmt: skip
     words = [(said[0][0].lstrip(), said[0][1]), *said[1:]]
 
     def told(width: int) -> list[Line]:
         values = " › ".join(trend.values[-16:]) if trend is not None else ""
         lost = f"{seconds_text(trend.seconds)} spent on recompiles" if trend and trend.seconds is not None else ""
-        return told_rows(width, ("why", last.reason), ("values", values), ("pace", join((_meter(trend), lost))),
-                         ("to do", trend.stop if trend is not None else ""), ("guard", last.guard))  # fmt: skip
+        return told_rows(width, ("why", last.reason), ("to do", trend.stop if trend is not None else ""),
+                         ("values", values), ("pace", join((_meter(trend), lost))), ("guard", last.guard))  # fmt: skip
 
     source = last.at or events.Line(last.file, last.line, last.function)
     target = Target(last.place, source, compile=_compile(last.process, last.compile_id))
     mark = len(draft.lines)
-    if draft.fold(key, words, target, told):
+    if draft.fold(f"function:{last.file}:{last.line}", words, target, told):
         for one in group[-100:]:
             _recompile_row(draft, one)
     draft.marks.add(mark)
@@ -271,6 +270,20 @@ def _clean(draft: Draft) -> None:
         if names:
             rows = wrap(f"{label}: {' · '.join(names)}", max(20, draft.width - 6))
             draft.say(line(("  " + sign[0] + " ", sign[1]), rows[0]), *(line("    " + more) for more in rows[1:]))
+
+
+def grouped(found: Iterable[T], key: Callable[[T], object]) -> list[list[T]]:
+    """What is the same on several ranks together, in the order of the first of each."""
+    groups: dict[object, list[T]] = {}
+    for one in found:
+        groups.setdefault(key(one), []).append(one)
+    return list(groups.values())
+
+
+def _ranks(ones: Sequence[Failure] | Sequence[Limit] | Sequence[Recompile]) -> str:
+    """`on 8 ranks` where it is more than one."""
+    count = len({one.process for one in ones})
+    return f"on {count:,} ranks" if count > 1 else ""
 
 
 def _first_line(text: str) -> str:

@@ -91,6 +91,8 @@ class ExplainView(Vertical):
         self._sheet: Sheet | None = None
         self._stamp: object = None
         self._cursors: dict[tuple[str, str] | None, str | None] = {}
+        self._moved = False
+        """Whether somebody moved the cursor; until then it stays on the first line, which is the worst."""
 
     def compose(self) -> ComposeResult:
         """The page and its foot."""
@@ -107,7 +109,7 @@ class ExplainView(Vertical):
         """Show another page: of one compile, or the overview (None); each has its own cursor."""
         if compile_key != self.compile:
             self._cursors[self.compile] = self.lines.cursor
-            self.compile, self._stamp = compile_key, None
+            self.compile, self._stamp, self._moved = compile_key, None, compile_key in self._cursors
             self.lines.cursor = self._cursors.get(compile_key)
             self.lines.scroll_to(y=0, animate=False, immediate=True)
 
@@ -127,6 +129,8 @@ class ExplainView(Vertical):
             self._sheet = compile_sheet(explanation, one, width - 1)
         else:
             self._sheet = overview(explanation, width - 1, self._opened, now)
+        if not self._moved:
+            self.lines.cursor = None
         self.lines.show_anchored(self._sheet.page)
         self._say_foot()
 
@@ -153,6 +157,7 @@ class ExplainView(Vertical):
     def on_lines_selected(self, event: Lines.Selected) -> None:
         """Another line is told in full."""
         event.stop()
+        self._moved = True
         self._say_foot()
         self.screen.refresh_bindings()
 
