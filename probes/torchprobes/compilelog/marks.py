@@ -34,8 +34,12 @@ class Needle(NamedTuple):
 
     mark: Mark
     words: bytes
+    then: tuple[bytes, ...] = (b"",)
+    """One of these has to follow: words with the same beginning are looked for once."""
 
 
+# A graph break is told "in user code at" since torch 2.6, with ":" before; one that was seen before "(details
+# suppressed)" in 2.6, "(user stack suppressed" later.
 NEEDLES = (
     Needle(Mark.ERROR, b"Traceback (most recent call last):"),
     Needle(Mark.ERROR, b"terminate called after throwing"),
@@ -43,10 +47,7 @@ NEEDLES = (
     Needle(Mark.ERROR, b": [ERROR] "),
     Needle(Mark.WARNING, b": [WARNING] "),
     Needle(Mark.WARNING, b"Warning: "),
-    Needle(Mark.BREAK, b"Graph break in user code at"),  # torch 2.6 and later
-    Needle(Mark.BREAK, b"Graph break (details suppressed)"),  # 2.6, a break seen before
-    Needle(Mark.BREAK, b"Graph break (user stack suppressed"),  # 2.7 and later, the same
-    Needle(Mark.BREAK, b"Graph break: "),  # up to 2.5
+    Needle(Mark.BREAK, b"Graph break", (b" in user code at", b" (details supp", b" (user stack supp", b": ")),
     Needle(Mark.RECOMPILE, b"Recompiling function"),
     Needle(Mark.LIMIT, b"torch._dynamo hit config."),
 )
@@ -108,7 +109,6 @@ class Marks(Places):
             _, cut, whole = whole.partition(b"\n")
         block = b"\n" + self._carry + cut + whole
         self._scan(block)
-        self._line += block.count(b"\n")
         self._carry, self._skipping = b"", False
         self._hold(rest)
 
@@ -125,7 +125,8 @@ class Marks(Places):
         for needle in NEEDLES:
             at = block.find(needle.words)
             while at >= 0:
-                self._by_words(block, at, needle.mark, found)
+                if block.startswith(needle.then, at + len(needle.words)):
+                    self._by_words(block, at, needle.mark, found)
                 at = block.find(needle.words, at + len(needle.words))
         for match in _LOUD.finditer(block):
             found.setdefault(match.start(), Mark.WARNING)
@@ -134,6 +135,7 @@ class Marks(Places):
             line += block.count(b"\n", position, at)
             position = at
             self._one(line, block, at, found[at])
+        self._line = line + block.count(b"\n", position)
 
     @staticmethod
     def _by_words(block: bytes, at: int, mark: Mark, found: dict[int, Mark]) -> None:

@@ -100,7 +100,9 @@ class AllRows:
         """The line, if it is there."""
         return row if 0 <= row < self.count else None
 
-    row_of = line_of
+    def row_of(self, number: int) -> int | None:
+        """The line, if it is there."""
+        return self.line_of(number)
 
     def row_near(self, number: int) -> int:
         """The line, or the end."""

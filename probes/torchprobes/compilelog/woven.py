@@ -49,7 +49,9 @@ class WovenRows:
         """The row itself, if it is there."""
         return row if 0 <= row < self.count else None
 
-    row_of = line_of
+    def row_of(self, number: int) -> int | None:
+        """The row itself, if it is there."""
+        return self.line_of(number)
 
     def row_near(self, number: int) -> int:
         """The same, or the end."""
