@@ -105,7 +105,7 @@ step(torch.ones(3))
 
 @pytest.mark.trials
 def test_a_compiled_program_is_explained_and_its_trace_is_written_once(tmp_path: Path) -> None:
-    """By hand, for every new torch. Since 2.12 the debug flag writes a trace too, elsewhere, unless TORCH_TRACE is set."""
+    """By hand, for each new torch. Since 2.12 the debug flag writes a trace elsewhere, unless TORCH_TRACE is set."""
     (tmp_path / "broken.py").write_text(BROKEN)
     said = capture(tmp_path, "--switches", "debug", "--explain", "--json", "told.json", "--", "broken.py")
     told = json.loads((tmp_path / "told.json").read_bytes())
