@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import itertools
+import json
 import os
 import re
 import statistics
@@ -24,7 +25,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "compilelog"))
 
-from replay import CORPUS, Write, plan, write
+from replay import CORPUS, Write, plan, write  # pyright: ignore[reportMissingImports]
 
 from torchprobes.compilelog.engine import Engine, LogsView, explain
 from torchprobes.compilelog.events import Place
@@ -118,6 +119,7 @@ def wait(holds: Any, seconds: float = 60.0) -> float:
 @pytest.mark.parametrize("mode", ["debug_only", "full"])
 @pytest.mark.parametrize("case", ["03_graph_breaks", "04_recompile_storm", "08_ddp_gloo"])
 def test_a_replay_at_ten_times_the_pace_is_explained_as_it_is_written(case: str, mode: str, tmp_path: Path) -> None:
+    writes = plan(CORPUS / case / mode, json.loads((CORPUS / case / f"{mode}_timeline.json").read_bytes()))
     engine, written = Engine(str(tmp_path)).start(), Written()
     watch = Watch(engine)
     wait(lambda: engine.view().revision)
@@ -125,7 +127,7 @@ def test_a_replay_at_ten_times_the_pace_is_explained_as_it_is_written(case: str,
     before = cpu_s(pid)
     try:
         begun = time.monotonic()
-        write(plan(CORPUS / case, mode), tmp_path, SPEED, written.note)
+        write(writes, tmp_path, SPEED, written.note)
         seconds = time.monotonic() - begun
         once = explain(str(tmp_path))
         wait(lambda: not same(engine.view().explanation, once))
@@ -133,15 +135,22 @@ def test_a_replay_at_ten_times_the_pace_is_explained_as_it_is_written(case: str,
     finally:
         watch.stop()
         engine.stop()
-    late = sorted(
-        now - written.at(os.path.relpath(place.path, tmp_path), place.offset + max(place.size, 1))
-        for (_, place), now in watch.first.items()
+    found = sorted(
+        (
+            now - written.at(os.path.relpath(place.path, tmp_path), place.offset + max(place.size, 1)),
+            section,
+            place.path,
+            place.offset,
+            place.size,
+        )
+        for (section, place), now in watch.first.items()
     )
+    late = [one[0] for one in found]
     p99 = late[min(len(late) - 1, int(len(late) * 0.99))]
     print(
         f"\n{case} {mode}: {len(late)} rows, p50 {statistics.median(late) * 1e3:.0f} ms, p99 {p99 * 1e3:.0f} ms, "
         f"max {late[-1] * 1e3:.0f} ms; {watch.revisions / seconds:.1f} snapshots/s, "
-        f"child {cost / seconds:.0%} of a core"
+        f"child {cost / seconds:.0%} of a core; the latest: {found[-1][1]} in {os.path.basename(found[-1][2])}"
     )
     assert late
 

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import gzip
 import json
+import lzma
 import os
+import tarfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-CORPUS = Path("/work/shared/corpus")
+HERE = Path(__file__).parent
+CORPUS = Path(os.environ.get("TORCHDOCTOR_CORPUS", HERE.parents[2] / "shared" / "corpus"))
+"""The whole corpus, for benches; it is no part of this repository."""
 
 
 @dataclass(frozen=True)
@@ -36,18 +40,24 @@ def content(folder: Path, name: str) -> bytes | None:
     return gzip.decompress(packed.read_bytes()) if packed.is_file() else None
 
 
-def plan(case: Path, mode: str) -> list[Write]:
-    """All writes of one recorded run, in the order of their time."""
-    timeline = json.loads((case / f"{mode}_timeline.json").read_bytes())
+def recorded(case: str, into: Path) -> list[Write]:
+    """The writes of a run that lies here: an archive of what matters of its files, and its timeline."""
+    with tarfile.open(HERE / "corpus" / f"{case}.tar.xz") as archive:
+        archive.extractall(into, filter="data")
+    return plan(into, json.loads(lzma.decompress((HERE / "timelines" / f"{case}.json.xz").read_bytes())))
+
+
+def plan(folder: Path, timeline: dict[str, Any]) -> list[Write]:
+    """All writes of one recorded run, in the order of their time; a graph's file that was not kept has one line."""
     writes: list[Write] = []
     for name, growth in timeline["files"].items():
         below = name.removeprefix("/workspace/")
         if below.endswith("/"):
             writes.append(Write(growth[0][0], below))
-        elif (data := content(case / mode, below)) is not None:
-            writes += _grown(below, data, growth)
+        elif (data := content(folder, below)) is not None or "/model__" in below:
+            writes += _grown(below, b"# not kept\n" if data is None else data, growth)
     for name in ("stdout", "stderr"):
-        data = content(case / mode, f"{name}.log") or b""
+        data = content(folder, f"{name}.log") or b""
         writes += _chunks(f"{name}.log", data, timeline[f"{name}_chunks"])
     return sorted(writes, key=lambda write: write.at_s)
 

@@ -103,7 +103,7 @@ def groups(tree: Tree, explanation: Explanation, pieces: Pieces) -> tuple[Proces
         ProcessNode(
             process.key,
             process_words(process),
-            _compiles(compiles.get(process.key, []), graphs.pop(process.key, []), owned.get(process.key, Owned())),
+            _compiles(process, compiles.get(process.key, []), graphs.pop(process.key, []), owned.get(process.key)),
             tuple(files.pop(process.key, ())),
         )
         for process in processes
@@ -180,8 +180,11 @@ def _place(path: str) -> tuple[str, int, str] | None:
     return None
 
 
-def _compiles(rows: list[Compile], graphs: list[_Graph], owned: Owned) -> tuple[CompileNode, ...]:
+def _compiles(
+    process: Process, rows: list[Compile], graphs: list[_Graph], owned: Owned | None
+) -> tuple[CompileNode, ...]:
     """The compiles of one process, each with its graphs; then graphs of which nobody tells the compile."""
+    owned = owned or Owned()
     by_id, unknown = _known(graphs, owned)
     unknown = _by_order([row for row in rows if row.compile_id not in by_id], unknown, by_id)
     newest = {row.compile_id: row for row in rows}
@@ -191,6 +194,8 @@ def _compiles(rows: list[Compile], graphs: list[_Graph], owned: Owned) -> tuple[
         own = by_id.pop(row.compile_id, []) if mine else []
         payloads = owned.pieces.get(row.compile_id, []) if mine else []
         words = _words(row, own, owned.done, in_tree=bool(graphs))
+        if mine and row.state == "compiled" and process.open_phases and process.open_id == row.compile_id:
+            words = "forward compiled, backward not finished"
         nodes.append(CompileNode(row.compile_id, row.function, words, _pieces(own, payloads)))
     for compile_id, rest in by_id.items():  # of compiles that are not in this snapshot
         payloads = owned.pieces.get(compile_id, [])

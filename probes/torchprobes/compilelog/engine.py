@@ -19,10 +19,8 @@ import msgspec
 
 from .artefacts import ProcessNode
 from .explanation import NOTHING, Explanation
-from .follow import NO_TREE, FileView, Tree
-from .kinds import kind_of
-from .marks import Mark
-from .wire import COMPILES_OF, FILES, GROUPS, Commit, FileRow, Frames, Patch, Rows, Words
+from .follow import NO_TREE, Tree
+from .wire import COMPILES_OF, FILES, GROUPS, Commit, Frames, Patch, Rows, Words, compiles_of
 
 CHILD: Final = str(Path(__file__).with_name("engine_child.py"))
 
@@ -125,7 +123,6 @@ class Assembly:
     def __init__(self, root: str) -> None:
         self._root = root
         self._rows = Rows()
-        self._files: list[FileView] = []
         self._tree = Tree(root=root)
         self._groups: tuple[ProcessNode, ...] = ()
         self._touched: set[str] = set()
@@ -138,20 +135,13 @@ class Assembly:
     def view(self, commit: Commit) -> LogsView:
         """The snapshot that `commit` ends."""
         if FILES in self._touched or commit.tree_revision != self._tree.revision:
-            files = tuple(map(_file, self._rows.of(FILES) or ()))
+            files = self._rows.of(FILES) or ()
             self._tree = Tree(self._root, commit.tree_revision, files, commit.left_out, commit.tree_cause)
         if any(name == GROUPS or name.startswith(COMPILES_OF) for name in self._touched):
             heads = cast("tuple[ProcessNode, ...]", self._rows.of(GROUPS) or ())
-            self._groups = tuple(
-                replace(head, compiles=self._rows.of(f"{COMPILES_OF}{head.key}") or ()) for head in heads
-            )
+            self._groups = tuple(replace(head, compiles=self._rows.of(compiles_of(head.key)) or ()) for head in heads)
         self._touched.clear()
         return LogsView(commit.revision, self._tree, self._rows.explanation(commit.head), self._groups)
-
-
-def _file(row: FileRow) -> FileView:
-    counts = tuple((Mark(name), count) for name, count in row.counts)
-    return FileView(row.path, row.name, kind_of(row.name), row.size_bytes, row.changed_s, row.gone, row.cause, counts)
 
 
 def _ending(code: int) -> str:

@@ -22,13 +22,13 @@ if __package__ in (None, ""):  # run by path, isolated: nothing of the caller's 
 
 from torchprobes.compilelog.gather import ROWS, Gatherer
 from torchprobes.compilelog.wire import (
-    COMPILES_OF,
     FILES,
     GROUPS,
     ROW_TYPES,
     Commit,
     Sections,
     Words,
+    compiles_of,
     file_row,
     head_of,
 )
@@ -67,7 +67,7 @@ class Teller:
             self._patch(name, getattr(explanation, name))
         nodes = gatherer.groups(explanation)
         for node in nodes:
-            self._patch(f"{COMPILES_OF}{node.key}", node.compiles[-ROWS:])
+            self._patch(compiles_of(node.key), node.compiles[-ROWS:])
         self._patch(GROUPS, [replace(node, compiles=()) for node in nodes])
         self._patch(FILES, [file_row(file) for file in tree.files])
         commit = Commit(self._revision, head_of(explanation), tree.revision, tree.left_out, tree.cause)

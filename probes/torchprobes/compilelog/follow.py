@@ -87,6 +87,7 @@ class Follow:
         self._hold = hold
         self._queue: deque[Tail] = deque()
         self._opened = 0
+        self._full = False
         self._owed: set[str] = set()
         self._ready: set[Tail] = set()
         self._network = False
@@ -103,6 +104,7 @@ class Follow:
         walked = self._walk.look()
         if walked:
             self._match()
+        self._full = False
         grown = self._glance(now)
         self._dirty |= grown
         checked = self._check(now, grown)
@@ -263,12 +265,14 @@ class Follow:
 
     def _room(self) -> bool:
         """Whether one more file may be opened: of those that are held, a quarter of the read ones is let go for it."""
-        self._opened += 1
         if self._opened < self._hold:
+            self._opened += 1
             return True
+        if self._full:  # nothing was read since
+            return False
         held = sorted((tail for tail in self.tails.values() if tail.held), key=lambda tail: tail.grown_at)
-        if len(held) >= self._hold:
-            for tail in [tail for tail in held if not tail.waits and not tail.glance()][: max(1, self._hold // 4)]:
-                tail.rest()
-        self._opened = sum(tail.held for tail in held) + 1
-        return self._opened <= self._hold
+        for tail in [tail for tail in held if not tail.waits and not tail.glance()][: max(1, self._hold // 4)]:
+            tail.rest()
+        self._opened = sum(tail.held for tail in held)
+        self._full = self._opened >= self._hold
+        return not self._full and self._room()

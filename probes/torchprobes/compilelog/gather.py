@@ -143,12 +143,16 @@ class Gatherer:
         self.revision += 1
 
     def _take(self, events: Sequence[Event]) -> None:
+        writers: set[tuple[int | None, int | None]] = set()
         for event in events:
-            self._pieces.wrote(event.source)
-            self._living.wrote(event.source)
+            source = event.source
+            if (source.pid, source.rank) not in writers:
+                writers.add((source.pid, source.rank))
+                self._pieces.wrote(source)
+                self._living.wrote(source)
             if isinstance(event, Artefact | Folder):
                 self._pieces.take(event)
-            if not isinstance(event, Artefact):
+            else:
                 self._ledger.take(event)
         self.revision += bool(events)
 

@@ -15,6 +15,8 @@ from typing import Final
 
 from .events import Exited, Place, Source
 
+MOUNTS: Final = "/proc/self/mounts"
+
 _LOCAL: Final = frozenset(
     {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "tmpfs", "ramfs", "overlay", "f2fs", "bcachefs", "jfs", "reiserfs"}
 )
@@ -84,7 +86,7 @@ def _file_system(path: str) -> str:
     """The type of the file system that holds `path`, by the longest mount point; "" where nothing tells."""
     best, kind = "", ""
     try:
-        with open("/proc/self/mounts", encoding="utf-8", errors="replace") as mounts:
+        with open(MOUNTS, encoding="utf-8", errors="replace") as mounts:
             for line in mounts:
                 _, point, found, *_ = f"{line} ".split(" ")
                 point = point.replace("\\040", " ")

@@ -7,6 +7,7 @@ holds the console's interpreter for long; a frame COMMIT makes all patches befor
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +19,8 @@ from . import explanation as _rows
 from .artefacts import CompileNode, ProcessNode
 from .explanation import NOTHING, Explanation
 from .follow import FileView
+from .kinds import kind_of
+from .marks import Mark
 
 PATCH_ROWS: Final = 200
 LONGEST: Final = 64 << 20
@@ -27,6 +30,11 @@ _SIZE: Final = struct.Struct(">I")
 FILES: Final = "files"
 GROUPS: Final = "groups"
 COMPILES_OF: Final = "compiles of "
+
+
+def compiles_of(key: str) -> str:
+    """The section of a process's compiles; its key may be a file's name."""
+    return f"{COMPILES_OF}{_clean(key)}"
 
 
 class Patch(msgspec.Struct, array_like=True, tag="patch"):
@@ -90,7 +98,7 @@ class Sections:
     def patches(self, section: str, rows: Sequence[Any] | None) -> Iterator[bytes]:
         """The frames that bring the console's rows of `section` to `rows`."""
         before = self._said.get(section, [])
-        now = None if rows is None else [self._encoder.encode(row) for row in rows]
+        now = None if rows is None else [self._encoded(row) for row in rows]
         if now == before and section in self._said:
             return
         self._said[section] = now
@@ -104,8 +112,14 @@ class Sections:
 
     def frame(self, what: Frame) -> bytes:
         """One frame as bytes."""
-        data = self._encoder.encode(what)
+        data = self._encoded(what)
         return _SIZE.pack(len(data)) + data
+
+    def _encoded(self, what: object) -> bytes:
+        try:
+            return self._encoder.encode(what)
+        except UnicodeEncodeError:
+            return self._encoder.encode(_clean(msgspec.to_builtins(what)))
 
 
 def _array_head(count: int) -> bytes:
@@ -154,7 +168,8 @@ class Rows:
         rows = self._rows.get(patch.section) or []
         self._rows[patch.section] = rows
         del rows[patch.length :]
-        for at, new in zip(patch.at, decoder.decode(patch.rows), strict=True):
+        made = map(_file_view, decoder.decode(patch.rows)) if row is FileRow else decoder.decode(patch.rows)
+        for at, new in zip(patch.at, made, strict=True):
             if at < len(rows):
                 rows[at] = new
             else:
@@ -174,8 +189,9 @@ class Rows:
 class FileRow(msgspec.Struct, array_like=True):
     """A file of the tree as it is said; what the file is, both sides know from its name."""
 
-    path: str
-    name: str
+    path: bytes
+    """A name may be no UTF-8, and has to come through so that the file can be opened."""
+    name: bytes
     size_bytes: int
     changed_s: float
     gone: bool
@@ -183,7 +199,23 @@ class FileRow(msgspec.Struct, array_like=True):
     counts: tuple[tuple[str, int], ...]
 
 
+def _file_view(row: FileRow) -> FileView:
+    counts = tuple((Mark(name), count) for name, count in row.counts)
+    path, name = os.fsdecode(row.path), os.fsdecode(row.name)
+    return FileView(path, name, kind_of(name), row.size_bytes, row.changed_s, row.gone, row.cause, counts)
+
+
 def file_row(file: FileView) -> FileRow:
     """A file as it is said."""
     counts = tuple((mark.value, count) for mark, count in file.counts)
-    return FileRow(file.path, file.name, file.size_bytes, file.changed_s, file.gone, file.cause, counts)
+    path, name = os.fsencode(file.path), os.fsencode(file.name)
+    return FileRow(path, name, file.size_bytes, file.changed_s, file.gone, file.cause, counts)
+
+
+def _clean(value: Any) -> Any:
+    """The same without surrogates, which are no UTF-8: those of a file's name, where it stands as evidence."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {key: _clean(inner) for key, inner in value.items()}
+    return [_clean(inner) for inner in value] if isinstance(value, list | tuple) else value
