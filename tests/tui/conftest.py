@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from fixed_catalogue import fixed_catalogue
+from log_bench import bench
 
-__all__ = ["fixed_catalogue"]
+__all__ = ["bench", "fixed_catalogue"]

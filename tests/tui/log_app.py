@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from textual.app import App, ComposeResult
+from textual.message import Message
 from textual.pilot import Pilot
 from textual.widget import Widget
 
@@ -30,6 +31,8 @@ class OneWidgetApp(App[None]):
         self.settings = FakeSettings(ascii=ascii_signs)
         self.shown = widget
         self.copied: list[str] = []
+        self.asked: list[Message] = []
+        """What the log view asked for: jumps, exports, searches of all files."""
 
     def compose(self) -> ComposeResult:
         yield self.shown
@@ -40,6 +43,15 @@ class OneWidgetApp(App[None]):
 
     def on_log_view_copy_requested(self, message: LogView.CopyRequested) -> None:
         self.copied.append(message.text)
+
+    def on_log_view_jump_requested(self, message: LogView.JumpRequested) -> None:
+        self.asked.append(message)
+
+    def on_log_view_export_requested(self, message: LogView.ExportRequested) -> None:
+        self.asked.append(message)
+
+    def on_log_view_search_all_requested(self, message: LogView.SearchAllRequested) -> None:
+        self.asked.append(message)
 
     def copy_to_clipboard(self, text: str) -> None:
         self.copied.append(text)

@@ -2,72 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from log_app import OneWidgetApp, screen_text, until
-from textual.pilot import Pilot
+from log_app import screen_text
+from log_bench import numbered
 
 from torchdoctor.widgets.log_rows import Rows
 from torchdoctor.widgets.log_view import LogView
 from torchprobes.compilelog.lines import LineIndex
-
-
-class Bench:
-    """A view on a file that the test writes."""
-
-    def __init__(self, pilot: Pilot[None], view: LogView, path: Path) -> None:
-        self.pilot, self.view, self.path, self.lines = pilot, view, path, view.lines
-
-    def write(self, data: bytes) -> None:
-        with self.path.open("ab") as file:
-            file.write(data)
-
-    async def until(self, holds: Callable[[], object]) -> None:
-        await until(self.pilot, holds, self.view.refresh_data)
-
-    async def press(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
-        await self.pilot.pause()
-
-    def screen(self) -> list[str]:
-        return [row.rstrip() for row in screen_text(self.pilot.app)]
-
-    def numbers(self) -> list[int]:
-        """The line numbers on screen."""
-        found = (re.match(r"\s*(\d+) ", row) for row in self.screen()[: self.lines.size.height])
-        return [int(match[1]) for match in found if match]
-
-    @property
-    def bar(self) -> str:
-        return self.screen()[-1].strip()
-
-
-@pytest.fixture
-def bench(tmp_path: Path):
-    @asynccontextmanager
-    async def start(data: bytes, *, size: tuple[int, int] = (80, 24), **options) -> AsyncIterator[Bench]:
-        path = tmp_path / "stderr.log"
-        path.write_bytes(data)
-        view = LogView()
-        app = OneWidgetApp(view, ascii_signs=options.pop("ascii_signs", False))
-        async with app.run_test(size=size) as pilot:
-            view.open(str(path), **options)
-            view.lines.focus()
-            made = Bench(pilot, view, path)
-            await made.until(lambda: view.lines.view.indexed and view.lines.view.revision)
-            yield made
-            view.close()
-
-    return start
-
-
-def numbered(count: int, first: int = 1) -> bytes:
-    return b"".join(b"line %d\n" % n for n in range(first, first + count))
 
 
 async def test_it_opens_at_the_end_and_follows_with_exact_numbers(bench) -> None:

@@ -14,8 +14,8 @@ from torchdoctor.widgets.log_lines import LogLines
 from torchdoctor.widgets.log_paint import TONES, part_style, sign
 from torchprobes.compilelog.document import DocumentView
 from torchprobes.compilelog.filter import FilterView
-from torchprobes.compilelog.marks import Mark
 from torchprobes.compilelog.found import Found
+from torchprobes.compilelog.marks import Mark
 
 _PLURALS = {
     Mark.ERROR: ("error", "errors"),

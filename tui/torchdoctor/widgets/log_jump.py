@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from torchdoctor.widgets.highlight import PREFIX
 
-_RANK = re.compile(r'^\[(?:rank|default)(\d{1,7})\]|"rank": (\d{1,7})[,}]')
+_RANK = re.compile(r'^(?:\[(?:rank|default)\d{1,7}\]:)*?\[(?:rank|default)(\d{1,7})\]:(?!\[(?:rank|default)\d)'
+                   r'|"rank": (\d{1,7})[,}]')  # fmt: skip
+"""The last one counts: torchrun's `[default0]:` before it is the local rank."""
 _COMPILE = re.compile(r"\[(!?-?\d{1,7}(?:/(?:-|\d{1,7})){1,4})(?:_\d{1,7})?\](?= |$)")
 """`[3/1]`, `[!0/0/1]` within compiled autograd, `[3/1_2]` a later attempt of the same compile."""
 _TRACED = re.compile(r'"frame_id": (\d{1,7}), "frame_compile_id": (\d{1,7})')

@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual.events import Click, Resize
-from textual.geometry import Region, Size
+from textual.geometry import Region
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from torchdoctor.text import ascii_only, safe_line
@@ -22,11 +21,11 @@ from torchdoctor.widgets.log_pages import Pages
 from torchdoctor.widgets.log_paint import Painter
 from torchdoctor.widgets.log_rows import Sheet
 from torchdoctor.widgets.log_wrap import Layout, Place
-from torchdoctor.widgets.plain_scrollbar import use_plain_scrollbar
+from torchdoctor.widgets.row_scroll import RowScroll
 from torchprobes.compilelog.document import Document, DocumentView
 
 
-class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
+class LogLines(RowScroll, can_focus=True, inherit_bindings=False):
     """A window on the rows of a document, with a cursor."""
 
     DEFAULT_CSS = COLOURS
@@ -68,14 +67,9 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         self._drawing = Drawing(self, self.pages)
         self._drawn: list[Strip] = []
         self._widest = 0
-        self._ours = False
         self._settled = False
 
     # --- what is shown ----------------------------------------------------------------------------------------
-
-    def on_mount(self) -> None:
-        """Where signs are ASCII, so is the scroll bar."""
-        use_plain_scrollbar(self)
 
     @property
     def document(self) -> Document | None:
@@ -192,7 +186,7 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         self.wrap, self._widest = wrap, 0
         self._drawing.rows.forget()
         self._size_to(self.lines)
-        self._scroll(0, None)
+        self.scroll_rows(0, None)
         if self.follow and not self.paused:
             self.to_end()
         else:
@@ -206,19 +200,12 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         self._stand(None)
 
     def _size_to(self, rows: int) -> None:
-        self._ours = True
-        self.virtual_size = Size(self._sheet().inset + self._widest, rows)
-        self._ours = False
+        self.size_to(self._sheet().inset + self._widest, rows)
 
     def _stand(self, top: Place | None) -> None:
         """Let the window begin at `top`, None: end with the last row. The scroll bar shows it as far as it can."""
         self._top = top
-        self._scroll(None, self.virtual_size.height if top is None else top.row)
-
-    def _scroll(self, x: float | None, y: float | None) -> None:
-        self._ours = True
-        self.scroll_to(x, y, animate=False, force=True, immediate=True)
-        self._ours = False
+        self.scroll_rows(None, self.virtual_size.height if top is None else top.row)
 
     # --- where things stand -----------------------------------------------------------------------------------
 
@@ -290,14 +277,19 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         if delta < 0:
             self.leave_end()
         standing = Place(min(max(self.cursor, top.row), max(0, self.lines - 1)))
+        self._anchor = None
         self._stand(layout.move(top, delta, self.height))
-        self.top()
-        self.move_to(layout.up(standing, -delta).row if delta < 0 else layout.down(standing, delta).row)
+        row = layout.up(standing, -delta).row if delta < 0 else layout.down(standing, delta).row
+        places = self.places()
+        if places:
+            self.cursor = min(max(row, places[0].row), places[-1].row)
+        self.repaint()
+        self.post_message(self.Moved())
 
     def move_sideways(self, cells: int) -> None:
         """Move the window sideways; wrapped lines have nothing there."""
         if not self.wrap:
-            self._scroll(self.scroll_offset.x + cells, None)
+            self.scroll_rows(self.scroll_offset.x + cells, None)
             self.post_message(self.Moved())
 
     def leave_end(self) -> None:
@@ -309,19 +301,20 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
             self._take_tail()
             self.seen = self.view.rows
 
-    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """A move by mouse or scroll bar; upwards, it ends following, too."""
-        super().watch_scroll_y(old_value, new_value)
-        if self._ours:
-            return
-        if new_value < old_value:
+    def scrolled_by_hand(self, row: int, *, upwards: bool) -> None:
+        """A move upwards ends following."""
+        if upwards:
             self.leave_end()
-        self._top = None if new_value >= self.max_scroll_y else Place(round(new_value))
+        self._top = None if row >= self.max_scroll_y else Place(row)
         self.post_message(self.Moved())
 
     def _on_resize(self, event: Resize) -> None:
+        self.call_after_refresh(self._resized)
+
+    def _resized(self) -> None:
         if self.follow and not self.paused:
-            self.call_after_refresh(self.to_end)
+            self.to_end()
+            self.repaint()
 
     def on_click(self, event: Click) -> None:
         """The cursor goes to the row that is clicked."""
