@@ -33,6 +33,8 @@ class Record:
     """Graphs with an op, by attempt."""
     ops: int | None = None
     ended: bool = False
+    passed: bool = False
+    """Whether another frame began, in a text that told no end of this one."""
     limit: bool = False
     """Whether the recompile limit ended it: nothing was compiled."""
     fail_type: str = ""
@@ -45,22 +47,19 @@ class Record:
     backward_s: float | None = None
     phases: tuple[tuple[str, float], ...] = ()
     caches: list[str] = field(default_factory=list)
+    frame: str = ""
+    """The code object: what compile ids have before their last number."""
+    number: int = -1
+    """Which compile of its frame, from 0; -1 where the id does not say."""
+
+    def __post_init__(self) -> None:
+        self.frame, _, tail = self.compile_id.rpartition("/")
+        self.number = int(tail) if tail.isdecimal() and len(tail) < 10 else -1
 
     def name(self, function: str, file: str, line: int) -> None:
         """Whose frame it is; what is known stays, metrics know the line of its definition."""
         self.function, self.file = self.function or function, self.file or file
         self.line = line or self.line
-
-    @property
-    def frame(self) -> str:
-        """The code object: what compile ids have before their last number."""
-        return self.compile_id.rpartition("/")[0]
-
-    @property
-    def number(self) -> int:
-        """Which compile of its frame, from 0; -1 where the id does not say."""
-        tail = self.compile_id.rpartition("/")[2]
-        return int(tail) if tail.isdecimal() and len(tail) < 10 else -1
 
     @property
     def graph_count(self) -> int:
@@ -82,12 +81,12 @@ class Record:
         Those count too that it looked at and left alone (`is_left`), as torch counts them. Frames of fullgraph=True,
         which torch's counter leaves out, are counted.
         """
-        return self.ended and not self.fail_type and self.failed is None
+        return (self.ended or self.passed) and not self.fail_type and self.failed is None and not self.limit
 
     @property
     def is_left(self) -> bool:
         """Whether there was nothing to compile in it: metrics then have no number of ops."""
-        return self.is_done and self.traced and self.ops is None
+        return self.is_done and (self.passed or (self.traced and self.ops is None))
 
 
 class Compiles:
@@ -120,13 +119,32 @@ class Compiles:
 
     def started(self, event: CompileStarted) -> None:
         """Dynamo begins, or begins again."""
+        before = self.records[-1] if self.records else None
         record = self.of(event.source, begins=True)
         self.begun = True
+        if before is not None and before is not record and not record.traced:
+            self._pass(before)
         if not event.stack:
             return
         frame = event.stack[-1]
         record.name(frame.function, frame.file, 0)
         record.entered = next((line for line in reversed(event.stack[:-1]) if not is_foreign(line.file)), frame)
+
+    def _pass(self, record: Record) -> None:
+        """Text tells no end of a frame that was left alone: it made no graph, and the next one begins."""
+        with _Counted(self, record):
+            record.passed = not record.ended and not record.graph_count
+
+    def newest_of(self, function: str) -> Record | None:
+        """The last record, if it is of this function: what a message without a compile id speaks of."""
+        last = self.records[-1] if self.records else None
+        return last if last is not None and last.function == function else None
+
+    @property
+    def unfinished(self) -> Record | None:
+        """The last record, if nothing tells what became of it."""
+        last = self.records[-1] if self.records else None
+        return last if last is not None and not last.ended and not last.failing else None
 
     def graph(self, event: GraphMade) -> None:
         """A graph of the attempt."""
@@ -155,7 +173,10 @@ class Compiles:
 
     def fail(self, event: CompileFailed) -> None:
         """It raised, as the trace says before the metrics do."""
-        record = self.of(event.source)
+        self.fail_record(self.of(event.source), event)
+
+    def fail_record(self, record: Record, event: CompileFailed) -> None:
+        """As `fail`, of a record that is known."""
         with _Counted(self, record):
             record.failed = event
         self._note_failure(record)

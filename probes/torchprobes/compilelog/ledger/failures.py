@@ -26,6 +26,11 @@ _WORDS: Final = re.compile(
 _COMPILER: Final = re.compile(
     r"/torch/(?:_dynamo|_inductor|_functorch|fx)/|/triton/(?:compiler|backends)/|/torchinductor_"
 )
+_ENTRY: Final = re.compile(
+    r"/torch/_dynamo/(?:convert_frame|eval_frame)\.py|/torch/_(?:inductor|functorch)/|/torchinductor_"
+)
+"""A stack without any of these is of a call of torch's functions, such as a setting that does not exist."""
+
 _ABOVE_USER: Final = re.compile(r"/torch/_dynamo/(?:eval_frame|external_utils|decorators|testing)\.py$")
 """Frames of Dynamo's that stand above the user's own code while it runs; what they raise themselves is a compile's."""
 
@@ -62,6 +67,9 @@ def settle(group: Group, ended: bool, heard: bool, exit_code: int | None) -> Set
             last = _of_record(record, key)
     survived += [_of_text(event, key) for event in _unrecorded(group) if event.suppressed]
     if final is not None and (is_torchs(final) or (last is not None and _is_hard(last) and _same(final, last))):
+        unfinished = group.book.unfinished
+        if last is None and unfinished is not None:
+            last = _of_record(unfinished, key)
         return Settled(tuple(survived), _of_traceback(final, last, key), True)
     if last is not None and _is_hard(last) and final is None:
         return Settled(tuple(survived), last if ended else None, False, True)
@@ -87,7 +95,7 @@ def is_torchs(event: Uncaught) -> bool:
     last = event.stack[-1]
     if _ABOVE_USER.search(last.file):
         return last.code.startswith("raise ")
-    return bool(_COMPILER.search(last.file))
+    return bool(_COMPILER.search(last.file)) and any(_ENTRY.search(frame.file) for frame in event.stack)
 
 
 def _class(record: Record) -> str:

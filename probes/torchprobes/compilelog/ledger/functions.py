@@ -18,10 +18,11 @@ VALUES: Final = 64
 _MINUTE: Final = 60.0
 
 
-def functions(groups: Sequence[Group]) -> list[Function]:
-    """Functions that were compiled more than once, those that cost most first."""
-    rows = [_function(group, records) for group in groups for records in _frames(group) if len(records) > 1]
-    return sorted(rows, key=lambda row: -(row.seconds or 0.0))
+def functions(groups: Sequence[Group], most: int | None) -> list[Function]:
+    """Functions that were compiled more than once, those that cost most first, and no more than `most`."""
+    frames = [(group, records) for group in groups for records in _frames(group) if len(records) > 1]
+    frames.sort(key=lambda frame: -sum(record.forward_s or 0.0 for record in frame[1][1:]))
+    return [_function(group, records) for group, records in frames[:most]]
 
 
 def _frames(group: Group) -> list[list[Record]]:

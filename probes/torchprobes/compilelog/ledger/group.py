@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from ..events import Uncaught
+from ..events import Recompiled, Uncaught
 from .breaks import BreakKey, Breaks, Broken
 from .compiles import Compiles, Record
 from .process import TEXT, TRACE, Again, Kept, Process
@@ -84,6 +84,21 @@ class Group:
                 if key not in keys:
                     keys.add(key)
                     yield key, event
+
+    def count(self, subject: str) -> int:
+        """How many events of a subject there are."""
+        return sum(len(getattr(member, subject).by_key) for member in self.members)
+
+    def newest(self, subject: str) -> Iterator[Any]:
+        """Events of a subject, the newest first."""
+        for member in reversed(self.members):
+            table: Kept = getattr(member, subject)
+            yield from reversed(table.by_key.values())
+
+    @property
+    def unnamed(self) -> list[Recompiled]:
+        """Recompiles without a compile id, where nothing tells of compiles by their ids."""
+        return [] if self.book.records else [event for member in self.members for event in member.unnamed]
 
     @property
     def folders(self) -> list[str]:

@@ -110,6 +110,7 @@ _S: Final = r"(?P<s>[^\s'\"]{1,400}|[^\n]{1,400}?)"
 
 _ROWS: Final = (
     _row(r"Cache line invalidated because (?P<s>.{1,400}?) got deallocated.*", _of("object", BEFORE_ALL)),
+    _row(r"___guarded_code\.valid", _of("object", BEFORE_ALL)),
     _row(r"GLOBAL_STATE changed:\s?(?P<actual>.*)", _of("global state", BEFORE_ALL)),
     _row(r"___check_global_state\(\)", _of("global state", BEFORE_ALL)),
     _row(r"(?P<expected>not )?___is_grad_enabled\(\)", _of("grad mode", BEFORE_ALL)),

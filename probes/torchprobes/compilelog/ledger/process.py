@@ -121,7 +121,10 @@ class Process:
         """Whether anything of a compile was told: a launcher that only writes log lines compiles nothing."""
         subjects = (self.limits, self.failures, self.fallbacks, self.skips, self.caches, self.tuned, self.kernels)
         told = (
-            bool(self.folders) or self.breaks.told or any(kept.by_key for kept in subjects) or bool(self.phases.names)
+            bool(self.folders or self.unnamed)
+            or self.breaks.told
+            or any(kept.by_key for kept in subjects)
+            or bool(self.phases.names)
         )
         return told or any(book.records for book in self.books)
 
@@ -185,6 +188,10 @@ class Process:
         if tier == TRACE and event.source.compile_id:
             self.books[tier].fail(event)
             return
+        book = self.books[TEXT]
+        record = book.at(event.source.compile_id) if event.source.compile_id else book.newest_of(event.function)
+        if record is not None:
+            book.fail_record(record, event)
         self.failures.add((event.source.compile_id, event.function, event.file, event.line, event.type), event)
 
     def raised(self, event: Uncaught, tier: int) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeVar
+from itertools import islice
+from typing import Any, Final, Generic, TypeVar
 
-from ..events import Autotuned, CacheAsked, Exited, Fused, LimitHit
+from ..events import Autotuned, CacheAsked, Exited, Fused, LimitHit, Recompiled
 from ..explanation import (
     Break,
     CacheUse,
@@ -27,6 +28,7 @@ from .compiles import Record
 from .failures import SOFT, Settled, settle
 from .functions import functions
 from .group import Group
+from .guards import read_guard
 from .hints import hints
 from .names import function_name, is_foreign
 from .notes import notes
@@ -51,6 +53,19 @@ class Sources:
     exited: tuple[Exited, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Tail(Generic[T]):
+    """The rows of one table, the oldest first, of which only the last are wanted."""
+
+    count: int
+    backwards: Callable[[], Iterator[T]]
+    when: Callable[[T], float | None]
+
+    def last(self, most: int | None) -> list[T]:
+        """The last rows, the oldest first."""
+        return list(islice(self.backwards(), most))[::-1]
+
+
 @dataclass(slots=True)
 class Cut:
     """Keeps lists short, and counts what it cuts."""
@@ -64,11 +79,17 @@ class Cut:
         self.left_out += len(rows) - len(kept)
         return tuple(kept)
 
-    def last(self, rows: Sequence[T]) -> Sequence[T]:
-        """The last rows."""
-        kept = rows if self.limit is None else rows[-self.limit :]
-        self.left_out += len(rows) - len(kept)
-        return kept
+    def newest(self, parts: Sequence[Tail[T]]) -> list[T]:
+        """The newest rows of several tables, in the order of the tables; no more of each is looked at than is kept."""
+        if self.limit is None:
+            return [row for part in parts for row in part.last(None)]
+        kept = [(number, row) for number, part in enumerate(parts) for row in part.last(self.limit)]
+        if len(kept) > self.limit:
+            whens = [part.when for part in parts]
+            kept = sorted(kept, key=lambda one: whens[one[0]](one[1]) or 0.0)[-self.limit :]
+            kept.sort(key=lambda one: one[0])
+        self.left_out += sum(part.count for part in parts) - len(kept)
+        return [row for _, row in kept]
 
 
 class _View:
@@ -98,6 +119,18 @@ class _View:
     def kept(self, subject: str) -> list[tuple[Group, Any]]:
         """Events of a subject with their process."""
         return [(group, event) for group in self.told for _, event in group.kept(subject)]
+
+    def newest(self, subject: str) -> list[tuple[Group, Any]]:
+        """The newest events of a subject with their process."""
+
+        def when(row: tuple[Group, Any]) -> float | None:
+            at_s: float | None = row[1].source.at_s
+            return at_s
+
+        def backwards(group: Group) -> Callable[[], Iterator[tuple[Group, Any]]]:
+            return lambda: ((group, event) for event in group.newest(subject))
+
+        return self.cut.newest([Tail(group.count(subject), backwards(group), when) for group in self.told])
 
     def loud(self, group: Group) -> bool:
         """Limits and suppressed errors are warnings in every version: a stderr that was read tells of them."""
@@ -151,14 +184,11 @@ def _listed(view: _View, sums: Explanation) -> Explanation:
         suppressed=view.rows(view.loud, lambda: cut.first(suppressed)),
         fallbacks=view.rows(_tells("fallbacks"), lambda: cut.first(_fallbacks(view.kept("fallbacks")))),
         skips=view.rows(lambda group: _tells_skips(group, view.sources.heard), lambda: cut.first(_skips(told))),
-        caches=view.rows(_tells("caches"), lambda: [_cache(e, g) for g, e in cut.last(view.kept("caches"))]),
-        tuned=tuple(_tuned(event, group) for group, event in cut.last(view.kept("tuned"))),
-        kernels=tuple(_kernel(event, group) for group, event in cut.last(view.kept("kernels"))),
-        compiles=tuple(
-            _compile(record, group, view.fatal)
-            for group, record in cut.last([(group, record) for group in view.compiled for record in group.book.records])
-        ),
-        functions=cut.first(functions(view.compiled)),
+        caches=view.rows(_tells("caches"), lambda: [_cache(e, g) for g, e in view.newest("caches")]),
+        tuned=tuple(_tuned(event, group) for group, event in view.newest("tuned")),
+        kernels=tuple(_kernel(event, group) for group, event in view.newest("kernels")),
+        compiles=tuple(_compile(r, g, view.fatal) for g, r in cut.newest([_records(g) for g in view.compiled])),
+        functions=cut.first(functions(view.compiled, cut.limit)),
     )
 
 
@@ -178,7 +208,8 @@ def _tells_compiles(group: Group) -> bool:
 
 
 def _tells_recompiles(group: Group) -> bool:
-    return _tells_compiles(group) or any(again for member in group.members for again in member.recompiled)
+    told = any(again for member in group.members for again in member.recompiled)
+    return told or _tells_compiles(group) or bool(group.unnamed)
 
 
 def _tells_skips(group: Group, heard: bool) -> bool:
@@ -240,8 +271,41 @@ def _break(key: BreakKey, parts: list[tuple[Group, Broken]]) -> Break:
 
 def _recompiles(told: list[Group], cut: Cut) -> list[Recompile]:
     """Compiles that are not the first of their frame. The attempt at the limit is none: it compiled nothing."""
-    again = [(g, r) for g in told for r in g.book.records if (r.number > 0 or g.again(r)) and not r.limit]
-    return [_recompile(record, group) for group, record in cut.last(again)]
+    unnamed = [_unnamed(event, group) for group in told for event in group.unnamed]
+    return [*(_recompile(r, g) for g, r in cut.newest([_records(g, again=True) for g in told])), *cut.first(unnamed)]
+
+
+def _records(group: Group, again: bool = False) -> Tail[tuple[Group, Record]]:
+    """The records of a process; `again`: those alone that are not the first of their frame."""
+    records = group.book.records
+    count = sum(_is_again(record) for record in records) if again else len(records)
+
+    def backwards() -> Iterator[tuple[Group, Record]]:
+        return ((group, record) for record in reversed(records) if not again or _is_again(record))
+
+    return Tail(count, backwards, lambda row: row[1].started_s)
+
+
+def _is_again(record: Record) -> bool:
+    return record.number > 0 and not record.limit
+
+
+def _unnamed(event: Recompiled, group: Group) -> Recompile:
+    """A recompile of which only text without compile ids tells."""
+    guard = event.failures[0].guard if event.failures else ""
+    read = read_guard(guard)
+    return Recompile(
+        "",
+        function_name(event.function),
+        event.file,
+        event.line,
+        read.kind if guard else "unknown",
+        words.reason(read) if guard else _UNSAID,
+        guard,
+        process=group.key,
+        at_s=event.source.at_s,
+        place=event.source.place,
+    )
 
 
 def _recompile(record: Record, group: Group) -> Recompile:
