@@ -52,6 +52,8 @@ class Unlimited:
 class CaptureGuardian(Guardian):
     """One command under watch."""
 
+    tick_s = 0.2  # its output, its end and its owner wake us; nothing else has to be seen at once
+
     def _watched(self) -> Unlimited:
         return Unlimited()
 

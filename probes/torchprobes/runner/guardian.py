@@ -52,9 +52,9 @@ class Owner:
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._on_signal)
 
-    def listen(self, others: tuple[int, ...] = ()) -> None:
+    def listen(self, others: tuple[int, ...] = (), tick_s: float = TICK_S) -> None:
         """Take in what it says, waiting a tick at most for that or for something on the `others`."""
-        ready, _, _ = select.select([*([] if self.gone else [0]), *others], [], [], TICK_S)
+        ready, _, _ = select.select([*([] if self.gone else [0]), *others], [], [], tick_s)
         if 0 in ready:
             data = os.read(0, 1 << 16)
             self._data += data
@@ -84,6 +84,8 @@ class Owner:
 
 class Guardian:
     """One probe under watch."""
+
+    tick_s = TICK_S
 
     def __init__(self, order: dict[str, Any], records: Records, owner: Owner, starter: Starter | None) -> None:
         self.order = order
@@ -125,7 +127,7 @@ class Guardian:
     def _watch(self, process: Process) -> Ending:
         rules = (self._asked, self._not_started, self._exited, self._over_limit, self._flooded)
         while True:
-            self.owner.listen(process.listen)
+            self.owner.listen(process.listen, self.tick_s)
             process.pump()
             self._look(process)
             for rule in rules:

@@ -11,7 +11,7 @@ from typing import Final
 
 from torchprobes.runner.capture_pipes import BEFORE
 
-LOOK_S: Final = 0.02
+LOOK_S: Final = 0.05
 RANKS_S: Final = 0.5
 """How often new ranks are looked for."""
 
