@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -141,15 +142,17 @@ class Draft:
 
 def short_names(files: Iterable[str]) -> dict[str, str]:
     """File -> the shortest end of its path that no other of these files shares."""
-    distinct = sorted({file for file in files if file})
+    left = {file: file.split("/") for file in sorted({file for file in files if file})}
     names: dict[str, str] = {}
-    for file in distinct:
-        parts = file.split("/")
-        for count in range(1, len(parts) + 1):
-            name = "/".join(parts[-count:])
-            if not any(other != file and ("/" + other).endswith("/" + name) for other in distinct):
-                break
-        names[file] = name
+    count = 1
+    while left:
+        ends = {file: "/".join(parts[-count:]) for file, parts in left.items()}
+        shared = Counter(ends.values())
+        for file, parts in list(left.items()):
+            if shared[ends[file]] == 1 or count >= len(parts):
+                names[file] = ends[file]
+                del left[file]
+        count += 1
     return names
 
 

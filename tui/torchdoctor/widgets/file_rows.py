@@ -24,26 +24,38 @@ class Row:
     depth: int
     file: FileView | None = None
     dull: bool = False
+    path: str = ""
+    """Of a heading: the folders down to it."""
 
 
-def rows_of(files: Iterable[FileView]) -> tuple[Row, ...]:
+def rows_of(files: Iterable[FileView]) -> list[Row]:
     """The rows of files in their order: a heading whenever the folder changes."""
     rows: list[Row] = []
-    last: tuple[str, ...] = ()
+    last: list[str] = []
+    here: str | None = None
     for group in together(files):
-        file = group[0]
-        *folders, name = file.name.split("/")
-        telling = tuple(folder for folder in folders if folder not in _DULL)
-        same = 0
-        while same < min(len(last), len(telling)) and last[same] == telling[same]:
-            same += 1
-        rows.extend(Row(_folder_words(telling[depth]), depth) for depth in range(same, len(telling)))
-        last = telling
+        folder, _, name = group[0].name.rpartition("/")
+        if folder != here:
+            here = folder
+            telling = [part for part in folder.split("/") if part and part not in _DULL]
+            rows += _headings(last, telling)
+            last = telling
         if len(group) > 1:
-            rows.append(Row(empty_words(group), len(telling), dull=True))
+            rows.append(Row(empty_words(group), len(last), dull=True))
         else:
-            rows.append(Row(name, len(telling), file))
-    return tuple(rows)
+            rows.append(Row(name, len(last), group[0]))
+    return rows
+
+
+def _headings(last: list[str], telling: list[str]) -> list[Row]:
+    """Headings for the folders that were not there before."""
+    same = 0
+    while same < min(len(last), len(telling)) and last[same] == telling[same]:
+        same += 1
+    return [
+        Row(_folder_words(telling[depth]), depth, path="/".join(telling[: depth + 1]))
+        for depth in range(same, len(telling))
+    ]
 
 
 def together(files: Iterable[FileView]) -> Iterator[list[FileView]]:

@@ -14,7 +14,7 @@ from torchdoctor.text import safe, size_text
 from torchprobes.compilelog.explanation import Piece
 
 from .explain_words import COMPILE_STATES
-from .file_rows import Row, empty_words, rows_of, together
+from .file_rows import empty_words, rows_of, together
 from .log_paint import SIGNS, TONES
 from .piece_words import about, reading_order, title_of
 
@@ -34,6 +34,12 @@ WHAT_FROM: Final = 52
 
 OPEN_PROCESSES: Final = 2
 """With more processes than this only the first stands open."""
+
+MANY_COMPILES: Final = 60
+"""A process with more compiles than this shows those of one function as one row that opens."""
+
+MANY_FILES: Final = 400
+"""With more plain files than this their folders stand closed."""
 
 MARKED: Final[Span] = ("●", "accent")
 """The sign of a log that is to be merged."""
@@ -77,18 +83,17 @@ def tree_rows(
     `flipped` are keys that stand otherwise than at first, `hits` a search's counts by path, `marked` paths of logs.
     """
     files = {file.path: file for file in view.tree.files}
-    told = {process.key for process in view.explanation.processes}
     states = {(one.process, one.compile_id): one.state for one in view.explanation.compiles}
     rows = [TreeRow(OVERVIEW, "Overview", role="title")]
-    placed: set[str] = set()
     named = [node for node in view.groups if node.key]
     for place, node in enumerate(named):
         first = place < (OPEN_PROCESSES if len(named) <= OPEN_PROCESSES else 1)
         rows += _process_rows(node, files, states, flipped, first)
-        placed.update(node.files)
-        placed.update(piece.path for one in node.compiles for piece in one.pieces)
-    left = [file for file in view.tree.files if file.path not in placed or (not told and not named)]
-    rows += _file_rows(left, bool(named))
+    rest = [path for node in view.groups if not node.key for path in node.files]
+    left = [files[path] for path in rest if path in files] if named else list(view.tree.files)
+    if hits and len(left) > MANY_FILES:
+        left = [file for file in left if file.path in hits]
+    rows += _file_rows(left, bool(named), flipped)
     if marked:
         rows = [replace(row, sign=MARKED) if row.file and row.file.path in marked else row for row in rows]
     if hits:
@@ -112,16 +117,34 @@ def _process_rows(
     for group in together(own):
         name = os.path.basename(group[0].name)
         rows.append(_of_file(group[0], 1, name) if len(group) == 1 else _dull(empty_words(group), 1))
-    for one in node.compiles:
-        state = states.get((node.key, one.compile_id), "")
-        rows += _compile_rows(node, one, state, files, flipped)
+    for head, compiles in _frames(node, flipped):
+        rows += [head] if head is not None else []
+        for one in compiles:
+            state = states.get((node.key, one.compile_id), "")
+            rows += _compile_rows(node, one, state, files, flipped)
     return rows
+
+
+def _frames(node: ProcessNode, flipped: frozenset[str]) -> list[tuple[TreeRow | None, Sequence[CompileNode]]]:
+    """(a row that opens, what is below it): of a process with many compiles those of one function together."""
+    if len(node.compiles) <= MANY_COMPILES:
+        return [(None, node.compiles)]
+    frames: dict[tuple[str, str], list[CompileNode]] = {}
+    for one in node.compiles:
+        frames.setdefault((one.compile_id.rpartition("/")[0], one.function), []).append(one)
+    found: list[tuple[TreeRow | None, Sequence[CompileNode]]] = []
+    for (frame, function), compiles in frames.items():
+        key = _frame_key(node, compiles[0])
+        words = f"[{frame}] {function}  {len(compiles)} compile{'s' * (len(compiles) != 1)}"
+        is_open = key in flipped
+        found.append((TreeRow(key, words, 1, is_open), compiles if is_open else ()))
+    return found
 
 
 def _compile_rows(
     node: ProcessNode, one: CompileNode, state: str, files: Mapping[str, FileView], flipped: frozenset[str]
 ) -> list[TreeRow]:
-    key = f"compile:{node.key}:{one.compile_id}:{one.function}"
+    key = _compile_key(node, one)
     is_open = key in flipped
     sign = COMPILE_STATES.get(state, ("", ""))
     words = f"[{one.compile_id}] {one.function}" if one.compile_id else one.function or one.words
@@ -149,19 +172,25 @@ def _of_file(file: FileView, depth: int, words: str) -> TreeRow:
     return TreeRow(f"file:{file.path}", words, depth, file=file, what=file.kind.what, size=file.size_bytes)
 
 
-def _file_rows(files: Sequence[FileView], more: bool) -> list[TreeRow]:
+def _file_rows(files: Sequence[FileView], more: bool, flipped: frozenset[str]) -> list[TreeRow]:
+    """Plain files; of many, the folders stand closed."""
     rows = [TreeRow("files", "files of the run", role="title", live=False)] if more and files else []
-    for place, row in enumerate(rows_of(files)):
-        rows.append(_plain(row, place, int(more)))
+    many, closed = len(files) > MANY_FILES, -1
+    for row in rows_of(files):
+        if closed >= 0 and row.depth > closed:
+            continue
+        closed = -1
+        depth = row.depth + int(more)
+        if row.file is not None:
+            rows.append(_of_file(row.file, depth, row.words))
+        elif row.dull:
+            rows.append(_dull(row.words, depth))
+        else:
+            key = f"folder:{row.path}"
+            is_open = (key in flipped) if many else None
+            closed = row.depth if is_open is False else -1
+            rows.append(TreeRow(key, row.words, depth, is_open, role="info", live=many))
     return rows
-
-
-def _plain(row: Row, place: int, deeper: int) -> TreeRow:
-    if row.file is not None:
-        return _of_file(row.file, row.depth + deeper, row.words)
-    if row.dull:
-        return _dull(row.words, row.depth + deeper)
-    return TreeRow(f"folder:{place}:{row.words}", row.words, row.depth + deeper, role="info", live=False)
 
 
 def _dull(words: str, depth: int) -> TreeRow:
@@ -172,14 +201,28 @@ def _hits_below(row: TreeRow, hits: Mapping[str, int], groups: Iterable[ProcessN
     """Hits in what a row stands for; of a folded one those of everything below it."""
     if row.file is not None:
         return hits.get(row.file.path, 0)
+    if row.open is not False:
+        return 0
     for node in groups:
-        if row.open is False and row.key == f"process:{node.key}":
-            pieces = {piece.path for one in node.compiles for piece in one.pieces if piece.size is None}
-            return sum(hits.get(path, 0) for path in {*node.files, *pieces})
-        if row.open is False and row.compile is not None and row.compile[0] == node.key:
-            below = (one.pieces for one in node.compiles if one.compile_id == row.compile[1])
-            return sum(hits.get(piece.path, 0) for pieces in below for piece in pieces if piece.size is None)
+        if row.key == f"process:{node.key}":
+            return _hits_in(hits, node.files, node.compiles)
+        below = [one for one in node.compiles if row.key in (_compile_key(node, one), _frame_key(node, one))]
+        if below:
+            return _hits_in(hits, (), below)
     return 0
+
+
+def _hits_in(hits: Mapping[str, int], files: Iterable[str], compiles: Iterable[CompileNode]) -> int:
+    pieces = (piece.path for one in compiles for piece in one.pieces if piece.size is None)
+    return sum(hits.get(path, 0) for path in {*files, *pieces})
+
+
+def _compile_key(node: ProcessNode, one: CompileNode) -> str:
+    return f"compile:{node.key}:{one.compile_id}:{one.function}"
+
+
+def _frame_key(node: ProcessNode, one: CompileNode) -> str:
+    return f"frame:{node.key}:{one.compile_id.rpartition('/')[0]}:{one.function}"
 
 
 # --- lines -------------------------------------------------------------------------------------------------------
