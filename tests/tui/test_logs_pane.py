@@ -26,7 +26,6 @@ from torchprobes.compilelog.artefacts import CompileNode
 from torchprobes.compilelog.engine import LogsView
 from torchprobes.compilelog.events import Line, Place
 from torchprobes.compilelog.explanation import Break, Compile, Explanation, Piece
-from torchprobes.compilelog.follow import NO_TREE
 from torchprobes.compilelog.gather import Gatherer
 
 
@@ -66,6 +65,9 @@ async def shown(
 
 def text(pilot: Pilot[None]) -> str:
     return "\n".join(row.rstrip() for row in screen_text(pilot.app))
+
+
+NO_TREE = LogsView().tree
 
 
 def explained(explanation: Explanation, *nodes: CompileNode) -> Callable[[str], FakeEngine]:
