@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from log_app import OneWidgetApp, screen_text, until
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from torchdoctor.widgets.log_view import LogView
 
@@ -39,13 +40,15 @@ class Bench:
         """The rows of the screen."""
         return [row.rstrip() for row in screen_text(self.pilot.app)]
 
-    async def type(self, words: str) -> None:
-        """Press the keys of `words`."""
-        await self.press(*words)
+    async def ask(self, key: str, words: str) -> None:
+        """Open the prompt by `key`, have `words` in it at once, and press enter."""
+        await self.press(key)
+        self.view.query_one(Input).value = words
+        await self.press("enter")
 
     async def filter(self, words: str) -> None:
         """Filter by `words`."""
-        await self.press("ampersand", *words, "enter")
+        await self.ask("ampersand", words)
 
     @property
     def settled(self) -> bool:

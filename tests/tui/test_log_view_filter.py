@@ -50,7 +50,8 @@ async def test_the_numbers_are_those_of_the_file_and_new_lines_are_filtered_as_t
 
 async def test_the_cursor_stays_on_its_line_or_the_next_that_is_shown(bench) -> None:
     async with bench(numbered(1000)) as b:
-        await b.press("g", "slash", *"line 500", "enter")
+        await b.press("g")
+        await b.ask("slash", "line 500")
         await b.until(lambda: b.lines.cursor == 499)
         await b.press("escape")
         await b.filter("[37]$")
@@ -65,7 +66,8 @@ async def test_search_and_errors_go_among_what_is_shown(bench) -> None:
     async with bench(torch_log()) as b:
         await b.filter("rank:0")
         await b.until(lambda: b.lines.lines == 50)
-        await b.press("g", "slash", *"failed", "enter")
+        await b.press("g")
+        await b.ask("slash", "failed")
         await b.until(lambda: "1 of 10" in b.bar)
         await b.press("n", "n")
         assert "guard 20 failed" in b.screen()[b.lines.cursor - b.lines.scroll_offset.y]
@@ -112,8 +114,7 @@ async def test_the_hint_is_in_the_open_line_and_the_keys_are_typed(bench) -> Non
     async with bench(numbered(9), size=(80, 24)) as b:
         await b.press("ampersand")
         assert "level>=W  rank:0,2  id:3/1  -unwanted" in b.screen()[-1]
-        await b.type("e.7$")
-        await b.press("enter")
+        await b.press(*"e.7$", "enter")
         await b.until(lambda: b.numbers() == [7])
 
 
@@ -181,7 +182,7 @@ async def test_enter_asks_for_what_the_line_points_at_and_says_where_there_is_no
 
 async def test_a_search_of_all_files_is_asked_of_the_pane(bench) -> None:
     async with bench(numbered(9)) as b:
-        await b.press("A", *"ne 7", "enter")
+        await b.ask("A", "ne 7")
         ask = b.pilot.app.asked[-1]
         assert isinstance(ask, LogView.SearchAllRequested)
         assert (ask.query.words, ask.query.regex) == ("ne 7", False)

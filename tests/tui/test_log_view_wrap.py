@@ -36,14 +36,14 @@ async def test_wrapped_to_the_end_shows_the_last_rows_whole_and_follows(bench) -
         assert b.lines.virtual_size.height == 103, "the scroll bar counts rows"
 
 
-@pytest.mark.parametrize("keys", [("j", 130), ("ctrl+d", 55), ("pagedown", 30)])
-async def test_going_down_wrapped_shows_every_part_of_every_row(bench, keys: tuple[str, int]) -> None:
+@pytest.mark.parametrize(("pages", "steps"), [(0.0, 130), (0.5, 55), (1.0, 30)])
+async def test_going_down_wrapped_shows_every_part_of_every_row(bench, pages: float, steps: int) -> None:
     data = long_lines(20) + b"b" * 3000 + b"\n" + long_lines(20)
     async with bench(data, size=(60, 12), follow=False) as b:
         await b.press("l")
         seen: set[tuple[int, int]] = set(b.lines.places())
-        for _ in range(keys[1]):
-            await b.press(keys[0])
+        for _ in range(steps):
+            b.view.action_page(pages) if pages else b.view.action_move(1)
             seen |= set(b.lines.places())
         rows = {row: sorted(part for at, part in seen if at == row) for row in range(41)}
         parts = b.lines._layout().parts
@@ -59,7 +59,7 @@ async def test_going_up_wrapped_comes_back_to_the_first_row(bench) -> None:
         await b.press("l", "G")
         seen: set[tuple[int, int]] = set(b.lines.places())
         for _ in range(140):
-            await b.press("k")
+            b.view.action_move(-1)
             seen |= set(b.lines.places())
         assert b.lines.cursor == 0
         assert b.lines.places()[0] == (0, 0)
@@ -82,7 +82,8 @@ async def test_the_cursor_stays_on_screen_when_wrapping_begins_and_ends(bench) -
 async def test_a_search_goes_to_hits_in_wrapped_lines(bench) -> None:
     data = long_lines(50) + b"x" * 3000 + b" needle " + b"y" * 900 + b"\n" + long_lines(50)
     async with bench(data, size=(80, 24)) as b:
-        await b.press("l", "g", "slash", *"needle", "enter")
+        await b.press("l", "g")
+        await b.ask("slash", "needle")
         await b.until(lambda: "1 of 1" in b.bar and b.lines.cursor == 50)
         assert 51 in b.numbers()
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from textual.geometry import Size
+from textual.reactive import Reactive
 from textual.scroll_view import ScrollView
 from textual.widget import Widget
 
 from torchdoctor.widgets.plain_scrollbar import sync_scrollbar, use_plain_scrollbar
+
+_VIRTUAL_SIZE = cast("Reactive[Size]", Widget.virtual_size)
 
 
 class RowScroll(ScrollView, can_focus=True, inherit_bindings=False):
@@ -25,7 +30,7 @@ class RowScroll(ScrollView, can_focus=True, inherit_bindings=False):
             return
         self._ours = True
         if old.height <= rows and (rows > self.size.height) == self.show_vertical_scrollbar:
-            self.set_reactive(Widget.virtual_size, size)  # the reactive would have all of the screen laid out anew
+            self.set_reactive(_VIRTUAL_SIZE, size)  # the reactive would have all of the screen laid out anew
         else:
             self.virtual_size = size
         self._ours = False
