@@ -9,8 +9,8 @@ import pytest
 from torchprobes.compilelog.artefacts import ProcessNode, groups
 from torchprobes.compilelog.events import Artefact, Folder, Place, Source
 from torchprobes.compilelog.explanation import NOTHING, Compile, Explanation, Process
-from torchprobes.compilelog.follow import FileView, Tree
 from torchprobes.compilelog.kinds import kind_of
+from torchprobes.compilelog.tree import FileView, Tree
 from torchprobes.compilelog.whose import Pieces
 
 RUN = "run_2026_11_23_06_15_03_373024-pid_42"

@@ -22,9 +22,9 @@ from torchprobes.compilelog.explanation import (
     Process,
     Tuned,
 )
-from torchprobes.compilelog.follow import FileView, Tree
 from torchprobes.compilelog.kinds import kind_of
 from torchprobes.compilelog.marks import Mark
+from torchprobes.compilelog.tree import FileView, Tree
 from torchprobes.compilelog.wire import PATCH_ROWS, ROW_TYPES, Commit, Frames, Patch
 
 

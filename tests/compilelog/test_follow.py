@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from torchprobes.compilelog import follow, tail, walk
-from torchprobes.compilelog.follow import Follow, Tree
+from torchprobes.compilelog.follow import Follow
 from torchprobes.compilelog.kinds import KINDS, OTHER, kind_of
 from torchprobes.compilelog.logfile import Change
 from torchprobes.compilelog.marks import Mark
+from torchprobes.compilelog.tree import Tree
 
 RUN = "run_2026_11_23_06_15_03_373024-pid_18663/torchinductor/model__0_inference_0.0"
 

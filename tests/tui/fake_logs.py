@@ -25,8 +25,8 @@ from torchprobes.compilelog.explanation import (
     Skip,
     Tuned,
 )
-from torchprobes.compilelog.follow import FileView, Tree
 from torchprobes.compilelog.kinds import kind_of
+from torchprobes.compilelog.tree import FileView, Tree
 
 HOSTILE = "evil\x1b[31m\x1b]52;c;AAAA\x07[bold red]name[/]\u202e"
 TRAIN, MODEL = "/home/mara/net/train.py", "/home/mara/net/model.py"

@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import Final
 
 from .explanation import Compile, Explanation, Piece, Process
-from .follow import FileView, Tree
 from .sources import GRAPH_FOLDER, RUN_FOLDER
+from .tree import FileView, Tree
 from .whose import Owned, Pieces, aot_of, graph_of
 
 

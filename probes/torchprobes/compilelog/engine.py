@@ -19,7 +19,7 @@ import msgspec
 
 from .artefacts import ProcessNode
 from .explanation import NOTHING, Explanation
-from .follow import NO_TREE, Tree
+from .tree import NO_TREE, Tree
 from .wire import COMPILES_OF, FILES, GROUPS, Commit, Frames, Patch, Rows, Words, compiles_of
 
 CHILD: Final = str(Path(__file__).with_name("engine_child.py"))

@@ -39,8 +39,11 @@ STEP_S: Final = 0.05
 SAY_S: Final = 0.07
 """The least time between two snapshots."""
 
-SHARE: Final = 0.25
-"""The part of the time that making snapshots may take."""
+SHARE_READING: Final = 0.2
+"""The part of the time that making snapshots may take while there is more to read."""
+
+SHARE: Final = 0.5
+"""The part that it may take else, while something grows."""
 
 LOOK_S: Final = 0.05
 QUIET_LOOK_S: Final = 0.02
@@ -104,7 +107,7 @@ def live(root: str, teller: Teller, hold: int) -> None:
             said = gatherer.revision
             teller.tell(gatherer)
             cost = time.monotonic() - now
-            say_at = now + max(SAY_S, cost / SHARE)
+            say_at = now + max(SAY_S, cost / (SHARE_READING if more else SHARE))
         wait_s = 0.0 if more else QUIET_LOOK_S if gatherer.revision != before else LOOK_S
         if gatherer.revision != said:
             wait_s = min(wait_s, max(0.0, say_at - time.monotonic()))

@@ -10,15 +10,15 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
-from .kinds import Kind, kind_of
+from .kinds import kind_of
 from .living import on_network
 from .logfile import Change
-from .marks import Mark
 from .sources import Role
 from .tail import CHECK_S, Tail
+from .tree import FileView, Tree
 from .walk import FILES, Walk
 
 LOOK_S: Final = 0.05
@@ -37,41 +37,6 @@ LINGER_S: Final = 2.0
 """So long a deleted file that grows no more is held; its room on the disk is free only then."""
 
 _TURN: Final = {role: turn for turn, role in enumerate(Role)}
-
-
-@dataclass(frozen=True, slots=True)
-class FileView:
-    """One file of the set."""
-
-    path: str
-    name: str
-    """Its path below the root."""
-    kind: Kind
-    size_bytes: int = 0
-    changed_s: float = 0.0
-    """Wall clock second of its last change."""
-    gone: bool = False
-    """It was there, and is no more."""
-    cause: str = ""
-    """Why it cannot be read; "" if it can."""
-    counts: tuple[tuple[Mark, int], ...] = ()
-    """Marks in what a growing text said so far; without those that are 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tree:
-    """All files at one instant."""
-
-    root: str = ""
-    revision: int = 0
-    files: tuple[FileView, ...] = ()
-    left_out: int = 0
-    """Files beyond the limit, not listed."""
-    cause: str = ""
-    """Why nothing is there: the root is missing or refused; "" otherwise."""
-
-
-NO_TREE = Tree()
 
 
 class Follow:

@@ -11,13 +11,14 @@ from ..quantity import quantity
 from .artefacts import ProcessNode, groups
 from .events import Artefact, Event, Exited, Folder
 from .explanation import Explanation
-from .follow import Follow, Tree
+from .follow import Follow
 from .ledger import Ledger
 from .living import Living
 from .logfile import Change
 from .sources import Role
 from .stream import Stream
 from .tail import Tail
+from .tree import Tree
 from .whose import Pieces
 
 SLICE: Final = 1 << 20

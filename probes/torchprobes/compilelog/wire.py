@@ -18,9 +18,9 @@ import msgspec
 from . import explanation as _rows
 from .artefacts import CompileNode, ProcessNode
 from .explanation import NOTHING, Explanation
-from .follow import FileView
 from .kinds import kind_of
 from .marks import Mark
+from .tree import FileView
 
 PATCH_ROWS: Final = 200
 LONGEST: Final = 64 << 20

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torchdoctor.widgets.side_by_side import Compared
     from torchprobes.compilelog.engine import LogsView
     from torchprobes.compilelog.explanation import Compile
-    from torchprobes.compilelog.follow import FileView, Tree
+    from torchprobes.compilelog.tree import FileView, Tree
 
 Words = tuple[str, str]
 

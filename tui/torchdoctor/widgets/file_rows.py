@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from torchprobes.compilelog.follow import FileView
+    from torchprobes.compilelog.tree import FileView
 
 _DEBUG_RUN = re.compile(r"run_\d{4}_\d\d_\d\d_(\d\d)_(\d\d)_(\d\d)_\d+-pid_(\d+)")
 _DULL = frozenset({"probes", "compile", "torch_compile_debug", "torchinductor", "torchdynamo", "logs", "tlparse"})

@@ -21,8 +21,8 @@ from .piece_words import about, reading_order, title_of
 if TYPE_CHECKING:
     from torchprobes.compilelog.artefacts import CompileNode, ProcessNode
     from torchprobes.compilelog.engine import LogsView
-    from torchprobes.compilelog.follow import FileView
     from torchprobes.compilelog.marks import Mark
+    from torchprobes.compilelog.tree import FileView
 
 OVERVIEW: Final = "overview"
 
