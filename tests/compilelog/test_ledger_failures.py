@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from ledger_events import STDERR, USER, Writer  # pyright: ignore[reportMissingImports]
 
@@ -198,3 +200,11 @@ def test_the_exception_that_ends_the_program_is_no_graph_break_to_mend() -> None
 
 def test_the_last_line_of_the_program_is_kept() -> None:
     assert explained(*Writer().compiled("0/0")).last_user_line == "the last line"
+
+
+def test_the_settings_in_the_trace_tell_that_it_was_suppressed() -> None:
+    """With nothing else to go by: no text, and no compile after it."""
+    *before, end = failed(Writer(), "0/0")
+    found = explained(*before, replace(end, suppress_errors=True), heard=False)
+    assert found.fatal is None
+    assert [f.compile_id for f in found.suppressed or ()] == ["0/0"]

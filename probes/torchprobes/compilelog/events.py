@@ -106,6 +106,8 @@ class CompileEnded(Event):
     """What writing the trace itself has cost."""
     runtime: bool = False
     """Not of a compile but of what its code did when it first ran: autotuning, recording of CUDA graphs."""
+    suppress_errors: bool | None = None
+    """Of a compile that failed: whether torch was set to suppress its errors; None where that is not said."""
 
 
 @dataclass(frozen=True, slots=True)

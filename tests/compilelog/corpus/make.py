@@ -55,8 +55,11 @@ def small_trace(data: bytes, live: bool) -> bytes:
         if name not in HANDLERS or (name == "chromium_event" and not live):
             continue
         for metrics in (body[key] for key in body if key.endswith("compilation_metrics")):
+            settings = json.loads(metrics.get("dynamo_config") or "{}")
             for unused in _UNUSED:
                 metrics.pop(unused, None)
+            if metrics.get("fail_type"):
+                metrics["dynamo_config"] = json.dumps({"suppress_errors": settings.get("suppress_errors")})
         if "_cache_" in name and payload.startswith(b"\t{"):
             payload = _without(payload)
             body["has_payload"] = hashlib.md5(payload.replace(b"\n\t", b"\n")[1:-1]).hexdigest()

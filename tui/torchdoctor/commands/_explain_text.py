@@ -116,7 +116,7 @@ class _Writer:
         e = self._e
         user = [one for one in e.breaks or () if not one.foreign]
         yield self._ended()
-        yield [self._failure(e.fatal, "the program's end")] if e.fatal else []
+        yield [self._failure(e.fatal, "the program's end" if e.fatal_known else "compile failed")] if e.fatal else []
         yield [self._failure(one, "suppressed error") for one in e.suppressed or ()]
         yield [self._limit(one) for one in e.limits or ()]
         yield [self._break(one) for one in user]

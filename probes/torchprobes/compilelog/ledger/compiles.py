@@ -8,6 +8,9 @@ from typing import Final
 from ..events import CompileEnded, CompileFailed, CompileStarted, GraphMade, Line, Place, Source
 from .names import is_foreign
 
+MOST_PHASES: Final = 64
+"""Of one compile; each recording of CUDA graphs at run time tells one more."""
+
 LIMIT_TYPES: Final = ("RecompileLimitExceeded", "CacheLimitExceeded", "FailOnRecompileLimitHit")
 LIMIT_WORDS: Final = ("recompile limit exceeded", "cache_size_limit reached", "recompile_limit reached")
 """How the metrics of an attempt say that the limit ended it: 2.13 by its reason, 2.3 to 2.12 by type and reason."""
@@ -41,6 +44,8 @@ class Record:
     fail_reason: str = ""
     fail_at: Line | None = None
     failed: CompileFailed | None = None
+    suppresses: bool | None = None
+    """Whether torch was set to suppress errors."""
     begun_then: int = -1
     """How many records there were when it failed."""
     forward_s: float | None = None
@@ -156,6 +161,9 @@ class Compiles:
     def end(self, event: CompileEnded) -> None:
         """The metrics of it. Those of the attempt at the limit are told as a backward's by 2.3 to 2.6."""
         record = self.of(event.source)
+        if event.runtime:
+            record.phases = (*record.phases, *event.phases)[:MOST_PHASES]
+            return
         if event.backward and not event.fail_type:
             record.backward_s = _sum(record.backward_s, event.seconds)
             self.backward_s = _sum(self.backward_s, event.seconds)
@@ -165,6 +173,7 @@ class Compiles:
             record.ops = event.ops if event.ops is not None else record.ops
             record.name(event.function, event.file, event.line)
             record.fail_type, record.fail_reason, record.fail_at = event.fail_type, event.fail_reason, event.fail_at
+            record.suppresses = event.suppress_errors
             record.limit = record.limit or is_limit(event.fail_type, event.fail_reason)
             record.phases = event.phases or record.phases
         record.forward_s = _sum(record.forward_s, event.seconds)

@@ -50,9 +50,15 @@ class Settled:
 def settle(group: Group, ended: bool, heard: bool, exit_code: int | None) -> Settled:
     """Which failures the program survived, and which one was its end.
 
-    A failure is suppressed where torch says so (WON'T CONVERT), or where the process began another compile after it, or
-    ended well. It is fatal where a traceback of torch.compile's is the last that the process says, and, in want of any
-    text, where nothing came after it. `ended`: the files do not grow; `heard`: stderr was read to its end.
+    A failure is suppressed where torch says so (WON'T CONVERT, or its settings in the trace), where the process began
+    another compile after it, or where it ended well. It is fatal where a traceback of torch.compile's is the last that
+    the process says, and, in want of any text, where nothing came after it.
+
+    Args:
+        group: the process.
+        ended: the files do not grow.
+        heard: stderr was read to its end.
+        exit_code: of the program, None where nothing says it.
     """
     final, key = group.uncaught, group.key
     went_on = (heard and final is None) or exit_code == 0
@@ -61,7 +67,7 @@ def settle(group: Group, ended: bool, heard: bool, exit_code: int | None) -> Set
     for record in group.book.failing:
         if spoken := _spoken(group, record):
             survived.append(_of_record(record, key, spoken))
-        elif went_on or record.begun_then < len(group.book.records):
+        elif went_on or record.suppresses or record.begun_then < len(group.book.records):
             survived += [] if _class(record) in SOFT else [_of_record(record, key)]
         else:
             last = _of_record(record, key)

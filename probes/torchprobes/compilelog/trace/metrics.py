@@ -28,6 +28,7 @@ _BEFORE_TRACING = frozenset(
 )
 """What ends a compile before dynamo_error tells of failures; torch 2.6 writes such metrics as a backward's."""
 _LIMIT_NAME = re.compile(r"\b((?:accumulated_)?(?:cache_size|recompile)_limit)\b(?: cache size limit)?")
+_SUPPRESS = re.compile(rb'"suppress_errors\\?": (true|false)')
 _LIMIT_SIZE = re.compile(r"currently set to (\d{1,9})\)")
 
 
@@ -164,7 +165,14 @@ def _ended(entry: Entry, said: Metrics, function: Line) -> CompileEnded:
         cudagraph_skip_reason=_text(said.cudagraph_skip_reason),
         overhead_s=said.overhead_s,
         runtime=entry.name.endswith("_runtime"),
+        suppress_errors=_suppresses(entry) if said.fail_type else None,
     )
+
+
+def _suppresses(entry: Entry) -> bool | None:
+    """What the settings that stand in the metrics say of errors (torch 2.6 and later)."""
+    found = _SUPPRESS.search(entry.body)
+    return None if found is None else found[1] == b"true"
 
 
 def _limit(entry: Entry, said: Metrics, function: Line) -> LimitHit | None:
