@@ -264,6 +264,9 @@ async def test_a_log_is_followed_and_a_line_of_it_leads_to_the_program(tmp_path:
         await pilot.press("enter", "g", "enter")
         await wait(lambda: "it is not on this machine" in text(pilot))
         assert pane.where.source == Line("train.py", 9)
+        assert pane.go_back()
+        assert pane.where.view == "log"
+        assert pane.reader.log_view.lines.cursor == 0, "the log stands as it was left"
 
 
 async def test_new_files_appear_and_the_cursor_stays_on_its_file(tmp_path: Path) -> None:

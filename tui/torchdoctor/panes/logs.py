@@ -146,7 +146,7 @@ Where the files cannot tell something, it says so; "none" means that it was look
     def go_back(self) -> bool:
         """Where one came from, else the overview; False on the overview."""
         if self._back:
-            self._go(self._back.pop())
+            self._go(self._back.pop(), again=True)
             self.read()
             return True
         if self.where.view != "overview" and not self.has_class("-alone"):
@@ -163,9 +163,9 @@ Where the files cannot tell something, it says so; "none" means that it was look
             self._go(where)
             self.read()
 
-    def _go(self, where: Where) -> None:
+    def _go(self, where: Where, again: bool = False) -> None:
         read = self.reader.has_focus_within
-        self.reader.go(where)
+        self.reader.go(where, again)
         self._lay_out()
         if read:
             self.read()

@@ -49,6 +49,8 @@ class LogsReader(Vertical):
         self.side = SideBySide()
         self.where = OVERVIEW
         self.view: LogsView | None = None
+        self._left: dict[str, Where] = {}
+        """What each view shows."""
         self._cause = ""
         self._title = Static("", markup=False, classes="title")
 
@@ -98,14 +100,16 @@ class LogsReader(Vertical):
         self.view = None
         self.log_view.open(None)
 
-    def go(self, where: Where) -> None:
-        """Show this."""
+    def go(self, where: Where, again: bool = False) -> None:
+        """Show this; `again` as it was left, if nothing else was shown in that view since."""
         self.where = where
         shown = {"compile": "overview"}.get(where.view, where.view)
         for name, widget in (("overview", self.explain), ("log", self.log_view), ("code", self.code),
                              ("side", self.side)):  # fmt: skip
             widget.display = name == shown
-        self._show[where.view](self, where)
+        if not again or self._left.get(where.view) != where:
+            self._show[where.view](self, where)
+        self._left[where.view] = where
         self.say_title()
 
     def close(self) -> None:
@@ -119,6 +123,16 @@ class LogsReader(Vertical):
         self.explain.tell(self.explanation if self.source.root else None, self._compile())
 
     def _show_log(self, where: Where) -> None:
+        """At once, or as soon as it has its place on the screen: a view that grows would end following."""
+        if self.log_view.lines.size.height:
+            self._open_log(where)
+        else:
+            self.log_view.open(None)
+            self.call_after_refresh(self._open_log, where)
+
+    def _open_log(self, where: Where) -> None:
+        if where is not self.where:
+            return
         follow = where.follow and where.offset is None
         if where.paths:
             short = short_names(where.paths)
