@@ -7,6 +7,7 @@ is there once, in this process: for commands.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -41,8 +42,8 @@ class Engine:
     """Follows `root` (a folder or a file, also one that is not there yet) in a child of its own."""
 
     def __init__(self, root: str) -> None:
-        self.root = root
-        self._view = LogsView(tree=Tree(root=root), explanation=replace(NOTHING, root=root))
+        self.root = os.path.abspath(root)  # the child's folder is another
+        self._view = LogsView(tree=Tree(root=self.root), explanation=replace(NOTHING, root=self.root))
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._stopped = False
@@ -89,7 +90,9 @@ class Engine:
     def _spawn(self) -> subprocess.Popen[bytes] | None:
         argv = [sys.executable, "-I", "-B", CHILD, self.root]
         pipe = subprocess.PIPE
-        child = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, cwd="/")
+        child = subprocess.Popen(
+            argv, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, cwd="/", start_new_session=True
+        )
         with self._lock:
             self._child = child
             if self._stopped:
@@ -161,6 +164,6 @@ def explain(root: str, deadline_s: float | None = None) -> Explanation:
     """
     from .gather import Gatherer  # the readers: half a hundred modules that a console, which only listens, never loads
 
-    gatherer = Gatherer(root)
+    gatherer = Gatherer(os.path.abspath(root))
     gatherer.once(deadline_s)
     return gatherer.explanation()

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Final
 
 if __package__ in (None, ""):  # run by path, isolated: nothing of the caller's environment is on sys.path
-    sys.path[0] = str(Path(__file__).resolve().parents[2])
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 
 from torchprobes.compilelog.gather import ROWS, Gatherer
+from torchprobes.compilelog.tree import NO_TREE
 from torchprobes.compilelog.wire import (
     FILES,
     GROUPS,
@@ -61,6 +62,7 @@ class Teller:
         self._out = out
         self._sections = Sections()
         self._revision = 0
+        self._tree = NO_TREE
 
     def tell(self, gatherer: Gatherer) -> None:
         """Say the snapshot as it is now."""
@@ -72,7 +74,9 @@ class Teller:
         for node in nodes:
             self._patch(compiles_of(node.key), node.compiles[-ROWS:])
         self._patch(GROUPS, [replace(node, compiles=()) for node in nodes])
-        self._patch(FILES, [file_row(file) for file in tree.files])
+        if tree is not self._tree:
+            self._tree = tree
+            self._patch(FILES, [file_row(file) for file in tree.files])
         commit = Commit(self._revision, head_of(explanation), tree.revision, tree.left_out, tree.cause)
         say(self._sections.frame(commit), self._out)
 
@@ -103,7 +107,7 @@ def live(root: str, teller: Teller, hold: int) -> None:
         before = gatherer.revision
         more = gatherer.step(STEP_S)
         now = time.monotonic()
-        if gatherer.revision != said and now >= say_at:
+        if gatherer.revision != said and now >= say_at and gatherer.settled:
             said = gatherer.revision
             teller.tell(gatherer)
             cost = time.monotonic() - now

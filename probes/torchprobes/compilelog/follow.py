@@ -89,6 +89,11 @@ class Follow:
             self._one(tail, now)
             yield tail
 
+    def unreadable(self) -> Iterator[Tail]:
+        """Files that are there and should be read, but cannot be."""
+        there = (tail for path, tail in self.tails.items() if path in self._walk.entries)
+        return (tail for tail in there if tail.cause and not tail.held and not tail.rested)
+
     def changes(self) -> list[tuple[Tail, Change]]:
         """What became of files since the last call, before anything of their new content is read."""
         changes, self._changes = self._changes, []
@@ -164,7 +169,6 @@ class Follow:
             old.close()
             self._queue.remove(old)
             self._ready.discard(old)
-            self._changes.append((new, Change.TRUNCATED))
         self.tails[new.path] = new
         self._queue.append(new)
         self._owed.add(new.path)

@@ -31,6 +31,9 @@ ROWS: Final = 2_000
 NOTES: Final = 50
 """Notes on files in one snapshot."""
 
+QUIET_S: Final = 3.0
+"""While all is read again, what was said before stands for so long."""
+
 REBUILT_S: Final = 5.0
 """A truncated file makes all be read again, at most so often."""
 
@@ -47,6 +50,7 @@ class Gatherer:
         self._notes: dict[str, str] = {}
         self._rebuild_at: float | None = None
         self._rebuilt_at = -REBUILT_S
+        self._quiet_until = 0.0
         self._begin()
 
     def _begin(self) -> None:
@@ -55,6 +59,11 @@ class Gatherer:
         self._living = Living()
         self._streams: dict[str, Stream] = {}
         self._owing: set[Stream] = set()
+
+    @property
+    def settled(self) -> bool:
+        """Whether a snapshot would show progress: not while all is read again, for a moment."""
+        return time.monotonic() >= self._quiet_until
 
     # --- taking in --------------------------------------------------------------------------------------------
 
@@ -70,6 +79,7 @@ class Gatherer:
         now = time.monotonic()
         self._finish(now)
         if not more:
+            self._quiet_until = 0.0
             self._bury(self._living.ended(now))
         return more
 
@@ -97,15 +107,15 @@ class Gatherer:
         self._ledger.over()
 
     def _changed(self, tail: Tail, change: Change) -> None:
-        """A file is new, was truncated, or is another one now."""
+        """A file is new, was truncated, is another one now, or has turned out to be another's."""
         stream = self._streams.get(tail.path)
-        if stream is not None and change is Change.TRUNCATED:
-            self._notes[tail.path] = f"{tail.path} was truncated: read from its beginning again"
-            self._rebuild_at = self._rebuilt_at + REBUILT_S
-            return
-        if stream is not None:
+        if stream is not None and stream.tail is tail and change is Change.ROTATED:
             self._take(stream.finish())
-            self._notes[tail.path] = f"{tail.path} was replaced: both are counted"
+            self._notes[tail.path] = f"{tail.path} was replaced: what both say counts"
+        elif stream is not None:
+            self._rebuild_at = self._rebuilt_at + REBUILT_S
+            if change is Change.TRUNCATED:
+                self._notes[tail.path] = f"{tail.path} was truncated: only what it says now counts"
         self._streams[tail.path] = Stream(tail)
 
     def _rebuild(self) -> None:
@@ -113,6 +123,7 @@ class Gatherer:
         if self._rebuild_at is None or time.monotonic() < self._rebuild_at:
             return
         self._rebuild_at, self._rebuilt_at = None, time.monotonic()
+        self._quiet_until = self._rebuilt_at + QUIET_S
         self._begin()
         self._streams = {path: Stream(tail) for path, tail in self._follow.tails.items()}
         self._follow.again()
@@ -180,6 +191,6 @@ class Gatherer:
 
     def _said(self) -> list[str]:
         """What a person should know of the files themselves."""
-        refused = [f"{tail.path}: {tail.cause}" for tail in self._follow.tails.values() if not tail.held and tail.cause]
+        refused = [f"{tail.path}: {tail.cause}" for tail in self._follow.unreadable()]
         broken = [f"{path} {stream.cause}" for path, stream in self._streams.items() if stream.cause]
         return [*self._notes.values(), *refused, *broken][:NOTES]
