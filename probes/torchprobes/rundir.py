@@ -63,6 +63,7 @@ class RunInfo(Frozen, frozen=True, kw_only=True):
     argv: tuple[str, ...] = ()
     entry: str = ""
     entry_folder: str = ""
+    graph: str = ""
     inject: bool = False
     finished: str | None = None
     seconds: float | None = None

@@ -26,7 +26,8 @@ class Probe:
     A `bare` one imports no torch and starts from an interpreter that is there already, also where torch is broken.
     `gpus` is how many idle GPUs it needs at once; with fewer it is skipped, never run on half of what it asks about.
     With `helpers` it starts further processes that use the device beside it, which a GPU in exclusive mode refuses.
-    An `entry` probe looks at the user's own model and belongs to a check only where `--entry` names one.
+    An `entry` probe looks at the user's own model and belongs to a check only where `--entry` names one, a `graph`
+    probe at a graph that torch.compile wrote, where `--graph` names its file.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Probe:
     bare: bool = False
     helpers: bool = False
     entry: bool = False
+    graph: bool = False
 
     @property
     def group(self) -> str:

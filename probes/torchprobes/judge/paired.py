@@ -28,6 +28,9 @@ GRADIENT_ROUNDING = 1e-3
 """Outputs and gradients of the same float32 kernels in another order may differ by this share of the largest."""
 
 
+_UNITS = ("us", "s")
+
+
 def interval(readings: Readings, model: str) -> tuple[float, float, float] | None:
     """(speed-up, low, high), or None if the model was not timed. A ratio of two times is above 0."""
     value, low, high = (number(readings, name, model=model) for name in ("speedup", "speedup_low", "speedup_high"))
@@ -40,8 +43,8 @@ def times(readings: Readings, model: str) -> str:
     if speedup is None:
         return ""
     value, low, high = speedup
-    found = ((side, number(readings, f"{side}_us", model=model)) for side in ("eager", "compiled", "replay"))
-    sides = [f"{side} {quantity(us, 'us')}" for side, us in found if us is not None]
+    found = ((s, u, number(readings, f"{s}_{u}", model=model)) for s in ("eager", "compiled", "replay") for u in _UNITS)
+    sides = [f"{side} {quantity(time, unit)}" for side, unit, time in found if time is not None]
     return f"{value:.2f}× (95 % {low:.2f} to {high:.2f}): " + ", ".join(sides)
 
 

@@ -6,6 +6,7 @@ from . import run_rules
 from .compiler import cudagraph as cudagraph_rules
 from .compiler import entry as entry_rules
 from .compiler import export as export_rules
+from .compiler import graph as graph_rules
 from .compiler import rules as compile_rules
 from .compiler import toolchain as toolchain_rules
 from .compute import launch as launch_rules
@@ -30,6 +31,7 @@ RULES: tuple[Rule, ...] = (
     + compile_rules.RULES
     + toolchain_rules.RULES
     + entry_rules.RULES
+    + graph_rules.RULES
     + cudagraph_rules.RULES
     + ddp_rules.RULES
     + data_rules.RULES
@@ -49,6 +51,7 @@ POSITIVE: Positive = {
     **compile_rules.POSITIVE,
     **toolchain_rules.POSITIVE,
     **entry_rules.POSITIVE,
+    **graph_rules.POSITIVE,
     **cudagraph_rules.POSITIVE,
     **ddp_rules.POSITIVE,
     **data_rules.POSITIVE,

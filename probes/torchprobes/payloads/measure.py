@@ -181,8 +181,8 @@ class Paired:
         return self.pick(self.eager) / self.pick(self.compiled), ratios[9], ratios[-10]
 
 
-def paired(where, wait, eager, compiled, budget_s):
-    """Time both, taking turns, until the interval is narrow or `budget_s` is spent.
+def paired(where, wait, eager, compiled, budget_s, least=LEAST_PAIRS):
+    """Time both, taking turns, until the interval is narrow or `budget_s` is spent; `least` pairs in any case.
 
     What disturbs the machine disturbs both sides of a pair. On a CPU, which others use too, the least disturbed
     sample is nearest the truth; a GPU's clock wanders both ways, so there the median is.
@@ -195,7 +195,7 @@ def paired(where, wait, eager, compiled, budget_s):
         for side in (0, 1) if len(sides[0]) % 2 else (1, 0):
             sides[side].append(_sample(wait, (eager, compiled)[side], calls))
         n = len(sides[0])
-        if n >= LEAST_PAIRS and time.perf_counter() > deadline:
+        if n >= least and time.perf_counter() > deadline:
             break
         if n >= LEAST_PAIRS and n % 20 == 0 and _narrow(Paired(sides[0], sides[1], pick)):
             break

@@ -19,7 +19,7 @@ from torchprobes.catalogue import Probe
 from torchprobes.model import Target
 from torchprobes.rundir import RunDir, boot_id
 
-from . import places, prefixes, processes
+from . import graphs, places, prefixes, processes
 from .command import Command, CommandBuilder, Plan
 from .snapshot import Options
 from .visible import Seat
@@ -38,7 +38,11 @@ for _name, _text in BUNDLE["modules"].items():
     sys.modules[_name] = types.ModuleType(_name)
     exec(compile(_text, _name, "exec"), sys.modules[_name].__dict__)
 """
-SHARED = ("masking.py", *(f"environment/{name}.py" for name in ("__init__", "interpreters", "ownership", "places")))
+SHARED = (
+    "masking.py",
+    "graph_file.py",
+    *(f"environment/{name}.py" for name in ("__init__", "interpreters", "ownership", "places")),
+)
 """Files of torchprobes that payloads import as `torchdoctor_shared.…`: standard library only, Python 3.8."""
 
 ALWAYS = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
@@ -139,11 +143,15 @@ def _plan(job: Job, place: str, compile_dir: str) -> Plan:
 def _request(job: Job, plan: Plan) -> dict[str, Any]:
     """What kit.Request reads. The timing locks of this node mean nothing behind a launcher prefix."""
     options = job.options
-    entry = {"entry": options.entry, "folder": options.entry_folder} if job.probe.entry else {}
+    own: dict[str, object] = {}
+    if job.probe.entry:
+        own = {"entry": options.entry, "folder": options.entry_folder}
+    elif job.probe.graph:
+        own = graphs.params(options.graph, far=bool(job.target.prefix))
     return {
         "probe": job.probe.name,
         "device": plan.device,
-        "params": {**job.probe.params, **entry},
+        "params": {**job.probe.params, **own},
         "artifacts": plan.artifacts,
         "compile_dir": plan.compile_dir,
         "locks": None if job.target.prefix else str(job.run.locks),

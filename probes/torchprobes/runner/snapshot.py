@@ -59,7 +59,8 @@ class Options(Frozen, frozen=True, kw_only=True):
     `device` is "auto" (an idle GPU, the CPU where there is none), "cpu", or any device string of torch; N of "cuda:N"
     is as torch counts in the user's environment. `limits` overrides the time limit of a probe by name, in seconds. The
     stream limits hold for stdout, stderr and the events of a probe each. `grace_s` is how long what a payload started
-    may outlive it. `entry` names the user's own model (`MODULE:F` or `PATH.py:F`), found from `entry_folder` on.
+    may outlive it. `entry` names the user's own model (`MODULE:F` or `PATH.py:F`), found from `entry_folder` on;
+    `graph` is the path of a graph that torch.compile wrote.
 
     `base` is the environment that probes begin with, None for this process's own, and `env` is set over it; `cores` and
     `rlimits` (setrlimit's name -> soft and hard, -1 for none) are theirs too, where they are given.
@@ -82,3 +83,4 @@ class Options(Frozen, frozen=True, kw_only=True):
     compile_debug: bool = False
     entry: str = ""
     entry_folder: str = ""
+    graph: str = ""

@@ -25,7 +25,7 @@ from torchprobes.model import Report, Result, Target
 from torchprobes.reports import write
 from torchprobes.reports.text import plain
 from torchprobes.rundir import RunDir
-from torchprobes.runner import recovery
+from torchprobes.runner import graphs, recovery
 from torchprobes.runner.check import Check
 from torchprobes.runner.snapshot import Options
 from torchprobes.samples import Sample
@@ -99,6 +99,7 @@ def options_of(run: RunDir, target: Target, settings: Settings) -> Options:
         as_root=settings.as_root,
         entry=info.entry,
         entry_folder=info.entry_folder,
+        graph=info.graph,
     )
     if target.like is None:
         return options
@@ -106,7 +107,9 @@ def options_of(run: RunDir, target: Target, settings: Settings) -> Options:
     return msgspec.structs.replace(options, base=found.environ, cores=found.cores, rlimits=found.limits)
 
 
-def new_run(settings: Settings, probes: Sequence[Probe], entry: str = "", like: int | None = None) -> RunDir:
+def new_run(
+    settings: Settings, probes: Sequence[Probe], entry: str = "", like: int | None = None, graph: str = ""
+) -> RunDir:
     """A new run directory for these probes on the chosen target; `entry` is found from the present directory on.
 
     Raises:
@@ -123,6 +126,7 @@ def new_run(settings: Settings, probes: Sequence[Probe], entry: str = "", like: 
         argv=tuple(plain(word) for word in sys.argv),
         entry=entry,
         entry_folder=os.getcwd() if entry else "",
+        graph=graph,
     )
 
 
@@ -154,7 +158,7 @@ def missing(run: RunDir) -> tuple[Probe, ...]:
     unknown = [name for name in names if name not in rows]
     if unknown:
         raise click.UsageError(f"{run.name} asks for a probe {plain(unknown[0], 60)!r} that this torchdoctor lacks")
-    return tuple(rows[name] for name in names)
+    return graphs.placed((rows[name] for name in names), run.info.graph)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from torchprobes.reports.exit_codes import FailOn
 from torchprobes.reports.export import EXPORTERS, counts
 from torchprobes.reports.text import plain
 from torchprobes.rundir import RunDir
+from torchprobes.runner import graphs
 
 from ._options import fail_on_option, refuse_if_read_only, settings_of, settings_options
 from ._output import Destination, Undelivered, note, say
@@ -35,6 +36,12 @@ Exports = tuple[tuple[str, Destination | None], ...]
     help="Your own model: MODULE:F or PATH.py:F, a factory that takes the device string and returns (callable, args).",
 )
 @click.option(
+    "--graph",
+    metavar="FILE",
+    default="",
+    help="One graph of a torch.compile run, alone: its fx_graph_runnable.py, or a minifier's repro.",
+)
+@click.option(
     "--like",
     type=click.IntRange(min=1),
     metavar="PID",
@@ -51,6 +58,7 @@ def check_(
     ctx: click.Context,
     names: tuple[str, ...],
     entry: str,
+    graph: str,
     like: int | None,
     json_to: str | None,
     junit_to: str | None,
@@ -62,18 +70,23 @@ def check_(
     """Run probes without a screen, and report.
 
     Without a NAME or GROUP it runs all of the tier (`torchdoctor list` shows them); with --entry, the compile, export
-    and cudagraph probes on your own model. Ctrl-C cancels what runs and writes the report of what was finished; a
-    second one ends at once.
+    and cudagraph probes on your own model; with --graph, that graph. Ctrl-C cancels what runs and writes the report of
+    what was finished; a second one ends at once.
     """
     settings = settings_of(ctx)
     refuse_if_read_only(settings, "check runs code on this node and writes a run")
-    probes = catalogue.select(names, settings.tier, entry=bool(checked_entry(entry, settings)))
+    if entry and graph:
+        raise click.UsageError("--entry and --graph are two checks: ask for one of them")
+    probes = catalogue.select(names, settings.tier, entry=bool(checked_entry(entry, settings)), graph=bool(graph))
     exports = _exports(json_to, junit_to, detached)
-    if resume and (names or entry or like):
-        raise click.UsageError("--resume RUN does what that run was asked: it takes no names, no --entry, no --like")
+    if resume and (names or entry or graph or like):
+        raise click.UsageError(
+            "--resume RUN does what that run was asked: it takes no names, no --entry, no --graph, no --like"
+        )
     if like and {"python", "target"} & ctx.ensure_object(dict).keys():
         raise click.UsageError("--like takes the interpreter of the process: it goes with no --python and no --target")
-    run = resumed_run(settings, resume, from_owner) if resume else new_run(settings, probes, entry, like)
+    file = checked_graph(graph, settings)
+    run = resumed_run(settings, resume, from_owner) if resume else new_run(settings, probes, entry, like, file)
     if detached:
         return _detach(run, settings, exports, fail_on)
     ended = run_to_its_end(run, settings)
@@ -94,6 +107,18 @@ def checked_entry(entry: str, settings: Settings) -> str:
     if place.endswith(".py") and not settings.target and not os.path.isfile(place):
         raise click.UsageError(f"--entry: there is no file {plain(place)}")
     return entry
+
+
+def checked_graph(path: str, settings: Settings) -> str:
+    """The path of a graph, absolute, if it is one that may be run here; "" for none.
+
+    Raises:
+        click.UsageError: in one line, why not.
+    """
+    try:
+        return graphs.checked(path, as_root=settings.as_root) if path else ""
+    except graphs.GraphFileError as error:
+        raise click.UsageError(f"--graph: {plain(str(error))}") from None
 
 
 def _exports(json_to: str | None, junit_to: str | None, detached: bool) -> Exports:

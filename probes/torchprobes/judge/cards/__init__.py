@@ -16,6 +16,7 @@ from .entry import CARDS as _ENTRY
 from .env import CARDS as _ENV
 from .errors import CARDS as _ERRORS
 from .export import CARDS as _EXPORT
+from .graph import CARDS as _GRAPH
 from .identity import CARDS as _IDENTITY
 from .jobs import CARDS as _JOBS
 from .launch import CARDS as _LAUNCH
@@ -26,7 +27,7 @@ from .system import CARDS as _SYSTEM
 from .toolchain import CARDS as _TOOLCHAIN
 
 _STACK = _IDENTITY + _ENV + _CUDA + _ACCEL + _COMPUTE + _LAUNCH
-_TORCH = _EXPORT + _COMPILER + _MECHANISMS + _TOOLCHAIN + _ENTRY + _CUDAGRAPH + _ERRORS
+_TORCH = _EXPORT + _COMPILER + _MECHANISMS + _TOOLCHAIN + _ENTRY + _GRAPH + _CUDAGRAPH + _ERRORS
 CARDS: tuple[Card, ...] = _STACK + _TORCH + _DDP + _JOBS + _DATA + _SYSTEM + _RUNNER + _MACHINE
 
 _BY_ID = {card.id: card for card in CARDS}
