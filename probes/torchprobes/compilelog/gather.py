@@ -164,7 +164,7 @@ class Gatherer:
                 self._living.wrote(source)
             if isinstance(event, Artefact | Folder):
                 self._pieces.take(event)
-            else:
+            if not isinstance(event, Artefact):
                 self._ledger.take(event)
         self.revision += bool(events)
 
