@@ -15,6 +15,7 @@ import pytest
 
 from torchprobes.compilelog import scan_child, stripes
 from torchprobes.compilelog.document import Document
+from torchprobes.compilelog.lines import LineIndex
 from torchprobes.compilelog.scan import HEAD, Part, ScanView, Track
 from torchprobes.compilelog.search import Query, Search
 
@@ -75,7 +76,7 @@ def told(search: Search) -> list[tuple[int, int, int]]:
     return [(line, *(search.span(line) or ())) for line in hits(search)]  # type: ignore[misc]
 
 
-def in_process(path: Path, query: Query, striped: bool) -> list[tuple[int, int, int]]:
+def in_process(path: Path, query: Query, striped: bool, ends: bytes = b"") -> list[tuple[int, int, int]]:
     """What the child says, taken by a search that has no child."""
     search = object.__new__(Search)
     search.view, search.tracks = ScanView(), (Track(),)
@@ -85,8 +86,9 @@ def in_process(path: Path, query: Query, striped: bool) -> list[tuple[int, int, 
 
     with path.open("rb") as file, pytest.MonkeyPatch.context() as patch:
         patch.setattr(scan_child, "say", say)
-        part = {"fd": file.fileno(), "start": 0, "stop": None, "counts": -1}
-        follow = scan_child.follow_of(0, part, {"search": query.asked, "tabs": False, "spans": 10_000})
+        part = {"fd": file.fileno(), "start": 0, "stop": None, "counts": 7}
+        patch.setattr(scan_child, "counts_of", lambda _: ends)
+        follow = scan_child.follow_of(0, part, {"search": query.asked, "tabs": False, "spans": 100_000})
         if striped:
             follow.stripes(lambda: False)
             assert search.view.lines > 1000
@@ -110,6 +112,26 @@ def test_the_matching_lines_are_those_that_a_plain_loop_finds(query: Query, monk
     assert expected
     for striped in (False, True):
         assert in_process(path, query, striped) == expected
+
+
+@pytest.mark.parametrize("words", ["Graph", "graph break", "no such words", "torch"])
+def test_newlines_that_were_counted_are_not_counted_again(monkeypatch, tmp_path: Path, words: str) -> None:
+    """Lines are numbered from what the index knows of whole blocks, also where a line is longer than a block."""
+    rng = random.Random(words)
+    lines = [b"torch %d" % number for number in range(20_000)]
+    for _ in range(60):
+        lines[rng.randrange(len(lines))] = rng.choice([b"a Graph break", b"graph BREAK", b"x" * 150_000 + b"Graph"])
+    data = b"\n".join(lines) + b"\n" + b"".join(b"torch %d\n" % number for number in range(20_000))
+    path = tmp_path / "log"
+    path.write_bytes(data)
+    index = LineIndex()
+    index.feed(data)
+    monkeypatch.setattr(stripes, "PIECE", 3 << 16)
+    monkeypatch.setattr(stripes, "LONGEST", 200_000)
+    monkeypatch.setattr(scan_child, "MANY", 1000)
+    monkeypatch.setattr(scan_child, "cores", lambda: 2)
+    found = in_process(path, Query(words), True, index.ends)
+    assert [line for line, *_ in found] == [line for line, *_ in plainly(data, Query(words))]
 
 
 def test_hits_come_with_counts_places_and_ranks(searching, tmp_path: Path) -> None:

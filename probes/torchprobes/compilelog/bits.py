@@ -12,6 +12,9 @@ from threading import Lock
 
 _BYTES = 64
 _LINES = 8 * _BYTES
+_STEP = 1 << 15
+"""Bytes that are compared at once."""
+
 _FLAGS = bytes(value == ord("1") for value in range(256))
 _ONES = bytes(value.bit_count() for value in range(256))
 
@@ -119,7 +122,9 @@ class Bits:
 
     def rank_both(self, line: int, among: Bits) -> int:
         """How many lines before `line` were chosen in both."""
-        stop = max(0, min(line, self.lines, among.lines))
-        count = (stop + 7) // 8
-        ours, theirs = self._bits[:count], among._bits[:count]
-        return _cut(int.from_bytes(ours, "little") & int.from_bytes(theirs, "little"), stop).bit_count()
+        stop, ones = max(0, min(line, self.lines, among.lines)), 0
+        for at in range(0, (stop + 7) // 8, _STEP):
+            ours, theirs = self._bits[at : at + _STEP], among._bits[at : at + _STEP]
+            both = int.from_bytes(ours, "little") & int.from_bytes(theirs, "little")
+            ones += _cut(both, stop - 8 * at).bit_count()
+        return ones

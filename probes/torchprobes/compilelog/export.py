@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from .filter import Filter
 from .scan import Part
-
-CHILD = str(Path(__file__).with_name("export_child.py"))
+from .spawn import close_all, let_go, spawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,7 @@ class Exporting:
         if order is not None:
             held.append(_file_of(order))
         if self._stopped:
-            _close(held)
+            close_all(held)
             self.view = ExportView(cause="given up")
             return
         self.view = ExportView(rows=rows)
@@ -60,17 +57,13 @@ class Exporting:
             "parts": asked, "tabs": any(part.tabs for part in parts), "filter": self._filter.asked, "path": self.path,
             "order": None if order is None else held[-1],
         }  # fmt: skip
-        argv = [sys.executable, "-I", "-S", "-B", CHILD, json.dumps(request)]
-        pipe = subprocess.PIPE
         try:
-            self._child = subprocess.Popen(
-                argv, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, cwd="/", pass_fds=held
-            )
+            self._child = spawn("export_child.py", json.dumps(request), held=held)
         except (OSError, ValueError) as error:
             self.view = replace(self.view, cause=f"it could not start: {error}")
             return
         finally:
-            _close(held)
+            close_all(held)
         threading.Thread(target=self._listen, args=(self._child,), name="export", daemon=True).start()
 
     def stop(self) -> None:
@@ -84,10 +77,7 @@ class Exporting:
         assert child.stdout is not None
         for line in child.stdout:
             self._take(line)
-        code = child.wait()
-        child.stdout.close()
-        if child.stdin is not None:
-            child.stdin.close()
+        code = let_go(child)
         if not self.view.finished and not self.view.cause:
             self.view = replace(self.view, cause="given up" if self._stopped else f"it ended early ({code})")
 
@@ -113,8 +103,3 @@ def _file_of(data: bytes) -> int:
         file.write(data)
         file.flush()
         return os.dup(file.fileno())
-
-
-def _close(held: Sequence[int]) -> None:
-    for fd in held:
-        os.close(fd)

@@ -17,8 +17,26 @@ from torchprobes.compilelog.stripes import LONGEST
 DENSE = 4
 """Once one in so many lines is hit, splitting all of them is cheaper than finding each."""
 
-Judge = Callable[[bytes, "int | None"], bytes]
-"""(a text, how many lines it has, if that is known already) -> one byte a line."""
+
+class Known:
+    """What is known of a text's newlines without counting them: all, and those before some places."""
+
+    def __init__(self, lines: int, ends: Sequence[int], first: int, step: int) -> None:
+        """`lines` lines; before place `first + n * step` stand `ends[n]` newlines."""
+        self.lines = lines
+        self._ends, self._first, self._step = ends, first, step
+
+    def until(self, at: int) -> tuple[int, int]:
+        """(newlines, place) of the last known place that is not after `at`."""
+        number = min((at - self._first) // self._step, len(self._ends) - 1)
+        return (self._ends[number], self._first + number * self._step) if number >= 0 else (0, 0)
+
+
+Judge = Callable[[bytes, "Known | None"], bytes]
+"""(a text, what is known of its newlines) -> one byte a line."""
+
+FAR = 1 << 16
+"""So far from the last hit it is cheaper to begin to count anew at a known place."""
 
 Test = Callable[[bytes], object]
 Span = Callable[[bytes], tuple[int, int]]
@@ -32,7 +50,7 @@ class Words:
         self._ignore_case = ignore_case
         self._dense = False
 
-    def __call__(self, text: bytes, lines: int | None = None) -> bytes:
+    def __call__(self, text: bytes, known: Known | None = None) -> bytes:
         """One byte a line."""
         if self._ignore_case:
             text = text.lower()
@@ -40,15 +58,17 @@ class Words:
             words = self._words
             flags = bytes([words in line for line in text.split(b"\n")])
         else:
-            flags = self._found(text, lines)
+            flags = self._found(text, known)
         self._dense = flags.count(1) * DENSE > len(flags)
         return flags
 
-    def _found(self, text: bytes, lines: int | None) -> bytes:
+    def _found(self, text: bytes, known: Known | None) -> bytes:
         at = text.find(self._words)
-        flags = bytearray(text.count(b"\n") + 1 if lines is None else lines)
+        flags = bytearray(known.lines if known else text.count(b"\n") + 1)
         line = counted = 0
         while at >= 0:
+            if known and at - counted > FAR:
+                line, counted = known.until(at)
             line += text.count(b"\n", counted, at)
             flags[line] = 1
             counted = text.find(b"\n", at)
@@ -71,7 +91,7 @@ class Expression:
     def __init__(self, words: bytes, ignore_case: bool) -> None:
         self._search = re.compile(words, re.IGNORECASE if ignore_case else 0).search
 
-    def __call__(self, text: bytes, lines: int | None = None) -> bytes:
+    def __call__(self, text: bytes, known: Known | None = None) -> bytes:
         """One byte a line."""
         search = self._search
         return bytes([search(line, 0, LONGEST) is not None for line in text.split(b"\n")])
@@ -197,12 +217,12 @@ class Kept:
             (words_or_expression(spec[key]), flag) for key, flag in (("include", 1), ("exclude", 0)) if spec[key]
         ]
 
-    def __call__(self, text: bytes, lines: int | None = None) -> bytes:
+    def __call__(self, text: bytes, known: Known | None = None) -> bytes:
         """One byte a line."""
         if self._prefixed:
             flags = self._prefixed(text.split(b"\n"))
         else:
-            flags = b"\1" * (text.count(b"\n") + 1 if lines is None else lines)
+            flags = b"\1" * (known.lines if known else text.count(b"\n") + 1)
         for judge, flag in self._tests:
             flags = _also(text, flags, judge, flag)
         return flags
@@ -214,9 +234,9 @@ def _also(text: bytes, flags: bytes, judge: Judge, flag: int) -> bytes:
     if not chosen:
         return flags
     if chosen == len(flags):
-        judged = judge(text, chosen)
+        judged = judge(text, None)
         return judged if flag else judged.translate(_NOT)
-    judged_some = iter(judge(b"\n".join(compress(text.split(b"\n"), flags)), chosen))
+    judged_some = iter(judge(b"\n".join(compress(text.split(b"\n"), flags)), None))
     return bytes([one and next(judged_some) == flag for one in flags])
 
 

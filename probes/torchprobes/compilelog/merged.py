@@ -6,27 +6,24 @@ import json
 import os
 import struct
 import subprocess
-import sys
 import threading
 from array import array
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
 
 from .document import Document
 from .filter import Filtering
 from .lines import Line, LineIndex
 from .logfile import Change
 from .marks import Marks
-from .one_file import SLICE
+from .one_file import SLICE, SMALL
 from .region import Region
 from .rows import Rows
 from .scan import Part
+from .spawn import close_all, let_go, spawn
 from .weave import SOURCES, Weave
 from .woven import KeptWoven, WovenRows
 
-CHILD = str(Path(__file__).with_name("merge_child.py"))
 HEAD = struct.Struct("<cQQI")
 
 MOST = 256 << 20
@@ -49,16 +46,13 @@ class Ordering:
         self._child: subprocess.Popen[bytes] | None = None
         request = json.dumps({"parts": [(part.fd, part.start) for part in parts]})
         held = [part.fd for part in parts]
-        argv = [sys.executable, "-I", "-S", "-B", CHILD, request]
-        pipe = subprocess.PIPE
         try:
-            child = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, cwd="/", pass_fds=held)
-        except OSError as error:
+            child = spawn("merge_child.py", request, held=held)
+        except (OSError, ValueError) as error:
             self.cause = f"the merge could not start: {error}"
             return
         finally:
-            for fd in held:
-                os.close(fd)
+            close_all(held)
         self._child = child
         threading.Thread(target=self._listen, args=(child,), name="merge", daemon=True).start()
 
@@ -76,11 +70,7 @@ class Ordering:
                 break
             self.said.append((kind, a, b, data))
         child.kill()
-        code = child.wait()
-        for pipe in (child.stdin, child.stdout):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
+        code = let_go(child)
         if not self._stopped:
             self.cause = f"the merge ended early ({code})"
 
@@ -206,14 +196,16 @@ class SeveralFiles:
         return heard
 
     def mark(self) -> bool:
-        """Look for marks in the next slice of each file."""
+        """Look for marks in the next slice of each file; the order comes first."""
+        if not self._ready:
+            return False
         more = False
         for file in self._files:
             if file.marked < file.index.size:
-                data = file.slice(file.marked)
+                data = file.region.pread(min(SMALL, file.index.size - file.marked), file.marked)
                 file.marks.feed(data)
                 file.marked += len(data)
-                more = more or file.marked < file.index.size
+                more = more or (bool(data) and file.marked < file.index.size)
         return more
 
     def rows(self, filtering: Filtering | None) -> Rows:

@@ -16,6 +16,9 @@ from .scan import Part
 SLICE = 1 << 18
 """Bytes indexed between two looks at what was asked for: a fraction of a millisecond."""
 
+SMALL = 1 << 16
+"""Bytes looked at for marks at once: of bigger blocks, each copy costs the system more than the look."""
+
 
 class Files(Protocol):
     """The file or files of a document. For its thread alone, but for the rows, which anybody may ask."""
@@ -159,13 +162,21 @@ class OneFile:
         self._index.feed(self._slice(self._index.size))
         return True
 
+    @property
+    def marked(self) -> bool:
+        """Whether all that was counted was looked at for marks."""
+        return self._marked >= self._index.size
+
     def mark(self) -> bool:
         """Look for marks in the next slice."""
-        if self._marked < self._index.size:
-            data = self._slice(self._marked)
+        stop = min(self._index.size, self._marked + SLICE)
+        while self._marked < stop:
+            data = self._region.pread(min(SMALL, stop - self._marked), self._marked)
+            if not data:
+                break
             self._marks.feed(data)
             self._marked += len(data)
-        return self._marked < self._index.size
+        return not self.marked
 
     def _slice(self, offset: int) -> bytes:
         return self._region.pread(min(SLICE, self._region.size - offset), offset)

@@ -6,18 +6,15 @@ import json
 import os
 import struct
 import subprocess
-import sys
 import threading
 from array import array
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import IO, Any
 
 from .bits import Bits
+from .spawn import close_all, let_go, spawn
 
-CHILD = str(Path(__file__).with_name("scan_child.py"))
 HEAD = struct.Struct("<cHQQQI")
 
 KEPT = 200_000
@@ -84,16 +81,13 @@ class Scan:
         ]
         request = {"parts": asked, "tabs": any(part.tabs for part in parts), "spans": spans, **want}
         held = [part.fd for part in parts] + [fd for fd in counts if fd >= 0]
-        argv = [sys.executable, "-I", "-S", "-B", CHILD, json.dumps(request)]
-        pipe = subprocess.PIPE
         try:
-            child = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, cwd="/", pass_fds=held)
+            child = spawn("scan_child.py", json.dumps(request), held=held)
         except (OSError, ValueError) as error:
             self.view = ScanView(cause=f"it could not start: {error}")
             return None
         finally:
-            for fd in held:
-                os.close(fd)
+            close_all(held)
         threading.Thread(target=self._listen, args=(child,), name="scan", daemon=True).start()
         return child
 
@@ -110,11 +104,7 @@ class Scan:
         while self._take(child.stdout):
             pass
         child.kill()
-        code = child.wait()
-        for pipe in (child.stdin, child.stdout):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
+        code = let_go(child)
         if not self._stopped and not self.view.cause:
             self.view = replace(self.view, cause=f"it ended early ({code})")
 

@@ -30,7 +30,7 @@ from typing import Any
 if __package__ in (None, ""):  # run by path, isolated: nothing of the caller's environment is on sys.path
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from torchprobes.compilelog.judging import judge_of
+from torchprobes.compilelog.judging import Known, judge_of
 from torchprobes.compilelog.pieces import BACK, BLOCK, MANY, before_of, last_newline, part_of, without_tabs
 from torchprobes.compilelog.stripes import FIRST, LONGEST, PIECE, PRead, TooSlow, alarm, cores, in_order, lines_in
 
@@ -50,17 +50,21 @@ def pack(flags: bytes) -> bytes:
 
 
 class Counts:
-    """How many newlines the file has in a stretch, as the console counted them; fewer blocks may be known than are."""
+    """How many newlines the file has, as the console counted them; fewer blocks may be known than there are."""
 
     def __init__(self, ends: bytes) -> None:
         self._ends = array("Q", ends)
 
-    def within(self, start: int, stop: int) -> int | None:
-        """Newlines in [start, stop), None if that is not known."""
+    def of(self, start: int, stop: int, begin: int) -> Known | None:
+        """What is known of the lines that begin in [start, stop), the first of them at `begin`."""
         first, last = start // BLOCK, stop // BLOCK
-        if start % BLOCK or stop % BLOCK or last > len(self._ends) or last == 0:
+        if start % BLOCK or stop % BLOCK or last > len(self._ends) or first >= last:
             return None
-        return self._ends[last - 1] - (self._ends[first - 1] if first else 0)
+        before = self._ends[first - 1] + 1 if first else 0  # with the newline before the first line
+        lines = self._ends[last - 1] - before + 1
+        inside = begin // BLOCK
+        ends = [end - before for end in self._ends[inside:last]]
+        return Known(lines, ends, (inside + 1) * BLOCK - begin, BLOCK)
 
 
 class Piece:
@@ -83,16 +87,14 @@ class Piece:
         if found is None:
             return _ANSWER.pack(0, 0)
         begin, text, _ = found
-        lines = None if self.back else self._counts.within(start, stop)
-        if lines is not None and not start:
-            lines += 1
-        return self.judged(before_of(self._pread, begin, self.back), text, lines)
+        known = None if self.back or self._tabs else self._counts.of(start, stop, begin)
+        return self.judged(before_of(self._pread, begin, self.back), text, known)
 
-    def judged(self, before: bytes, text: bytes, lines: int | None = None) -> bytes:
+    def judged(self, before: bytes, text: bytes, known: Known | None = None) -> bytes:
         """The answer for the lines of `text`; `before` holds the whole lines before it, each with its newline."""
         if self._tabs:
             text = without_tabs(text)
-        flags = self._judge(before + text if before else text, lines)
+        flags = self._judge(before + text if before else text, known)
         if before:
             flags = flags[before.count(b"\n") :]
         spans = self._spans_of(text, flags)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from .search import Query
-
-CHILD = str(Path(__file__).with_name("search_all_child.py"))
+from .spawn import let_go, spawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +50,9 @@ class SearchAll:
         self._view = SearchAllView(query, total=len(self._paths))
         self._stopped = False
         self._child: subprocess.Popen[bytes] | None = None
-        argv = [sys.executable, "-I", "-S", "-B", CHILD]
-        pipe = subprocess.PIPE
         try:
-            child = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, cwd="/")
-        except OSError as error:
+            child = spawn("search_all_child.py")
+        except (OSError, ValueError) as error:
             self._view = replace(self._view, cause=f"it could not start: {error}")
             return
         self._child = child
@@ -84,12 +79,7 @@ class SearchAll:
                 self._take(json.loads(line))
         except (OSError, ValueError):
             child.kill()
-        code = child.wait()
-        child.stdout.close()
-        try:
-            child.stdin.close()
-        except OSError:  # what it did not take is lost with it
-            pass
+        code = let_go(child)
         if not (self._view.finished or self._view.cause or self._stopped):
             self._view = replace(self._view, cause=f"it ended early ({code})")
 
