@@ -144,7 +144,7 @@ ILL = replace(
         Recompile("2/1", "m", "/job/t.py", 43, "size", "size 0 of x is 5, it was compiled for 4", "g", process="7"),
     ),
     functions=(
-        Function("m", "/job/t.py", 43, "7", 2, None, None, "", 1.5, ("4", "5"), "mark_dynamic(x, 0)"),
+        Function("m", "/job/t.py", 43, "7", 2, 8, None, "", 1.5, ("4", "5"), "mark_dynamic(x, 0)"),
         Function("h", "/job/t.py", 23, "7", 8, 8, None, "ended", 9.0, (), "pass n as a tensor"),
     ),
     skips=(Skip("cpu device", "cpu device (y)", "/job/t.py", 53, occurrences=3),),
@@ -166,7 +166,7 @@ def test_the_worst_is_first_and_nothing_is_left_out() -> None:
         "do: pass n as a tensor",
         "graph break: t.py:33 in k: Tensor.item() (2 ×)",
         "do: Keep it a tensor.",
-        "recompiled: t.py:43 m (1 ×, 1.5 s): size 0 of x is 5, it was compiled for 4",
+        "recompiled: t.py:43 m (1 ×, 2 of 8 compiles, 1.5 s): size 0 of x is 5, it was compiled for 4",
         "do: mark_dynamic(x, 0)",
         "CUDA graphs not used: t.py:53: cpu device (y) (3 ×)",
         "fallback: aten.nonzero.default in 4/0",

@@ -41,6 +41,9 @@ class Writer:
         known = {"function": "f", "file": USER, "line": 3, **more}
         return CompileEnded(self.source(compile_id), ops=ops, seconds=seconds, **known)  # type: ignore[arg-type]
 
+    def restarted(self, compile_id: str, *reasons: str) -> CompileEnded:
+        return self.end(compile_id, restart_reasons=reasons)
+
     def broke(self, compile_id: str, line: int = 5, kind: str = "print", attempt: int = 0) -> GraphBroke:
         stack = (Line(USER, line, "torch_dynamo_resume_in_f_at_4"),)
         return GraphBroke(self.source(compile_id, attempt), USER, line, kind, f"{kind} was called", stack=stack)

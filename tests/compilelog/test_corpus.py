@@ -102,3 +102,11 @@ def _failure(failure: Failure) -> tuple[str, int, str]:
 
 def _set(rows: tuple[object, ...] | None, name: str) -> set[str] | None:
     return None if rows is None else {getattr(row, name) for row in rows}
+
+
+def test_functions_count_towards_their_limit(tmp_path: Path) -> None:
+    name = "03_graph_breaks.debug_only"
+    with tarfile.open(CORPUS / f"{name}.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    (function,) = explain(str(tmp_path)).functions
+    assert (function.function, function.compiles, function.limit) == ("forward", 2, 8)

@@ -96,6 +96,18 @@ def test_text_adds_what_the_trace_lacks() -> None:
     assert [(r.compile_id, r.kind) for r in found.recompiles or ()] == [("0/1", "size")]
 
 
+def test_traces_before_2_6_hold_no_breaks() -> None:
+    """2.3 and 2.4 write the thread in place of the pid; one of 2.5 tells of a break by its restart alone."""
+    old = Writer(pid=None)
+    found = told([*old.compiled("0/0")])
+    assert (found.graphs, found.breaks, found.caches, found.recompiles) == (1, None, None, ())
+    w = Writer()
+    assert told([w.start("0/0"), w.restarted("0/0", "builtin: print")]).breaks is None
+    own = "<class 'torch._dynamo.exc.TensorifyScalarRestartAnalysis'>"
+    assert told([w.start("1/0"), w.restarted("1/0", own)]).breaks == ()
+    assert len(told([w.start("2/0"), w.broke("2/0"), w.restarted("2/0", "print")]).breaks or ()) == 1
+
+
 def test_a_recompile_that_nobody_explains_is_told_all_the_same() -> None:
     w = Writer()
     found = told([*w.compiled("0/0"), *w.compiled("0/1")])
@@ -318,3 +330,10 @@ def test_the_user_s_own_breaks_stand_first() -> None:
         (True, False, 1),
         (False, True, 2),
     ]
+
+
+def test_a_flood_of_processes_is_told_together() -> None:
+    ledger = Ledger("/run")
+    for pid in range(1, 5001):
+        ledger.take(Writer(pid=pid).start("0/0"))
+    assert len(ledger.explanation(limit=10).processes) == 4097

@@ -108,6 +108,8 @@ class CompileEnded(Event):
     """Not of a compile but of what its code did when it first ran: autotuning, recording of CUDA graphs."""
     suppress_errors: bool | None = None
     """Of a compile that failed: whether torch was set to suppress its errors; None where that is not said."""
+    recompile_limit: int | None = None
+    """Of a recompile: how often a function may be compiled, as torch is set; None where that is not said."""
 
 
 @dataclass(frozen=True, slots=True)

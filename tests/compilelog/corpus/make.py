@@ -25,6 +25,9 @@ LIVE = "09_sigkill_mid_compile"
 
 _HEAD = re.compile(rb"(V\d{4} \S+ \d+ [^\n]{1,1024}?:\d+\] )(\{[^\n]*\})\n")
 _UNUSED = ("dynamo_config", "inductor_config", "functorch_config", "graph_node_shapes", "stack_trace", "components")
+_SETTINGS = ("suppress_errors", "recompile_limit", "cache_size_limit")
+"""Of torch._dynamo.config, which stands in the metrics."""
+
 _NOISE = re.compile(
     rb"_inductor/codecache\.py:|_inductor/scheduler\.py:|lru_cache_stats|/bounds\.py:|__trace_bytecode|__trace_source"
     rb"|_inductor/(?:graph|ir|lowering|pattern_matcher|fx_passes/\w+|compile_fx|triton_bundler|standalone_compile)\.py:"
@@ -58,8 +61,8 @@ def small_trace(data: bytes, live: bool) -> bytes:
             settings = json.loads(metrics.get("dynamo_config") or "{}")
             for unused in _UNUSED:
                 metrics.pop(unused, None)
-            if metrics.get("fail_type"):
-                metrics["dynamo_config"] = json.dumps({"suppress_errors": settings.get("suppress_errors")})
+            kept = {name: settings[name] for name in _SETTINGS if name in settings}
+            metrics.update({"dynamo_config": json.dumps(kept)} if kept else {})
         if "_cache_" in name and payload.startswith(b"\t{"):
             payload = _without(payload)
             body["has_payload"] = hashlib.md5(payload.replace(b"\n\t", b"\n")[1:-1]).hexdigest()

@@ -169,7 +169,7 @@ class _Writer:
         """Functions that are compiled again and are not at the limit, those of all processes together."""
         found: dict[tuple[str, int, str], list[Function]] = {}
         for one in self._e.functions:
-            if one.limit is None and one.compiles > 1 and (is_foreign(one.file) and not _is_module(one)) == foreign:
+            if one.trend != "ended" and one.compiles > 1 and (is_foreign(one.file) and not _is_module(one)) == foreign:
                 found.setdefault((one.file, one.line, one.function), []).append(one)
         return list(found.values())
 
@@ -178,7 +178,8 @@ class _Writer:
         again = [r for r in self._e.recompiles or () if (r.file, r.line) == (one.file, one.line) and r.process in keys]
         seconds = sum(function.seconds or 0.0 for function in same)
         cost = f", {seconds:.1f} s" if seconds else ""
-        times = f"{sum(function.compiles - 1 for function in same)} {self._signs.times}{cost}"
+        most = f", {one.compiles} of {one.limit} compiles" if one.limit else ""
+        times = f"{sum(function.compiles - 1 for function in same)} {self._signs.times}{most}{cost}"
         who = f", in {len(keys)} processes" if len(keys) > 1 else ""
         why = again[-1].reason if again else "the files do not say which guard failed"
         module = one.entered if _is_module(one) else None

@@ -8,6 +8,9 @@ from typing import Final
 from ..events import GraphBroke, Place
 from .names import function_name
 
+MOST_TOLD: Final = 500_000
+"""Occurrences that are told apart; more of one process are not to be expected, unless a file is made to be."""
+
 MOST_NAMED: Final = 32
 """Compile ids and places that are kept of one break; the occurrences are counted all the same."""
 
@@ -42,6 +45,7 @@ class Breaks:
         self._traced: dict[BreakKey, Broken] = {}
         self._spoken: dict[BreakKey, dict[tuple[str, int], GraphBroke]] = {}
         self._logged: dict[BreakKey, Broken] = {}
+        self._taken = 0
         self._told: set[tuple[str, int, BreakKey]] = set()
         self._lines: set[tuple[str, str, int]] = set()
 
@@ -54,6 +58,9 @@ class Breaks:
         """One more report of a break."""
         key = (event.file, event.line, event.kind)
         compile_id = event.source.compile_id
+        if self._taken >= MOST_TOLD:
+            return
+        self._taken += 1
         if tier == 0:
             self._lines.add((compile_id, event.file, event.line))
             if (compile_id, epoch, key) not in self._told:

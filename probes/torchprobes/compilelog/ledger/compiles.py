@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
 from ..events import CompileEnded, CompileFailed, CompileStarted, GraphMade, Line, Place, Source
 from .names import is_foreign
+
+_OWN_RESTART: Final = re.compile(r"RestartAnalysis|RestartCompilation|TensorifyScalar|CompileCollective|SpeculationLog")
+"""Restarts that Dynamo makes for itself."""
+
+MOST_RECORDS: Final = 200_000
+"""Compiles that are kept of one process; those beyond are counted."""
 
 MOST_PHASES: Final = 64
 """Of one compile; each recording of CUDA graphs at run time tells one more."""
@@ -44,6 +51,8 @@ class Record:
     fail_reason: str = ""
     fail_at: Line | None = None
     failed: CompileFailed | None = None
+    most: int | None = None
+    """How often a function may be compiled, as torch is set."""
     suppresses: bool | None = None
     """Whether torch was set to suppress errors."""
     begun_then: int = -1
@@ -107,6 +116,8 @@ class Compiles:
         self.backward_s: float | None = None
         self.begun = False
         """Whether any start of a compile was told."""
+        self.restarted = False
+        """Whether Dynamo began anew for a reason in the program: a graph break, mostly."""
 
     def at(self, compile_id: str) -> Record | None:
         """The newest record of this id."""
@@ -117,8 +128,9 @@ class Compiles:
         known = self._by_id.get(source.compile_id)
         if known is None or (begins and known.ended and source.attempt == 0):
             known = Record(source.compile_id, known.epoch + 1 if known else 0, source.trace, source.place, source.at_s)
-            self._by_id[source.compile_id] = known
-            self.records.append(known)
+            if len(self.records) < MOST_RECORDS:
+                self._by_id[source.compile_id] = known
+                self.records.append(known)
         known.attempt = max(known.attempt, source.attempt)
         return known
 
@@ -173,7 +185,8 @@ class Compiles:
             record.ops = event.ops if event.ops is not None else record.ops
             record.name(event.function, event.file, event.line)
             record.fail_type, record.fail_reason, record.fail_at = event.fail_type, event.fail_reason, event.fail_at
-            record.suppresses = event.suppress_errors
+            record.suppresses, record.most = event.suppress_errors, event.recompile_limit
+            self.restarted = self.restarted or any(not _OWN_RESTART.search(why) for why in event.restart_reasons)
             record.limit = record.limit or is_limit(event.fail_type, event.fail_reason)
             record.phases = event.phases or record.phases
         record.forward_s = _sum(record.forward_s, event.seconds)

@@ -38,7 +38,8 @@ def _function(group: Group, records: list[Record]) -> Function:
     found = [(record, group.again(record)) for record in records[1:]]
     again = [(record, known) for record, known in found if known is not None and known.cause is not None]
     times = [record.started_s for record in compiled[1:] if record.started_s is not None]
-    limit = next((e for _, e in group.kept("limits") if _is_of(e.function, e.line, first)), None)
+    hit = next((e for _, e in group.kept("limits") if _is_of(e.function, e.line, first)), None)
+    most = next((record.most for record in reversed(records) if record.most is not None), None)
     costs = [record.forward_s for record in compiled[1:] if record.forward_s is not None]
     return Function(
         function=function_name(first.function),
@@ -46,9 +47,9 @@ def _function(group: Group, records: list[Record]) -> Function:
         line=first.line,
         process=group.key,
         compiles=len(compiled),
-        limit=limit.limit if limit else None,
+        limit=hit.limit if hit and hit.limit is not None else most,
         a_minute=_a_minute(times),
-        trend="ended" if limit else _trend(times),
+        trend="ended" if hit else _trend(times),
         seconds=sum(costs) if costs else None,
         values=_values(again)[-VALUES:],
         stop=_stop(again),

@@ -12,6 +12,11 @@ from .group import Group
 from .process import LOG, TEXT, TRACE, Process
 from .snapshot import Sources, snapshot
 
+MOST_PROCESSES: Final = 4096
+"""Processes that are told apart; what others say is told together."""
+
+OTHER_PIDS: Final = -1
+
 _DEBUG_LOG: Final = "_debug.log"
 
 
@@ -100,6 +105,8 @@ class Ledger:
 
     def _of_pid(self, pid: int, rank: int | None) -> Process:
         """Ranks are told only once the process group is there; two ranks with one pid are of two machines."""
+        if pid not in self._pids and len(self._pids) >= MOST_PROCESSES:
+            pid = OTHER_PIDS
         known = self._pids.setdefault(pid, [])
         for process in known:
             if process.rank == rank or rank is None or process.rank is None:

@@ -29,6 +29,7 @@ _BEFORE_TRACING = frozenset(
 """What ends a compile before dynamo_error tells of failures; torch 2.6 writes such metrics as a backward's."""
 _LIMIT_NAME = re.compile(r"\b((?:accumulated_)?(?:cache_size|recompile)_limit)\b(?: cache size limit)?")
 _SUPPRESS = re.compile(rb'"suppress_errors\\?": (true|false)')
+_LIMIT_SET = re.compile(rb'"(?:recompile|cache_size)_limit\\?": (\d{1,9})')
 _LIMIT_SIZE = re.compile(r"currently set to (\d{1,9})\)")
 
 
@@ -166,6 +167,7 @@ def _ended(entry: Entry, said: Metrics, function: Line) -> CompileEnded:
         overhead_s=said.overhead_s,
         runtime=entry.name.endswith("_runtime"),
         suppress_errors=_suppresses(entry) if said.fail_type else None,
+        recompile_limit=_limit_set(entry),
     )
 
 
@@ -173,6 +175,14 @@ def _suppresses(entry: Entry) -> bool | None:
     """What the settings that stand in the metrics say of errors (torch 2.6 and later)."""
     found = _SUPPRESS.search(entry.body)
     return None if found is None else found[1] == b"true"
+
+
+def _limit_set(entry: Entry) -> int | None:
+    """The limit in the settings (torch 2.6 and later); looked for in recompiles alone, as it is in 40 kB of text."""
+    if entry.source.compile_id.endswith("/0"):
+        return None
+    found = _LIMIT_SET.search(entry.body)
+    return int(found[1]) if found else None
 
 
 def _limit(entry: Entry, said: Metrics, function: Line) -> LimitHit | None:
