@@ -117,6 +117,14 @@ def test_a_line_in_full_says_why_and_what_to_do() -> None:
     assert sheet.tell("no such key", 100) == []
 
 
+def test_what_torch_says_to_do_about_an_error_is_told_apart_from_why() -> None:
+    reason = "Data-dependent branching\n  Explanation: a tensor decides.\n  Hint: Use torch.cond.\n  Hint: Move it."
+    fatal = replace(ALL_WRONG.suppressed[0], reason=reason) if ALL_WRONG.suppressed else None
+    told = "\n".join(text_of(row) for row in overview(replace(NOTHING_WRONG, fatal=fatal), 100).tell("fatal", 100))
+    assert "to do        Use torch.cond. Move it." in told
+    assert "reason       Data-dependent branching Explanation: a tensor decides." in told
+
+
 def test_each_line_leads_to_its_evidence_and_to_the_users_line() -> None:
     targets = overview(ALL_WRONG, 120, frozenset({FUNCTION})).targets
     assert targets[BREAK].place == Place(TRACE, 1000, 200)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from log_app import OneWidgetApp, screen_text
 
-from torchdoctor.log_source import compare, link, read_code
+from torchdoctor.log_source import Part, compare, link, read_code
 from torchdoctor.widgets.code_paint import code_text, languages, runs
 from torchdoctor.widgets.side_by_side import Compared, SideBySide, rows_of
 from torchdoctor.widgets.side_rows import MOST_LINES, Pair, aligned, changed_words, linked
@@ -147,13 +149,13 @@ def test_a_payload_loses_its_tabs_and_text_from_outside_does_not_act() -> None:
 # --- from files, on a screen ------------------------------------------------------------------------------------------
 
 
-def part(folder, name: str, lines: list[str]):  # type: ignore[no-untyped-def]
+def part(folder: Path, name: str, lines: Sequence[str]) -> Part:
     path = folder / name
     path.write_text("\n".join(lines) + "\n")
     return str(path), None, "python"
 
 
-def test_files_are_compared_and_what_is_missing_is_said(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_files_are_compared_and_what_is_missing_is_said(tmp_path: Path) -> None:
     before, after = part(tmp_path, "a.py", BEFORE), part(tmp_path, "b.py", AFTER)
     made = compare(before, after, "two", ascii_only=False)
     assert made.differs == 4
@@ -163,7 +165,7 @@ def test_files_are_compared_and_what_is_missing_is_said(tmp_path) -> None:  # ty
     assert "not a regular file" in read_code(str(tmp_path), None, "python", ascii_only=False).cause
 
 
-def test_a_provenance_too_deep_or_torn_is_none(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_provenance_too_deep_or_torn_is_none(tmp_path: Path) -> None:
     graph, code = part(tmp_path, "g.py", GRAPH), part(tmp_path, "c.py", CODE)
     for text in ('{"cppCodeToPost": {"a', "[" * 100_000, "[]"):
         (tmp_path / "p.json").write_text(text)

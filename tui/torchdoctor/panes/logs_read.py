@@ -182,8 +182,12 @@ class LogsReader(Vertical):
             self.say_title()
 
     _show: ClassVar[Mapping[str, Callable[[LogsReader, Where], None]]] = {
-        "overview": _show_page, "compile": _show_page, "log": _show_log, "code": _show_code, "side": _show_side,
-    }  # fmt: skip
+        "overview": lambda reader, where: reader._show_page(where),
+        "compile": lambda reader, where: reader._show_page(where),
+        "log": lambda reader, where: reader._show_log(where),
+        "code": lambda reader, where: reader._show_code(where),
+        "side": lambda reader, where: reader._show_side(where),
+    }
 
     # --- the title --------------------------------------------------------------------------------------------
 

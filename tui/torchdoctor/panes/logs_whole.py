@@ -97,9 +97,9 @@ class WholeRun(Widget):
     whole_allowed: ClassVar[Mapping[str, Callable[[WholeRun], object]]] = {
         "search_all": lambda pane: pane.reader.view is not None and pane.reader.view.tree.files,
         "export_explanation": lambda pane: pane.reader.where.view in ("overview", "compile") and pane.reader.view,
-        "capture": _may_change,
-        "cancel": _capture_runs,
-        "tlparse": _traces,
+        "capture": lambda pane: pane._may_change(),
+        "cancel": lambda pane: pane._capture_runs(),
+        "tlparse": lambda pane: pane._traces(),
     }
 
     # --- search ---------------------------------------------------------------------------------------------------

@@ -89,7 +89,7 @@ def _now(draft: Draft, now_s: float) -> None:
         draft.section(title, note, "warn")
     for processes in groups.values():
         _open_rows(draft, processes, None if over else now_s)
-    if of.last_user_line and (over or groups):
+    if of.last_user_line and (groups or of.killed_by or of.exit_code):
         draft.say(line(("    the program's last line  ", "dim"), safe(of.last_user_line, limit=400)))
 
 

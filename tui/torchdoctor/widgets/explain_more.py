@@ -135,8 +135,8 @@ def _time(draft: Draft) -> None:
     total = (of.forward_s or 0.0) + (of.backward_s or 0.0)
     both = (("forward", of.forward_s), ("backward", of.backward_s))
     parts = join(f"{way} {seconds_text(seconds)}" for way, seconds in both if seconds is not None)
-    draft.section("compile time", parts if draft.width < 78 else f"{parts}; phases lie within each other")
     phases = _phases(of)
+    draft.section("compile time", f"{parts}; phases lie within each other" if phases and draft.width >= 78 else parts)
     is_open = "more:phases" in draft.opened
     for name, seconds in phases[: None if is_open else PHASES]:
         wide = max(8, min(40, draft.width - 48))
@@ -144,7 +144,7 @@ def _time(draft: Draft) -> None:
         draft.say(line("    ", (fit(safe(name, limit=60), 28), ""), (fit(seconds_text(seconds), 9, "right"), ""),
                        "  ", *share))  # fmt: skip
     if len(phases) > PHASES:
-        draft.fold("more:phases", [(f"{len(phases) - PHASES} more phases", "dim")])
+        draft.fold("more:phases", [(many(len(phases) - PHASES, "more phase"), "dim")])
 
 
 def _phases(of: Explanation) -> list[tuple[str, float]]:

@@ -102,12 +102,21 @@ def _failure_row(draft: Draft, key: str, failure: Failure, ranks: str = "") -> N
     ids = join((f"[{safe(failure.compile_id, limit=20)}]" if failure.compile_id else "", ranks), " ")
 
     def told(width: int) -> list[Line]:
-        return told_rows(width, ("type", failure.type), ("reason", failure.reason), ("line", user.code),
+        reason, hint = _hint(failure.reason)
+        return told_rows(width, ("line", user.code), ("to do", hint), ("reason", reason), ("type", failure.type),
                          ("function", failure.function))  # fmt: skip
 
     target = Target(failure.place, user if user.file else None, compile=_compile(failure.process, failure.compile_id))
     draft.item(key, row((ERROR, "fail"), where, column([where], draft.width), text, draft.width, ids), target, told,
                bad=True)  # fmt: skip
+
+
+def _hint(reason: str) -> tuple[str, str]:
+    """(why, what to do) of torch's words for an error, which may hold both."""
+    lines = reason.splitlines()
+    hints = [line.strip().removeprefix("Hint:").strip() for line in lines if line.strip().startswith("Hint:")]
+    rest = [line for line in lines if not line.strip().startswith("Hint:")]
+    return "\n".join(rest), " ".join(hints)
 
 
 def _limits(draft: Draft) -> None:
