@@ -113,6 +113,6 @@ def test_true_and_false_are_values_though_up_to_2_6_they_are_compared_by_identit
 
 def test_memory_is_bounded() -> None:
     seen = Seen()
-    for n in range(5000):
+    for n in range(4200):
         true_cause((GuardFailure("0/0", f"n == {n}"),), seen)
     assert len(seen.texts) == 4096
