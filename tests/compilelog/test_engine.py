@@ -237,6 +237,27 @@ def test_the_end_of_a_capture(tmp_path: Path, end: str, code: int | None, killed
     assert (found.exit_code, found.killed_by) == (code, killed_by)
 
 
+def test_a_file_that_may_not_be_read_is_said_with_the_command_to_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(path: str, links: bool = True) -> int:
+        raise PermissionError(13, "Permission denied", path)
+
+    trace = tmp_path / "dedicated_log_torch_trace_abcdefgh.log"
+    trace.write_bytes(b"V")
+    monkeypatch.setattr("torchprobes.compilelog.logfile.open_regular", denied)
+    (note,) = [note for note in explain(str(tmp_path)).notes if "permission denied" in note]
+    assert note.startswith(f"{trace}: permission denied: only ")
+    assert note.endswith(f"torchdoctor logs {trace}")
+
+
+def test_files_that_are_left_out_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torchprobes.compilelog.walk.FILES", 3)
+    for number in range(5):
+        (tmp_path / f"{number}.bin").touch()
+    assert "2 files left out: there are too many" in explain(str(tmp_path)).notes
+
+
 def test_rows_beyond_the_limit_are_counted(tmp_path: Path) -> None:
     (tmp_path / "stderr.log").write_text("".join(limit(f"f{number}") for number in range(30)))
     gatherer = Gatherer(str(tmp_path))

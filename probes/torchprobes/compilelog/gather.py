@@ -193,4 +193,7 @@ class Gatherer:
         """What a person should know of the files themselves."""
         refused = [f"{tail.path}: {tail.cause}" for tail in self._follow.unreadable()]
         broken = [f"{path} {stream.cause}" for path, stream in self._streams.items() if stream.cause]
-        return [*self._notes.values(), *refused, *broken][:NOTES]
+        left_out = self.tree().left_out
+        many = [f"{quantity(left_out, 'files')} left out: there are too many"] if left_out else []
+        pieces = [f"{self._pieces.left_out:,} payloads of traces are not listed"] if self._pieces.left_out else []
+        return [*many, *pieces, *self._notes.values(), *refused, *broken][:NOTES]
