@@ -9,7 +9,7 @@ import pytest
 from log_app import screen_text
 from log_bench import numbered
 
-from torchdoctor.widgets.log_rows import Rows
+from torchdoctor.widgets.log_rows import STRIPS, Rows
 from torchdoctor.widgets.log_view import LogView
 from torchprobes.compilelog.lines import LineIndex
 
@@ -196,7 +196,7 @@ async def test_a_frame_draws_as_many_lines_as_it_has_rows(bench, monkeypatch, si
             b.lines.refresh()
             await b.pilot.pause()
             assert len(drawn) == b.lines.size.height == size[1] - 1
-    assert len(b.lines._drawing.rows) <= 512
+    assert len(b.lines._drawing.rows) <= STRIPS
 
 
 async def test_reading_a_dead_mount_leaves_the_keys_alive(bench, monkeypatch) -> None:

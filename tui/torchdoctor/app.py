@@ -129,6 +129,7 @@ class TorchDoctor(App[None]):
         if name not in self.panes:
             self.panes[name] = later.pane(name)
             await self.screen.mount(self.panes[name], before="#keys")
+            self.call_after_refresh(gc.freeze)  # what a pane is made of stays: walking over it takes 20 ms
             if name == "logs" and (folder := self.settings.logs or self.sources.run_folder()):
                 self.pane.follow_run(folder)
         for other, pane in self.panes.items():

@@ -11,8 +11,8 @@ from torchdoctor.widgets.log_paint import Gutter, LookOf, Painted, Painter, padd
 from torchdoctor.widgets.log_wrap import cuts, window
 from torchprobes.compilelog.lines import SHOWN, Line
 
-KEPT = 512
-"""Painted lines kept, and as many strips."""
+PAINTED, STRIPS = 512, 192
+"""Painted lines kept, and screen lines: a strip is some thirty objects that the garbage collector walks over."""
 
 STEP = 512
 """Lines are painted up to a multiple of so many characters: a move sideways need not paint them anew."""
@@ -57,8 +57,8 @@ class Rows:
 
     def __init__(self) -> None:
         self.widest = 0
-        self._painted: LRUCache[object, Painted] = LRUCache(KEPT)
-        self._strips: LRUCache[object, Strip] = LRUCache(KEPT)
+        self._painted: LRUCache[object, Painted] = LRUCache(PAINTED)
+        self._strips: LRUCache[object, Strip] = LRUCache(STRIPS)
 
     def __len__(self) -> int:
         return len(self._strips)
