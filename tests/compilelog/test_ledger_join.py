@@ -17,6 +17,7 @@ from torchprobes.compilelog.events import (
     Fallback,
     Folder,
     Fused,
+    Line,
     Loss,
     Lost,
     PhaseBegan,
@@ -184,6 +185,18 @@ def test_a_debug_log_counts_only_where_nothing_else_tells_of_breaks() -> None:
     assert sorted((b.line, b.occurrences) for b in alone.breaks or ()) == [(5, 1), (6, 1)]
 
 
+def test_two_ranks_on_one_stderr_are_not_counted_again_from_their_debug_logs() -> None:
+    first, second = Writer(STDERR, pid=None, rank=0), Writer(STDERR, pid=None, rank=1)
+    logs = [Writer(f"/run/{pid}/torchdynamo/debug.log", pid) for pid in (7, 8)]
+    found = told(
+        [*first.compiled("0/0"), first.broke("0/0"), *second.compiled("0/0"), second.broke("0/0")],
+        *([log.broke("")] for log in logs),
+    )
+    assert found.breaks is not None
+    assert [one.occurrences for one in found.breaks] == [2]
+    assert (len(found.processes), found.ranks, found.graphs) == (2, 2, 2)
+
+
 def test_warnings_alone_tell_of_limits_and_not_of_breaks() -> None:
     err = Writer(STDERR)
     found = told([Folder(err.source("0/0"), "/run/model__0_inference_0.0", "model__0_inference_0"), err.limit("0/8")])
@@ -302,6 +315,22 @@ def test_autotuning_tells_the_winner() -> None:
     table = Autotuned(err.source(), "mm", "64x64, 64x64", (("triton_mm_1", 0.1), ("mm", 0.2)), 1.5)
     (tuned,) = told([*w.compiled("0/0")], [table]).tuned
     assert (tuned.winner, tuned.winner_ms, tuned.process) == ("triton_mm_1", 0.1, "7")
+
+
+def test_a_winner_that_the_trace_tells_too_counts_once_with_all_choices() -> None:
+    w, err = Writer(), Writer(STDERR, None)
+    winner = Autotuned(w.source("0/0"), "mm", "64x64, 64x64", (("triton_mm_1", 0.1001),))
+    table = Autotuned(err.source(), "mm", "64x64, 64x64", (("triton_mm_1", 0.1), ("mm", 0.2)), 1.5)
+    (tuned,) = told([*w.compiled("0/0"), winner], [table]).tuned
+    assert (tuned.winner, tuned.winner_ms, tuned.compile_id) == ("triton_mm_1", 0.1001, "0/0")
+    assert [name for name, _ in tuned.choices] == ["triton_mm_1", "mm"]
+
+
+def test_what_is_told_of_a_kernel_later_holds_more() -> None:
+    w = Writer()
+    later = Fused(w.source("0/0"), "cpp_fused_relu_0", ("relu",), (Line(USER, 8, "f"),))
+    (kernel,) = told([*w.compiled("0/0"), Fused(w.source("0/0"), "cpp_fused_relu_0", ()), later]).kernels
+    assert (kernel.ops, [line.line for line in kernel.lines]) == (("relu",), [8])
 
 
 def test_a_snapshot_is_made_only_when_something_changed_and_is_bounded() -> None:

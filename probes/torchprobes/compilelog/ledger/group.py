@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from ..events import Recompiled, Uncaught
+from ..events import Autotuned, Recompiled, Uncaught
 from .breaks import BreakKey, Breaks, Broken
 from .compiles import Compiles, Record
 from .process import TEXT, TRACE, Again, Kept, Process
@@ -87,13 +87,20 @@ class Group:
 
     def count(self, subject: str) -> int:
         """How many events of a subject there are."""
-        return sum(len(getattr(member, subject).by_key) for member in self.members)
+        return sum(1 for _ in self.newest(subject)) if self.guests else len(getattr(self.process, subject).by_key)
 
     def newest(self, subject: str) -> Iterator[Any]:
-        """Events of a subject, the newest first."""
-        for member in reversed(self.members):
-            table: Kept = getattr(member, subject)
-            yield from reversed(table.by_key.values())
+        """Events of a subject, each once, the newest first; what a guest says again the process itself has said."""
+        tables: list[dict[tuple[Any, ...], Any]] = [getattr(member, subject).by_key for member in self.members]
+        for at in reversed(range(len(tables))):
+            for key in reversed(tables[at]):
+                if not any(key in table for table in tables[:at]):
+                    yield tables[at][key]
+
+    def choices(self, event: Autotuned) -> tuple[tuple[str, float], ...]:
+        """All that was timed for an op: a trace tells the winner alone, stderr the whole table."""
+        found = [member.tuned.by_key.get((event.op, event.arguments)) for member in self.members]
+        return max((one.choices for one in found if one is not None), key=len, default=event.choices)
 
     @property
     def unnamed(self) -> list[Recompiled]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ..events import Event, Exited, Loss, Lost, Source
@@ -25,8 +25,8 @@ class _File:
     """What is known of one file."""
 
     pids: set[int]
-    process: Process | None = None
-    """Of what it says without a pid."""
+    processes: dict[int | None, Process] = field(default_factory=dict)
+    """Of what it says without a pid, by rank."""
     read: bool = False
     last_line: str = ""
 
@@ -97,11 +97,19 @@ class Ledger:
         if source.pid is not None:
             file.pids.add(source.pid)
             return self._of_pid(source.pid, source.rank)
-        if file.process is None:
-            file.process = Process(None, source.rank, source.place.path)
-        if file.process.rank is None:
-            file.process.rank = source.rank
-        return file.process
+        return self._of_rank(file.processes, source)
+
+    @staticmethod
+    def _of_rank(known: dict[int | None, Process], source: Source) -> Process:
+        """Ranks are told only once the process group is there: what came before is the first rank's, if it is one's."""
+        if source.rank in known:
+            return known[source.rank]
+        if source.rank is not None and list(known) == [None]:
+            known[source.rank] = known.pop(None)
+            known[source.rank].rank = source.rank
+        elif source.rank is None and len(known) == 1:
+            return next(iter(known.values()))
+        return known.setdefault(source.rank, Process(None, source.rank, source.place.path))
 
     def _of_pid(self, pid: int, rank: int | None) -> Process:
         """Ranks are told only once the process group is there; two ranks with one pid are of two machines."""
@@ -120,7 +128,7 @@ class Ledger:
         processes = [process for same in self._pids.values() for process in same]
         groups = [Group(process) for process in sorted(processes, key=_rank_and_pid)]
         files = sorted(self._files.items(), key=lambda item: item[0])
-        guests = [(file, file.process) for _, file in files if file.process is not None]
+        guests = [(file, process) for _, file in files for process in file.processes.values()]
         groups += [Group(guest) for _, guest in guests if guest.traced]
         told = [group for group in groups if group.is_told]
         for file, guest in guests:
@@ -131,7 +139,7 @@ class Ledger:
                 owner.guests.append(guest)
             else:
                 groups.append(Group(guest))
-        return groups
+        return _without_copies(groups)
 
     @staticmethod
     def _owner(file: _File, guest: Process, told: list[Group]) -> Group | None:
@@ -148,6 +156,13 @@ class Ledger:
 
     def _last_line(self) -> str:
         return next((f.last_line for path, f in sorted(self._files.items(), reverse=True) if f.last_line), "")
+
+
+def _without_copies(groups: list[Group]) -> list[Group]:
+    """All but debug logs that repeat what stderr says of its ranks: nothing tells which process is which rank."""
+    logs = {id(group) for group in groups if all(member.tiers <= {LOG} for member in group.members)}
+    heard = sum(group.process.pid is None and group.is_told and TEXT in group.process.tiers for group in groups)
+    return [group for group in groups if id(group) not in logs] if heard >= len(logs) else groups
 
 
 def _rank_and_pid(process: Process) -> tuple[float, int]:

@@ -31,13 +31,19 @@ def notes(told: Sequence[Group], lost: dict[str, int], settled: Sequence[Settled
     found += [_least(group) for group in told if group.folders and not group.book.begun and not group.traced]
     if any(group.breaks and not group.traced and not group.book.begun for group in told):
         found.append("graph breaks are told as far as torch warns of them: others may be there")
-    found += [_open(group) for group in told if silent and group.process.phases.names]
+    found += [_open(group) for group in told if group.process.phases.names and (silent or _is_gone(group))]
     if any(one.guessed and one.fatal for one in settled):
         found.append(
             "nothing follows the failed compile; without stderr the files do not tell whether the program ended"
         )
     found += [_LOSSES[loss].format(n=n) for loss, n in sorted(lost.items()) if loss in _LOSSES]
     return tuple(found)
+
+
+def _is_gone(group: Group) -> bool:
+    """Whether its process is no more, and nobody tells how it ended."""
+    exited = group.process.exited
+    return exited is not None and exited.exit_code is None and not exited.signal
 
 
 def _is_warm(group: Group) -> bool:

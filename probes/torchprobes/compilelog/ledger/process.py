@@ -230,12 +230,18 @@ class Process:
             self.books[TRACE if source.trace else TEXT].of(source).caches.append(words)
 
     def autotuned(self, event: Autotuned, tier: int) -> None:
-        """Each table is one choice."""
-        self.tuned.add((event.source.place.path, event.source.place.offset), event)
+        """One an op and its arguments; of one file's the fullest table, of a trace's only the winner is there."""
+        key = (event.op, event.arguments)
+        known = self.tuned.by_key.get(key)
+        if known is None or len(known.choices) < len(event.choices):
+            self.tuned.by_key.pop(key, None)
+            self.tuned.add(key, event)
 
     def fused(self, event: Fused, tier: int) -> None:
-        """A kernel."""
-        self.kernels.add((event.source.compile_id, event.kernel), event)
+        """A kernel; what a trace says of it later holds more: its nodes, then the user's lines."""
+        key = (event.source.compile_id, event.kernel)
+        if not self.kernels.add(key, event) and key in self.kernels.by_key:
+            self.kernels.by_key[key] = event
 
     def warned(self, event: Said, tier: int) -> None:
         """A warning of torch's on speed."""

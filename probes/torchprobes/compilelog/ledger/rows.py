@@ -172,7 +172,8 @@ def tuned_row(event: Autotuned, group: Group) -> Tuned:
     """What max-autotune chose."""
     name, ms = event.choices[0] if event.choices else ("", float("inf"))
     source = event.source
-    return Tuned(event.op, event.arguments, name, ms, event.choices, source.compile_id, group.key, source.place)
+    choices = group.choices(event)
+    return Tuned(event.op, event.arguments, name, ms, choices, source.compile_id, group.key, source.place)
 
 
 def kernel_row(event: Fused, group: Group) -> Kernel:
