@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -26,6 +27,9 @@ from ._table import finding_lines
 from ._when import TIME_HELP, local, moment_ns, span, span_words
 from .runs import terminal_width
 
+if TYPE_CHECKING:
+    from torchprobes.jobs.compiling import Compiling
+
 
 @click.command("diagnose")
 @click.argument("what", required=False, metavar="[RUN|PID|KEY|JOBID]")
@@ -44,7 +48,8 @@ def diagnose_(ctx: click.Context, /, what: str | None, at: str | None, as_json: 
     r"""Why a job is stuck or which rank failed first, from evidence collected now; or what was there --at a time.
 
     It looks at the job twice within two seconds and sends it nothing. Of a job on several nodes every node is asked;
-    one that gives no answer is told as such.
+    one that gives no answer is told as such. Of any process, named by its pid, it says whether torch.compile is at
+    work in it, in which phase, and for which line of the program.
 
     \b
     torchdoctor diagnose torchrun:abc
@@ -67,11 +72,22 @@ def diagnose_(ctx: click.Context, /, what: str | None, at: str | None, as_json: 
 
 def _now(ctx: click.Context, what: str, given: Mapping[str, Any], *, as_json: bool) -> int:
     """A job, from evidence of this moment."""
+    from ._job_compiling import alone, is_torch, look_at
     from ._job_diagnose import Far, diagnose
 
     nodes = tuple(filter(None, (given["nodes"] or "").split(",")))
     far = Far(given["via"] or "", nodes, given["program"] or "", given["deadline"], given["sure"])
-    return _say_job(diagnose(settings_of(ctx), what, far), as_json=as_json)
+    with ThreadPoolExecutor(1, thread_name_prefix="compiling") as beside:
+        looked = beside.submit(lambda: None if far.given else look_at(what))
+        try:
+            view = diagnose(settings_of(ctx), what, far)
+        except click.UsageError:
+            found = looked.result()
+            if found is None or not is_torch(found):
+                raise
+            say_bytes(alone(found, as_json, terminal_width()))
+            return exit_codes.INCOMPLETE if found.state == "not sure" else exit_codes.OK
+        return _say_job(view, as_json=as_json, compiling=looked.result())
 
 
 def _then(ctx: click.Context, what: str | None, at: str, given: Mapping[str, Any], *, as_json: bool) -> int:
@@ -94,13 +110,15 @@ def _then(ctx: click.Context, what: str | None, at: str, given: Mapping[str, Any
     return _code(account)
 
 
-def _say_job(view: JobView, *, as_json: bool) -> int:
+def _say_job(view: JobView, *, as_json: bool, compiling: Compiling | None = None) -> int:
+    from ._job_compiling import compiling_lines, with_compiling
     from ._job_text import document_of, exit_code, job_lines
 
     if as_json:
-        say_bytes(document_of(view))
+        say_bytes(with_compiling(document_of(view), compiling))
     else:
-        say("\n".join(job_lines(view, terminal_width())) + "\n")
+        told = [] if compiling is None else [*compiling_lines(compiling, terminal_width()), ""]
+        say("\n".join((*told, *job_lines(view, terminal_width()))) + "\n")
     return exit_code(view)
 
 
