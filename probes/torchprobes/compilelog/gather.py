@@ -88,7 +88,7 @@ class Gatherer:
         self._take(ended)
         for exited in ended:
             if stream := self._streams.get(exited.source.place.path):
-                self._take(stream.finish())
+                self._end(stream)
 
     def once(self, deadline_s: float | None = None) -> None:
         """Take in all that is there now, or what can be read of it in time."""
@@ -97,8 +97,7 @@ class Gatherer:
             stream = self._streams[tail.path] = Stream(tail)
             while time.monotonic() < until and self._slice(stream):
                 pass
-            self._take(stream.finish())
-            self._told(stream)
+            self._end(stream)
             tail.close()
         self._take(self._living.ended(time.monotonic()))
         there, read = self._bytes()
@@ -146,11 +145,12 @@ class Gatherer:
 
     def _finish(self, now: float) -> None:
         for stream in [stream for stream in self._owing if stream.due(now)]:
-            self._owing.discard(stream)
-            self._take(stream.finish())
-            self._told(stream)
+            self._end(stream)
 
-    def _told(self, stream: Stream) -> None:
+    def _end(self, stream: Stream) -> None:
+        """A file grows no more for now: what its reader holds back, and what the program said last."""
+        self._owing.discard(stream)
+        self._take(stream.finish())
         self._ledger.ended(stream.tail.path, stream.last_line)
         self.revision += 1
 
