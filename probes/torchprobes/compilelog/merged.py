@@ -266,5 +266,5 @@ class MergedDocument(Document):
 
     def __init__(self, paths: Sequence[str]) -> None:
         self.paths = tuple(paths)
-        folder = os.path.commonpath(list(paths)) if paths else "/"
+        folder = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths] or ["/"])
         super().__init__(os.path.join(folder, "merged.log"), files=SeveralFiles(paths))
