@@ -13,7 +13,11 @@ from terminal_process import Terminal
 
 ROOT = Path(__file__).parents[2]
 NEVER = ("torch", "pynvml", "numpy", "pandas", "psutil")
-MODULES, THIRD_PARTY = 520, 420
+START, MODULES, THIRD_PARTY = 490, 600, 420
+"""Modules at the first frame and with all panes opened, and how many of those are others'.
+
+The Logs pane has some seventy of its own: it explains, reads, searches, merges and compares.
+"""
 
 PROGRAM = """
 import asyncio, json, sys
@@ -61,7 +65,7 @@ def test_the_whole_console_stays_small_and_never_loads_what_can_take_it_down(tmp
         assert name not in end
     assert len(end) <= MODULES
     assert len(_third_party(end)) <= THIRD_PARTY
-    assert len(frame) < len(end)
+    assert len(frame) <= START
 
 
 def test_the_first_frame_loads_the_visible_pane_only(tmp_path: Path) -> None:

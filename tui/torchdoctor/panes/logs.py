@@ -73,6 +73,9 @@ Where the files cannot tell something, it says so; "none" means that it was look
         Binding("slash", "search", "Search", id="pane.search", tooltip="Search what is shown"),
         Binding("y", "copy", "Copy", id="pane.copy", tooltip="Copy what is shown: into a file and the clipboard"),
         Binding("z", "zoom", "Zoom", show=False, id="logs.zoom", tooltip="Hide the tree, or show it again"),
+        Binding("C", "capture", "Capture", id="logs.capture",
+                tooltip="Run a command under switches of torch.compile, and show what it says"),
+        Binding("c", "cancel", "Cancel", id="logs.cancel", tooltip="End the capture that runs"),
         Binding("escape", "back", "Back", show=False, id="logs.back", tooltip="Where you came from"),
     ]  # fmt: skip
 

@@ -46,9 +46,6 @@ class WholeRun(Widget):
                 tooltip="Search all files of the run; the tree shows how many lines of each have it"),
         Binding("x", "export_explanation", "Export", show=False, id="logs.export",
                 tooltip="Write the explanation as JSON and as text"),
-        Binding("C", "capture", "Capture", id="logs.capture",
-                tooltip="Run a command under switches of torch.compile, and show what it says"),
-        Binding("c", "cancel", "Cancel", id="logs.cancel", tooltip="End the capture that runs"),
         Binding("T", "tlparse", "tlparse", show=False, id="logs.tlparse",
                 tooltip="Let tlparse make its HTML of the structured trace"),
     ]  # fmt: skip

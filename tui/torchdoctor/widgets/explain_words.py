@@ -13,8 +13,6 @@ from torchdoctor.paint import BLANK, Line, Page, Span, fit, labelled, line
 from torchdoctor.signs import CLOSED, OPEN
 from torchdoctor.text import safe
 
-from .job_words import long_text
-
 if TYPE_CHECKING:
     from torchprobes.compilelog import events
     from torchprobes.compilelog.explanation import Explanation, Piece
@@ -199,7 +197,13 @@ def seconds_text(seconds: float | None) -> str:
         return f"{max(0.0, seconds) * 1e3:.0f} ms"
     if seconds < 9.995:
         return f"{seconds:.2f} s"
-    return f"{seconds:.1f} s" if seconds < 59.95 else long_text(seconds)
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for size, unit, under, small in ((86400, "d", 3600, "h"), (3600, "h", 60, "m")):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // under} {small}"
+    return f"{whole // 60} m {whole % 60} s"
 
 
 def many(count: int, one: str, several: str = "") -> str:
