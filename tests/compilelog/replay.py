@@ -40,10 +40,15 @@ def content(folder: Path, name: str) -> bytes | None:
     return gzip.decompress(packed.read_bytes()) if packed.is_file() else None
 
 
-def recorded(case: str, into: Path) -> list[Write]:
-    """The writes of a run that lies here: an archive of what matters of its files, and its timeline."""
+def unpacked(case: str, into: Path) -> None:
+    """A run that lies here: an archive of what matters of its files."""
     with tarfile.open(HERE / "corpus" / f"{case}.tar.xz") as archive:
         archive.extractall(into, filter="data")
+
+
+def recorded(case: str, into: Path) -> list[Write]:
+    """The writes of such a run, as its timeline has them."""
+    unpacked(case, into)
     return plan(into, json.loads(lzma.decompress((HERE / "timelines" / f"{case}.json.xz").read_bytes())))
 
 

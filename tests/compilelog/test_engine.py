@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from replay import recorded, write  # pyright: ignore[reportMissingImports]
+from replay import recorded, unpacked, write  # pyright: ignore[reportMissingImports]
 
 from torchprobes.compilelog import engine as engines
 from torchprobes.compilelog import gather
@@ -96,6 +96,22 @@ def test_a_run_that_is_followed_is_explained_as_one_that_is_read_at_once(case: s
     assert len(shown) == len(set(shown))
     in_folders = {piece.path for piece in shown if piece.size is None}
     assert in_folders == {str(root / name) for name in names if "/model__" in name}
+
+
+@pytest.mark.parametrize(
+    "case", ["09_sigkill_mid_compile.debug_only", "x2.6.0_recompile_storm.debug_only", "x2.1.2_graph_breaks.full"]
+)
+def test_a_run_that_is_over_is_explained_alike_by_one_that_follows_and_by_one_that_reads_once(
+    case: str, tmp_path: Path
+) -> None:
+    unpacked(case, tmp_path)
+    once, gatherer = explain(str(tmp_path)), Gatherer(str(tmp_path))
+
+    def alike() -> bool:
+        return not gatherer.step(0.05) and not same(gatherer.explanation(time.time()), once)
+
+    until(alike)
+    assert gatherer.explanation(time.time()).notes == once.notes
 
 
 def test_snapshots_only_add_and_what_did_not_change_is_the_same_object_until_the_child_dies(
