@@ -412,7 +412,7 @@ def test_tlparse_says_what_is_missing_and_where_its_html_is(tmp_path: Path, monk
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "pip install tlparse" in tlparse("/t.log", str(tmp_path))
     program = tmp_path / "tlparse"
-    program.write_text('#!/bin/sh\n[ -f "$1" ] || { echo no such trace >&2; exit 3; }\n')
+    program.write_text('#!/bin/sh\n[ -f "$1" ] || { echo no such trace >&2; exit 3; }\n/bin/mkdir "$3" && : > "$3/index.html"\n')
     program.chmod(0o755)
     assert tlparse("/t.log", str(tmp_path)) == "tlparse ended with 3: no such trace"
     assert tlparse(str(program), str(tmp_path)).endswith("/index.html in a browser")

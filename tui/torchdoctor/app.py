@@ -148,6 +148,10 @@ class TorchDoctor(App[None]):
         if refused := self.sources.run(probes):
             self.notify(refused, severity="warning", markup=False)
 
+    async def run_graph(self, path: str) -> None:
+        """Run one graph of torch.compile alone, and show what comes of it."""
+        await self.action_pane(later.run_graph(self, path))
+
     # --- keys --------------------------------------------------------------------------------------------------
 
     def copy_to_clipboard(self, text: str) -> None:

@@ -19,6 +19,7 @@ from torchprobes.jobs import BUILDERS
 from torchprobes.model import Finding, Report, Target
 from torchprobes.reports import export, write
 from torchprobes.rundir import RunDir
+from torchprobes.runner import graphs
 from torchprobes.runner.check import Check, Options
 from torchprobes.samples import Sample
 
@@ -34,11 +35,14 @@ def make(
 
     Raises:
         RunError: if the run cannot be written.
+        GraphFileError: if a graph is to be run that is none, or whose program may not be run here.
     """
-    names = tuple(probe.name for probe in probes)
-    run = rundir.create(place, "check", target=target, tier=settings.tier.value, device=settings.device, probes=names)
-    options = Options(device=settings.device, force=settings.force, as_root=settings.as_root, compile_debug=True)
-    return run, Check(run, target, probes, options, BUILDERS, samples=samples)
+    names, file = tuple(probe.name for probe in probes), graphs.file_of(probes)
+    graph = graphs.checked(file, as_root=settings.as_root) if file else ""
+    tier, device = settings.tier.value, settings.device
+    run = rundir.create(place, "check", target=target, tier=tier, device=device, probes=names, graph=graph)
+    options = Options(device=device, force=settings.force, as_root=settings.as_root, compile_debug=True, graph=graph)
+    return run, Check(run, target, graphs.placed(probes, graph), options, BUILDERS, samples=samples)
 
 
 def finish(run: RunDir, findings: tuple[Finding, ...], seconds: float, sample: Sample | None) -> None:

@@ -121,6 +121,12 @@ def gpu_view(*asked: Any) -> Page:
     return made
 
 
+def run_graph(console: Any, path: str) -> str:
+    """Let the console run the graph of a file; the pane that shows it."""
+    console.run_probes(import_module("torchprobes.runner.graphs").of_file(path))
+    return "probes"
+
+
 def probe_views() -> Any:
     """The right half of the Probes pane: functions that make pages of one probe, of several, and of two runs."""
     return _module("panes.probes_views")

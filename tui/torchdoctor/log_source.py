@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 import threading
 import time
 from collections import deque
@@ -37,7 +35,6 @@ T = TypeVar("T")
 Window = tuple[int, int]
 """(offset, bytes) of a payload within a trace."""
 
-TLPARSE_S: Final = 600.0
 
 MAPPINGS_BYTES: Final = 16 << 20
 
@@ -242,18 +239,12 @@ def write_explanation(folder: str, explanation: Explanation, text: str) -> str:
 
 def tlparse(trace: str, folder: str) -> str:
     """Let tlparse make its HTML; where it is, or why there is none, in words."""
-    program = shutil.which("tlparse")
-    if program is None:
-        return "tlparse is not on PATH: pip install tlparse, or cargo install tlparse"
+    made = import_module("torchprobes.compilelog.tlparse")
+    program = made.find()
+    if not program:
+        return str(made.HOW_TO_GET_IT)
     out = os.path.join(folder, f"tlparse-{time.strftime('%Y%m%d-%H%M%S')}")
-    command = [program, trace, "-o", out, "--overwrite", "--no-browser"]
     try:
-        ended = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, cwd="/", timeout=TLPARSE_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return f"tlparse: {error}"
-    if ended.returncode:
-        said = ended.stderr.decode("utf-8", "replace").strip().splitlines()
-        return f"tlparse ended with {ended.returncode}: {safe(said[-1] if said else '', limit=300)}"
-    return f"open {out}/index.html in a browser"
+        return f"open {safe(made.html(trace, out, program))} in a browser"
+    except made.TlparseError as error:
+        return safe(str(error), limit=300)

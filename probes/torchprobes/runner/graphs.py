@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from torchprobes import graph_file
-from torchprobes.catalogue import Probe
+from torchprobes.catalogue import PROBES, Probe
 from torchprobes.environment.ownership import why_foreign
 from torchprobes.graph_file import GraphFileError
 
-__all__ = ["GraphFileError", "checked", "params", "placed"]
+__all__ = ["GraphFileError", "checked", "file_of", "of_file", "params", "placed"]
 
 
 def checked(path: str, *, as_root: bool = False) -> str:
@@ -25,6 +25,23 @@ def checked(path: str, *, as_root: bool = False) -> str:
     if os.geteuid() == 0 and not as_root and (why := why_foreign([found])):
         raise GraphFileError(f"{why}: as root its program is not run; run torchdoctor as that user, or with --as-root")
     return found
+
+
+def of_file(path: str) -> tuple[Probe, ...]:
+    """The probes of a graph, bound to its file: what a screen hands on as probes to run."""
+    return tuple(replace(probe, params={**probe.params, "file": path}) for probe in PROBES if probe.graph)
+
+
+def file_of(probes: Iterable[Probe]) -> str:
+    """The file that probes are bound to, "" where there is none among them that needs one.
+
+    Raises:
+        GraphFileError: a probe of a graph is bound to none.
+    """
+    bound = [str(probe.params.get("file", "")) for probe in probes if probe.graph]
+    if "" in bound:
+        raise GraphFileError("graph.run runs the graph that is chosen in the Logs pane: r on its fx_graph_runnable.py")
+    return bound[0] if bound else ""
 
 
 def placed(probes: Iterable[Probe], path: str) -> tuple[Probe, ...]:

@@ -6,6 +6,8 @@ import os
 
 import click
 
+from torchprobes.reports.text import plain
+
 from ._options import json_flag, settings_of, settings_options
 from ._output import say, say_document
 from .console import open_console
@@ -15,9 +17,10 @@ from .console import open_console
 @click.argument("path", metavar="DIR|FILE|RUN")
 @click.option("--explain", is_flag=True, help="Say what torch.compile did, and end.")
 @json_flag("With --explain: all of it")
+@click.option("--tlparse", "html", metavar="OUT", help="Let tlparse make its HTML in a new folder, and end.")
 @settings_options("out", "slow", "ascii", "colour", "theme", "read_only")
 @click.pass_context
-def logs_(ctx: click.Context, path: str, explain: bool, as_json: bool) -> int:
+def logs_(ctx: click.Context, path: str, explain: bool, as_json: bool, html: str | None) -> int:
     """Open the console on a log, a folder of logs, a torch_compile_debug tree or a run, also while it grows.
 
     A run is named by its folder, its name, or the beginning of its name.
@@ -25,6 +28,10 @@ def logs_(ctx: click.Context, path: str, explain: bool, as_json: bool) -> int:
     if as_json and not explain:
         raise click.UsageError("--json goes with --explain")
     found = path if os.path.exists(path) else _run(ctx, path)
+    if html is not None:
+        if explain:
+            raise click.UsageError("--tlparse and --explain are two things: ask for one of them")
+        return _tlparse(os.path.abspath(found), os.path.abspath(html))
     if explain:
         _explain(ctx, os.path.abspath(found), as_json)
         return 0
@@ -42,6 +49,26 @@ def _run(ctx: click.Context, name: str) -> str:
     except RunError as error:
         kinds = "name a log, a folder of logs, a torch_compile_debug tree, or a run"
         raise click.UsageError(f"{name} does not exist: {kinds} ({error})") from None
+
+
+def _tlparse(path: str, out: str) -> int:
+    """The HTML of each structured trace below a path; where it is, a line each on stdout."""
+    from torchprobes.compilelog import tlparse
+
+    program = tlparse.find()
+    if not program:
+        raise click.UsageError(tlparse.HOW_TO_GET_IT)
+    found = tlparse.traces(path)
+    if not found:
+        why = "TORCH_TRACE, or `torchdoctor capture`, has torch write one"
+        raise click.UsageError(f"{plain(path)} holds no structured trace: {why}")
+    for trace in found:
+        place = out if len(found) == 1 else os.path.join(out, os.path.basename(trace).removesuffix(".log"))
+        try:
+            say(plain(tlparse.html(trace, place, program)) + "\n")
+        except tlparse.TlparseError as error:
+            raise click.UsageError(plain(str(error))) from None
+    return 0
 
 
 def _explain(ctx: click.Context, path: str, as_json: bool) -> None:

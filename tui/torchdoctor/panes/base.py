@@ -42,6 +42,9 @@ class Console(Protocol):
     def run_probes(self, probes: Sequence[Probe]) -> None:
         """Run these, or say why not."""
 
+    async def run_graph(self, path: str) -> None:
+        """Run one graph of torch.compile alone, and show what comes of it."""
+
 
 def console(widget: Widget) -> Console:
     """The app of a widget, as panes know it."""

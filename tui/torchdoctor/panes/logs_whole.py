@@ -10,6 +10,7 @@ from textual.message import Message
 from textual.widget import Widget
 
 from torchdoctor import later
+from torchdoctor.log_graphs import file_of, is_graph
 from torchdoctor.log_source import LogSource, tlparse, write_explanation
 from torchdoctor.widgets.log_view import LogView
 from torchprobes.compilelog.search import Query
@@ -46,6 +47,8 @@ class WholeRun(Widget):
                 tooltip="Search all files of the run; the tree shows how many lines of each have it"),
         Binding("x", "export_explanation", "Export", show=False, id="logs.export",
                 tooltip="Write the explanation as JSON and as text"),
+        Binding("r", "run_graph", "Run graph", id="logs.run",
+                tooltip="Run this graph alone: compile it here, hold it against eager, time it"),
         Binding("T", "tlparse", "tlparse", show=False, id="logs.tlparse",
                 tooltip="Let tlparse make its HTML of the structured trace"),
     ]  # fmt: skip
@@ -97,6 +100,7 @@ class WholeRun(Widget):
         "capture": lambda pane: pane._may_change(),
         "cancel": lambda pane: pane._capture_runs(),
         "tlparse": lambda pane: pane._traces(),
+        "run_graph": lambda pane: pane._may_change() and is_graph(pane.reader.where),
     }
 
     # --- search ---------------------------------------------------------------------------------------------------
@@ -186,6 +190,25 @@ class WholeRun(Widget):
 
         self.notify("tlparse reads the trace", timeout=2, markup=False)
         self.source.work(make, lambda said: self.notify(said, timeout=10, markup=False))
+
+    def action_run_graph(self) -> None:
+        """The graph that is shown, as a probe; one in a trace is written into the folder of exports first."""
+        where = self.reader.where
+
+        def found() -> tuple[str, str]:
+            folder, cause = self._folder() if where.window is not None else ("", "")
+            try:
+                return ("", cause) if cause else (file_of(where.path, where.window, folder), "")
+            except OSError as error:
+                return "", error.strerror or str(error)
+
+        self.source.work(found, lambda told: self._run_graph(*told))
+
+    def _run_graph(self, path: str, cause: str) -> None:
+        if cause:
+            self.notify(f"not run: {cause}", severity="warning", markup=False)
+        else:
+            self.call_later(console(self).run_graph, path)
 
     # --- captures -------------------------------------------------------------------------------------------------
 

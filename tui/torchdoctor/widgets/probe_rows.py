@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from torchdoctor.paint import BLANK, Line, Page, Span, bar, fit, join, line, text_of
 from torchdoctor.signs import CLOSED, NOT_RUN, OPEN, QUEUED, RUNNING, VERDICTS
 from torchdoctor.text import safe
-from torchprobes.catalogue import OFFERED, TIERS, Probe, select
+from torchprobes.catalogue import OFFERED, PROBES, TIERS, Probe, select
 from torchprobes.model import REPORT_ORDER, Tier, Verdict, worst
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Look:
 
 def rows_of(look: Look, views: Views) -> list[Row]:
     """The first row, then every probe: in groups as the catalogue has them, or worst first."""
-    rows = [Row(ALL, select((), look.tier))]
+    rows = [Row(ALL, select((), look.tier)), *_given(views)]
     if look.order is Order.WORST:
         known = {probe.name: place for place, probe in enumerate(OFFERED)}
         by_weight = sorted(OFFERED, key=lambda p: (weight(views.get(p.name)), known[p.name]))
@@ -85,6 +85,12 @@ def rows_of(look: Look, views: Views) -> list[Row]:
         told = [p for p in members if opened or p.name == look.cursor or _is_told(views.get(p.name))]
         rows += [Row(probe.name, (probe,), indent=2) for probe in told]
     return rows
+
+
+def _given(views: Views) -> list[Row]:
+    """Probes that are offered nowhere, for they need a file of one's own, and were run from another pane."""
+    offered = {probe.name for probe in OFFERED}
+    return [Row(probe.name, (probe,)) for probe in PROBES if probe.name in views and probe.name not in offered]
 
 
 def groups() -> dict[str, tuple[Probe, ...]]:
