@@ -108,9 +108,9 @@ def live(root: str, teller: Teller, hold: int) -> None:
         more = gatherer.step(STEP_S)
         now = time.monotonic()
         if gatherer.revision != said and now >= say_at and gatherer.settled:
-            said = gatherer.revision
+            said, begun = gatherer.revision, time.thread_time()
             teller.tell(gatherer)
-            cost = time.monotonic() - now
+            cost = time.thread_time() - begun  # not wall: a moment without a core must not make a longer one
             say_at = now + max(SAY_S, cost / (SHARE_READING if more else SHARE))
         wait_s = 0.0 if more else QUIET_LOOK_S if gatherer.revision != before else LOOK_S
         if gatherer.revision != said:
