@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -93,9 +94,6 @@ async def make(folder: Path) -> None:
         await picture(pilot, "probes")
         await picture(pilot, "report", "5")
         await picture(pilot, "help", "2", "question_mark")
-        await pilot.press("escape", "z", "enter")
-        await until(pilot, lambda: app.here == "logs" and app.pane.log_view.lines.lines, READY_S, "a log")
-        await picture(pilot, "logs")
 
 
 TRAIN = """\
@@ -177,11 +175,82 @@ async def make_from_recording(_: Path) -> None:
         await picture(pilot, "gpus")
 
 
+MODEL = """\
+import torch
+import torch.nn.functional as F
+
+torch._dynamo.config.automatic_dynamic_shapes = False
+
+
+class Block(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.up, self.down = torch.nn.Linear(64, 256), torch.nn.Linear(256, 64)
+
+    def forward(self, x):
+        y = self.down(F.gelu(self.up(x))).softmax(-1)
+        if y.max() > 0.9:
+            print("a peak")
+        return y + x
+
+
+def scale(x, factor):
+    return F.layer_norm(x, x.shape[-1:]) * factor
+
+
+block, scaled = torch.compile(Block()), torch.compile(scale, dynamic=False)
+for size in range(2, 12):
+    x = torch.randn(size, 64)
+    if size < 4:
+        block(x)
+    scaled(x, 2.0)
+    print(f"batch of {size}", flush=True)
+"""
+"""A program with what people meet first: a branch on data, and a shape that changes with every batch."""
+
+
+async def make_logs(folder: Path) -> None:
+    """The Logs pane: a real program, captured; the overview, a graph after a recompile, a graph and its kernels."""
+    (folder / "train.py").write_text(MODEL)
+    python, out = target(folder), str(folder / "runs")
+    command = [sys.executable, "-m", "torchdoctor", "capture", "--switches", "debug", "--out", out, "--", python]
+    own = {"PYTHONPATH": os.pathsep.join(sys.path[:2]), "TORCHINDUCTOR_CACHE_DIR": str(folder / "cache")}
+    environ = {**os.environ, **own}
+    ended = subprocess.run([*command, "train.py"], cwd=folder, env=environ, stdin=subprocess.DEVNULL, check=False)
+    if ended.returncode:
+        raise SystemExit(f"the captured program ended with {ended.returncode}")
+    run = max((folder / "runs").iterdir(), key=lambda path: path.stat().st_mtime)
+    app = TorchDoctor(Settings(out=out, python=python, logs=str(run)), Capabilities(False, False, False, False, 5.0))
+    async with app.run_test(size=SIZE) as pilot:
+        explanation = lambda: app.pane.reader.explanation  # noqa: E731
+        await until(pilot, lambda: app.here == "logs" and explanation().limits, READY_S, "the explanation")
+        await until(pilot, lambda: app.sources.snapshot().target, READY_S, "a Python with torch")
+        await until(pilot, lambda: explanation().bytes_read == explanation().bytes_there, READY_S, "all of it")
+        await picture(pilot, "logs")
+        again = next(one for one in explanation().recompiles if one.function == "scale")
+        await pilot.press("tab")
+        tree = app.pane.artefacts
+        row = next(row for row in tree.rows if row.compile == (again.process, again.compile_id))
+        tree.select(row.key)
+        await pilot.press("enter", "d")
+        await until(pilot, lambda: app.pane.reader.side.compared.pairs, READY_S, "two graphs")
+        await picture(pilot, "logs-recompile")
+        first = next(row for row in tree.rows if row.compile and "forward" in row.words)
+        await pilot.press("tab")
+        tree.select(first.key)
+        await pilot.press("right", "down")
+        await until(pilot, lambda: app.pane.where.view == "code" and app.pane.reader.code.count, READY_S, "code")
+        await picture(pilot, "logs-tree")
+        await pilot.press("d")
+        await until(pilot, lambda: app.pane.reader.side.compared.links, READY_S, "a graph and its code")
+        await picture(pilot, "logs-kernels", "e", "e")
+
+
 def main() -> None:
-    """All of them, or those of the check (`--check`), of jobs (`--jobs`), from the recording (`--recording`) alone."""
+    """All of them, or those of the check (`--check`), of jobs, of logs, from the recording (`--recording`) alone."""
     os.environ.pop("NO_COLOR", None)
     os.environ["PATH"] = "/usr/local/bin:/usr/bin:/bin"
-    parts = {"--check": make, "--jobs": make_jobs, "--recording": make_from_recording}
+    parts = {"--check": make, "--jobs": make_jobs, "--logs": make_logs, "--recording": make_from_recording}
     with tempfile.TemporaryDirectory(prefix="td-") as folder:
         for flag, work in parts.items():
             if len(sys.argv) == 1 or flag in sys.argv:

@@ -35,7 +35,6 @@ T = TypeVar("T")
 Window = tuple[int, int]
 """(offset, bytes) of a payload within a trace."""
 
-
 MAPPINGS_BYTES: Final = 16 << 20
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from torchdoctor.text import size_text
 from torchdoctor.widgets.code_paint import MOST_BYTES
-from torchdoctor.widgets.piece_words import CODE, GRAPHS, MAPPINGS, READABLE, RUNNABLE, about, title_of
+from torchdoctor.widgets.piece_words import CODE, GRAPHS, MAPPINGS, READABLE, about, title_of
 from torchprobes.compilelog import events
 from torchprobes.compilelog.explanation import Piece
 from torchprobes.compilelog.kinds import kind_of
@@ -218,13 +218,6 @@ def _piece(pieces: Iterable[Piece], kinds: Sequence[str]) -> Piece | None:
 
 def _part(piece: Piece) -> Part:
     return piece.path, window_of(piece), about(piece).language
-
-
-def runnable(pieces: Sequence[Piece], piece: Piece | None) -> Piece | None:
-    """The reproducer of a graph that runs by itself: a file, never a payload."""
-    if piece is not None and piece.kind in RUNNABLE:
-        return piece
-    return _piece([one for one in pieces if one.size is None], RUNNABLE)
 
 
 def beside(key: tuple[str, str] | None, piece: Piece | None, view: LogsView | None) -> Where | None:

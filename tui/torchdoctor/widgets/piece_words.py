@@ -84,7 +84,6 @@ GRAPHS: Final = (
 READABLE: Final = ("fx readable", "before_post_grad_graph", "inductor_post_grad_graph", "fx transformed")
 CODE: Final = ("output_code", "inductor_output_code")
 MAPPINGS: Final = ("provenance", "inductor_provenance_tracking_node_mappings")
-RUNNABLE: Final = ("fx runnable", "fx_graph_runnable", "minifier")
 
 
 def about(piece: Piece) -> About:
