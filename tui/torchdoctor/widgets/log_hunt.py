@@ -1,4 +1,4 @@
-"""The first hit of a search: looked for more often than a tick while it is new, so that it is not one tick late."""
+"""What somebody waits for is looked for more often than with every tick: a file's first page, a search's first hit."""
 
 from __future__ import annotations
 
@@ -13,6 +13,34 @@ if TYPE_CHECKING:
 
 FIRST_HIT_S = 0.03
 FIRST_HIT_LOOKS = 40
+
+FIRST_PAGE_S = 0.015
+FIRST_PAGE_LOOKS = 20
+
+
+class Opening:
+    """Shows the first page of a file as soon as the document's thread has it."""
+
+    def __init__(self, view: LogView) -> None:
+        self._view = view
+        self._timer: Timer | None = None
+
+    def begin(self) -> None:
+        """Another document was opened."""
+        self._end()
+        if self._view.is_running and self._view.lines.document is not None:
+            self._timer = self._view.set_interval(FIRST_PAGE_S, self._look, repeat=FIRST_PAGE_LOOKS)
+
+    def _end(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = None
+
+    def _look(self) -> None:
+        self._view.take()
+        lines = self._view.lines
+        if lines.view.revision and not lines.pages.late:
+            self._end()
 
 
 class Hunt:

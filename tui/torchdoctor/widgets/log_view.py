@@ -13,7 +13,7 @@ from torchdoctor.widgets.log_bar import LogBar
 from torchdoctor.widgets.log_bookmarks import Bookmarks
 from torchdoctor.widgets.log_export import Export
 from torchdoctor.widgets.log_filter import Wrong, parse
-from torchdoctor.widgets.log_hunt import FIRST_HIT_S, Hunt
+from torchdoctor.widgets.log_hunt import FIRST_HIT_S, Hunt, Opening
 from torchdoctor.widgets.log_jump import Jump, jump_of
 from torchdoctor.widgets.log_keys import KEYS
 from torchdoctor.widgets.log_lines import LogLines
@@ -74,6 +74,7 @@ class LogView(Vertical):
         self.bookmarks = Bookmarks()
         self._export: Export | None = None
         self._hunt = Hunt(self)
+        self._opening = Opening(self)
         self._asked_line: int | None = None
         self._asked_offset: int | None = None
 
@@ -104,6 +105,7 @@ class LogView(Vertical):
         self.lines.open(document, language, follow=follow, names=names)
         self.bookmarks.show(document.path if document else "", self.lines)
         self.bar.show(self.lines)
+        self._opening.begin()
 
     def go_to_line(self, line: int) -> None:
         """Put the cursor on a line, counted from 0, as soon as it is known; a filter that hides it is ended."""
@@ -131,6 +133,10 @@ class LogView(Vertical):
             self.notify(safe(said, ascii_only=ascii_only(self.app)), markup=False)
         if self.lines.follow and not self.lines.paused and not self.lines.pace.ready:
             return  # what comes is shown when the line has room for it
+        self.take()
+
+    def take(self) -> None:
+        """Show what is new, now."""
         self.lines.refresh_data()
         self._arrive()
         self._hunt.look()
