@@ -43,7 +43,7 @@ GRACE_S: Final = 3.0
 """How long what the command started may live on after it."""
 
 KILL_S: Final = 5.0
-LOOK_S: Final = 0.1
+LOOK_S: Final = 0.5
 DISK_S: Final = 2.0
 """How often the size of the trace and the room of the disk are looked at."""
 

@@ -12,6 +12,9 @@ from typing import Final
 from torchprobes.runner.capture_pipes import BEFORE
 
 LOOK_S: Final = 0.05
+QUIET_S: Final = 0.1
+"""Between two looks when the last found nothing: a program that compiles is silent for seconds."""
+
 RANKS_S: Final = 0.5
 """How often new ranks are looked for."""
 
@@ -117,11 +120,12 @@ class Tee:
         while True:
             ending = self._stopped.is_set()
             self._find_ranks(at_once=ending)
-            while sum(stream.move() for stream in tuple(self._streams.values())):
-                pass
+            moved = 0
+            while some := sum(stream.move() for stream in tuple(self._streams.values())):
+                moved += some
             if ending:
                 break
-            self._stopped.wait(LOOK_S)
+            self._stopped.wait(LOOK_S if moved else QUIET_S)
         for stream in self._streams.values():
             stream.close()
 

@@ -30,7 +30,7 @@ from .runs import keep_quota, place_of, terminal_width
 if TYPE_CHECKING:
     from torchprobes.compilelog.explanation import Explanation
 
-LOOK_S: Final = 0.05
+LOOK_S: Final = 0.2
 DRAIN_S: Final = 5.0
 """How long a terminal may take for the rest of the output, once somebody has asked for an end."""
 
