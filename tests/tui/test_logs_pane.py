@@ -24,7 +24,7 @@ from torchdoctor.widgets.code_scroll import CodeScroll
 from torchdoctor.widgets.explain_view import ExplainLines
 from torchdoctor.widgets.side_by_side import SideBySide
 from torchprobes.compilelog.artefacts import CompileNode
-from torchprobes.compilelog.engine import LogsView
+from torchprobes.compilelog.engine import Engine, LogsView
 from torchprobes.compilelog.events import Line, Place
 from torchprobes.compilelog.explanation import Break, Compile, Explanation, Piece
 from torchprobes.compilelog.gather import Gatherer
@@ -134,6 +134,19 @@ async def test_enter_leads_to_the_record_of_the_trace_o_to_the_line_of_the_progr
         assert pane.reader.code.lit == {4}
         assert pane.go_back()
         assert not pane.go_back(), "the overview is the end"
+
+
+async def test_the_real_engine_explains_on_the_screen_what_is_written(tmp_path: Path) -> None:
+    traced(tmp_path)
+    stderr = tmp_path / "stderr.log"
+    stderr.write_text("")
+    async with shown(tmp_path, engine=lambda root: Engine(root).start()) as (pilot, _, wait):
+        await wait(lambda: "stderr.log" in text(pilot))
+        prefix = "V1126 06:15:03.456000 18663 torch/_dynamo/symbolic_convert.py:5124] [0/0] [__graph_breaks] "
+        with stderr.open("a") as log:
+            log.write(f"{prefix}Graph break in user code at {tmp_path}/train.py:5\n{prefix}Graph Break Reason: odd\n")
+        await wait(lambda: "1 distinct" in text(pilot))
+        assert "train.py:5" in text(pilot)
 
 
 async def test_a_break_told_by_a_log_leads_to_its_line_there(tmp_path: Path) -> None:
