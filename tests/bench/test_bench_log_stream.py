@@ -1,7 +1,7 @@
 """A log that streams into the real console on a pseudo terminal: keys, blocks of the loop, bytes, nothing lost.
 
 Printed, never judged by a clock; a bare loop beside it says what the machine itself does at that time.
-`pytest -s -m bench tests/bench/test_bench_log_stream.py`.
+`pytest -s -m bench tests/bench/test_bench_log_stream.py`; on a busy machine, as root, `chrt -r 1 pytest …`.
 """
 
 from __future__ import annotations
