@@ -51,8 +51,18 @@ def run(request):
     missing = loaded.unknown_operators()
     if missing:
         raise kit.Skip("it calls %s, which is registered by a package that the file does not import" % missing[0])
-    with _grouped(file):
-        _Examination(torch, where, file, loaded).run()
+    try:
+        with _grouped(file):
+            _Examination(torch, where, file, loaded).run()
+    finally:
+        _end_workers()
+
+
+def _end_workers():
+    """End the pool of compile workers: one that is still starting would outlive this process by seconds."""
+    from torch._inductor import async_compile
+
+    getattr(async_compile, "shutdown_compile_workers", lambda: None)()  # 2.5 and later
 
 
 def _tell_inputs(size, dtypes, where, request):
