@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 
 import pytest
+from rich.cells import cell_len
 
 from torchdoctor.settings import Settings
 from torchdoctor.terminal import decide
 from torchdoctor.widgets.log_export import name_for
 from torchdoctor.widgets.log_pace import DEBT_S, SHARE, Pace
-from torchdoctor.widgets.log_sources import NAME, short_names
+from torchdoctor.widgets.log_sources import NAME, labels
 
 
 class Clock:
@@ -60,20 +61,21 @@ def test_the_line_decides(environ: dict[str, str], slow: bool, expected: float) 
 
 
 @pytest.mark.parametrize(
-    ("paths", "expected"),
+    ("names", "expected"),
     [
-        (["/r/stderr.log", "/r/stdout.log"], ("a stderr", "b stdout")),
-        (["/r/0/stderr.log", "/r/1/stderr.log"], ("a 0", "b 1")),
-        (["/r/rank_0/stderr.log", "/r/rank_0/stdout.log", "/r/rank_1/stderr.log"],
-         ("a 0/stderr.log", "b 0/stdout.log", "c 1/stderr.log")),
-        (["/r/a very long name of a file that goes on.log", "/r/b.log"], ("a that goes on", "b b           ")),
+        ([], ()),
+        (["stderr.log", "stdout.log"], ("a stderr", "b stdout")),
+        (["0/stderr.log", "1/stderr.log"], ("a 0", "b 1")),
+        (["0/stderr.log", "stdout.log", "1/stderr.log"], ("a 0/stderr", "b stdout  ", "c 1/stderr")),
+        (["a very long name of a file that goes on.log", "b.log"], ("a that goes on", "b b           ")),
+        (["\x1b]52;c;x.log", "ä.log"], ("a \\x1b]52;c;x", "b ä          ")),
     ],
-)  # fmt: skip
-def test_files_of_a_merge_are_told_apart_by_what_differs(paths: list[str], expected: tuple[str, ...]) -> None:
-    names = short_names(paths)
-    assert names == expected
-    assert len({len(name) for name in names}) == 1
-    assert all(len(name) <= NAME + 2 for name in names)
+)
+def test_files_of_a_merge_are_told_apart_by_what_differs(names: list[str], expected: tuple[str, ...]) -> None:
+    made = labels(names)
+    assert made == expected
+    assert len({cell_len(name) for name in made}) <= 1
+    assert all(cell_len(name) <= NAME + 2 for name in made)
 
 
 def test_an_export_has_a_harmless_name() -> None:

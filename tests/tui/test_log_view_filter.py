@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from log_bench import numbered
 from textual.widgets import Input
 
 from torchdoctor.widgets.log_view import LogView
+from torchprobes.compilelog.merged import MergedDocument
 
 
 def torch_line(level: str, rank: int, compile_id: str, text: str) -> bytes:
@@ -202,3 +204,25 @@ async def test_one_goes_to_a_line_or_a_byte_also_if_a_filter_hides_it(bench) -> 
         await b.until(lambda: b.lines.lines == 1000 and b.lines.cursor == 122)
         assert not b.lines.follow
         assert "filter" not in b.bar
+
+
+@pytest.mark.parametrize(("width", "letters"), [(120, ("a one", "b two")), (70, ("a", "b"))])
+async def test_merged_files_stand_in_the_order_of_time_each_with_its_letter_and_numbers(
+    bench, tmp_path: Path, width: int, letters: tuple[str, str]
+) -> None:
+    paths = [str(tmp_path / "one.log"), str(tmp_path / "two.log")]
+    for rank, path in enumerate(paths):
+        rows = [
+            torch_line("V", rank, "0/0", f"step {n}").replace(b":03.456", b":%02d.%03d" % (n, rank)) for n in range(9)
+        ]
+        Path(path).write_bytes(b"".join(rows))
+    async with bench(b"x\n", size=(width, 24)) as b:
+        b.view.open_document(MergedDocument(paths), "log", names=["one.log", "two.log"])
+        await b.until(lambda: b.lines.lines == 18 and b.settled)
+        rows = [re.sub(r" +", " ", row).strip() for row in b.screen()[:18]]
+        assert rows == [
+            f"{letters[n % 2]} {n // 2 + 1} r{n % 2} V 06:15:0{n // 2} [0/0] step {n // 2}" for n in range(18)
+        ]
+        await b.filter("rank:1 step.[2-4]")
+        await b.until(lambda: b.lines.lines == 3)
+        assert all(row.startswith("b") for row in b.screen()[:3])

@@ -20,6 +20,7 @@ from torchdoctor.widgets.log_pace import Pace
 from torchdoctor.widgets.log_pages import Pages
 from torchdoctor.widgets.log_paint import Painter
 from torchdoctor.widgets.log_rows import Sheet
+from torchdoctor.widgets.log_sources import NARROW
 from torchdoctor.widgets.log_wrap import Layout, Place
 from torchdoctor.widgets.row_scroll import RowScroll
 from torchprobes.compilelog.document import Document, DocumentView
@@ -54,7 +55,7 @@ class LogLines(RowScroll, can_focus=True, inherit_bindings=False):
         self.bookmarks: frozenset[int] = frozenset()
         """Lines that the person marked."""
         self.names: tuple[str, ...] = ()
-        """Of the files of a merged view, all of one width; () for a single file."""
+        """Labels of the files of a merged view, all of one width; () for a single file."""
         self.pace = Pace()
         """What may be sent to the terminal."""
         self.nothing: tuple[str, ...] = ()
@@ -374,7 +375,9 @@ class LogLines(RowScroll, can_focus=True, inherit_bindings=False):
         painter = Painter(self._language, ascii_only(self.app), self.short)
         x = 0 if self.wrap else self.scroll_offset.x
         digits = max(3, len(str(max(1, self.view.lines))))
-        return Sheet(painter, self.scrollable_content_region.width, x, self.wrap, digits, self.names)
+        width = self.scrollable_content_region.width
+        names = self.names if width >= NARROW else tuple(name[0] for name in self.names)
+        return Sheet(painter, width, x, self.wrap, digits, names)
 
     def _empty(self) -> tuple[str, ...]:
         """What is said in place of lines where there are none."""

@@ -37,9 +37,6 @@ TONES: dict[Mark, str] = {
 BOOKMARK = ("▸", ">")
 """The sign of a bookmark, and its ASCII form."""
 
-SOURCES = "abcdefghijklmnopqrstuvwxyz"
-"""The signs of the files of a merged view; beyond them they start over, and the name tells."""
-
 Run = tuple[int, int, str]
 """What the characters [start, end) are: the name of a look, "" for none."""
 

@@ -1,41 +1,34 @@
-"""Short names for the files of a merged view: what tells them apart, in cells that a gutter has."""
+"""Labels for the files of a merged view: a letter and what tells them apart, in cells that a gutter has."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from typing import Final
 
 from rich.cells import set_cell_size
 
 from torchdoctor.text import safe
-from torchdoctor.widgets.log_paint import SOURCES
 
-NAME = 12
+SIGNS: Final = "abcdefghijklmnopqrstuvwxyz"
+"""Beyond them they start over, and the name tells."""
+
+NAME: Final = 12
 """Cells of a name at most."""
 
+NARROW: Final = 90
+"""In a window narrower than this the letter alone stands before a line."""
 
-def short_names(paths: Sequence[str], ascii_only: bool = False) -> tuple[str, ...]:
-    """A letter and a name for each, all of one width: the parts of the paths that differ."""
-    told = [safe(name, ascii_only=ascii_only) for name in _telling([path.split(os.sep) for path in paths])]
+
+def labels(names: Sequence[str], ascii_only: bool = False) -> tuple[str, ...]:
+    """A label for each of the names, all of one width; the end of a long name tells more than its beginning."""
+    told = [safe(name, ascii_only=ascii_only) for name in _telling(names)]
     width = min(NAME, max(map(len, told), default=0))
-    return tuple(
-        f"{SOURCES[at % len(SOURCES)]} {set_cell_size(_end(name, width), width)}" for at, name in enumerate(told)
-    )
+    return tuple(f"{SIGNS[at % len(SIGNS)]} {set_cell_size(name[-width:], width)}" for at, name in enumerate(told))
 
 
-def _telling(parts: list[list[str]]) -> list[str]:
-    """The last part of each path, or the last one in which they differ with what follows it, without its ending."""
-    if len({path[-1] for path in parts}) == len(parts):
-        return [path[-1].removesuffix(".log") for path in parts]
-    depth = next((n for n in range(2, max(map(len, parts)) + 1) if _distinct(parts, n)), 1)
-    last = {path[-1] for path in parts}
-    return ["/".join(path[-depth : -1 if len(last) == 1 else None]) or path[-1] for path in parts]
-
-
-def _distinct(parts: list[list[str]], depth: int) -> bool:
-    return len({tuple(path[-depth:]) for path in parts}) == len(parts)
-
-
-def _end(name: str, width: int) -> str:
-    """The end of a name tells more than its beginning."""
-    return name if len(name) <= width else name[-width:]
+def _telling(names: Sequence[str]) -> list[str]:
+    """The names without what they share: the file in different folders, the ending `.log`."""
+    ends = {name.rpartition("/")[2] for name in names}
+    folders = [name.rpartition("/")[0] for name in names]
+    shared = len(ends) == 1 and all(folders) and len(set(folders)) == len(names)
+    return folders if shared else [name.removesuffix(".log") for name in names]

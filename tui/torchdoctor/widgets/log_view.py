@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -19,6 +20,7 @@ from torchdoctor.widgets.log_keys import KEYS
 from torchdoctor.widgets.log_lines import LogLines
 from torchdoctor.widgets.log_pace import Pace
 from torchdoctor.widgets.log_prompt import FILTER, SEARCH, Asked, LogPrompt
+from torchdoctor.widgets.log_sources import labels
 from torchprobes.compilelog.document import Document
 from torchprobes.compilelog.marks import Mark
 from torchprobes.compilelog.search import Query
@@ -96,13 +98,16 @@ class LogView(Vertical):
         self.open_document(Document(path) if path is not None else None, language, follow=follow)
 
     def open_document(
-        self, document: Document | None, language: str = "log", *, follow: bool = True, names: tuple[str, ...] = ()
+        self, document: Document | None, language: str = "log", *, follow: bool = True, names: Sequence[str] = ()
     ) -> None:
-        """Show a document, e.g. a payload inside a trace; it is closed when another is shown."""
+        """Show a document, e.g. a payload inside a trace; it is closed when another is shown.
+
+        `names` are those of the files of a merged one, in its order.
+        """
         self._hunt.end()
         self._asked_line = self._asked_offset = None
         self.bar.filter_text = ""
-        self.lines.open(document, language, follow=follow, names=names)
+        self.lines.open(document, language, follow=follow, names=labels(names, ascii_only(self.app)))
         self.bookmarks.show(document.path if document else "", self.lines)
         self.bar.show(self.lines)
         self._opening.begin()
