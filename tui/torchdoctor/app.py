@@ -125,13 +125,13 @@ class TorchDoctor(App[None]):
 
     async def action_pane(self, name: str) -> None:
         """Open a pane, made now if it was never open."""
-        self.here = name
         if name not in self.panes:
-            self.panes[name] = later.pane(name)
+            self.panes[name] = await later.pane(name, beside=bool(self.panes))
             await self.screen.mount(self.panes[name], before="#keys")
             self.call_after_refresh(gc.freeze)  # what a pane is made of stays: walking over it takes 20 ms
             if name == "logs" and (folder := self.settings.logs or self.sources.run_folder()):
-                self.pane.follow_run(folder)
+                self.panes[name].follow_run(folder)
+        self.here = name
         for other, pane in self.panes.items():
             pane.set_class(other != name, "-away")  # a style of its own would show it on a screen that is too small
         if first := next((widget for widget in self.pane.query("*") if widget.focusable), None):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -39,8 +40,14 @@ def _module(name: str) -> Any:
     return import_module(f".{name}", __package__)
 
 
-def pane(name: str) -> Any:
-    """A new pane: a widget that keeps the protocol `panes.base.Pane`."""
+async def pane(name: str, beside: bool) -> Any:
+    """A new pane: a widget that keeps the protocol `panes.base.Pane`.
+
+    `beside`: something is on the screen already. What the pane imports is then imported in a thread: 70 modules would
+    hold the screen for 0.2 s.
+    """
+    if beside:
+        await asyncio.get_running_loop().run_in_executor(None, _module, f"panes.{name}")
     return getattr(_module(f"panes.{name}"), PANES[name][1])()
 
 
