@@ -43,8 +43,8 @@ LogLines > .log--who6 { color: $text-success; text-style: bold; }
 LogLines > .log--who7 { color: $foreground; }
 LogLines > .log--cursor { background: $surface-lighten-1; }
 LogLines:focus > .log--cursor { background: $primary-muted; text-style: bold; }
-LogLines:ansi > .log--cursor { text-style: bold underline; }
-LogLines:nocolor > .log--cursor { text-style: bold underline; }
+LogLines:ansi > .log--cursor, LogLines:ansi:focus > .log--cursor { background: $background; }
+LogLines:ansi > .log--cursor, LogLines:nocolor > .log--cursor { text-style: bold underline; }
 LogLines:ansi > .log--dim, LogLines:nocolor > .log--dim { color: $foreground; text-style: dim; }
 LogLines:nocolor > .log--warning { text-style: bold; }
 """
