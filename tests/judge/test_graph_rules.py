@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from torchprobes.catalogue import PROBES
@@ -127,13 +129,13 @@ def test_a_minifiers_repro_says_whether_it_still_fails() -> None:
         ({"graph__finite_share": 0.1}, "TD-GRF-013"),
     ],
 )
-def test_what_cannot_be_judged_is_unsure(more: dict[str, str | float | bool], card: str) -> None:
-    found = said(**more)  # type: ignore[arg-type]
+def test_what_cannot_be_judged_is_unsure(more: dict[str, Any], card: str) -> None:
+    found = said(**more)
     assert found.verdict is Verdict.UNSURE
     assert ids(found) == [card]
 
 
-SLOW = {"speedup": 0.8, "speedup_low": 0.78, "speedup_high": 0.82}
+SLOW: dict[str, Any] = {"speedup": 0.8, "speedup_low": 0.78, "speedup_high": 0.82}
 
 
 @pytest.mark.parametrize(
@@ -141,7 +143,8 @@ SLOW = {"speedup": 0.8, "speedup_low": 0.78, "speedup_high": 0.82}
     [("cpu", None, "TD-CMP-041"), ("cuda:0", 0.1, "TD-CMP-042"), ("cuda:0", 0.95, "TD-CMP-043")],
 )
 def test_no_gain_without_a_cause_of_the_compilers_is_only_told(device: str, share: float | None, card: str) -> None:
-    found = said(device, **SLOW, **({} if share is None else {"device_busy_share": share}))
+    busy: dict[str, Any] = {} if share is None else {"device_busy_share": share}
+    found = said(device, **SLOW, **busy)
     assert found.verdict is Verdict.PASS
     assert [(f.id, f.severity) for f in found.findings] == [(card, Severity.INFO)]
 
