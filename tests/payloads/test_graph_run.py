@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import torch
+import torch._dynamo.config
+import torch._inductor.config
 from payload_modules import load
 
 from torchprobes import graph_file
