@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 from textual.timer import Timer
 
 from torchprobes.compilelog.search import Query
 
 if TYPE_CHECKING:
-    from torchdoctor.widgets.log_view import LogView
+    from torchdoctor.widgets.log_bar import LogBar
+    from torchdoctor.widgets.log_lines import LogLines
 
 FIRST_HIT_S = 0.03
 FIRST_HIT_LOOKS = 40
@@ -18,10 +20,32 @@ FIRST_PAGE_S = 0.015
 FIRST_PAGE_LOOKS = 20
 
 
+class Host(Protocol):
+    """The log view, as those who look for something in it know it."""
+
+    lines: LogLines
+    bar: LogBar
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has a loop that timers run on."""
+        ...
+
+    def set_interval(self, interval: float, callback: Callable[[], None], *, repeat: int) -> Timer:
+        """Call again and again."""
+        ...
+
+    def take(self) -> None:
+        """Show what is new."""
+
+    def found(self, row: int) -> None:
+        """Go to a hit."""
+
+
 class Opening:
     """Shows the first page of a file as soon as the document's thread has it."""
 
-    def __init__(self, view: LogView) -> None:
+    def __init__(self, view: Host) -> None:
         self._view = view
         self._timer: Timer | None = None
 
@@ -46,7 +70,7 @@ class Opening:
 class Hunt:
     """Goes to the first hit below where the search began, around the end; once, unless it is ended before."""
 
-    def __init__(self, view: LogView) -> None:
+    def __init__(self, view: Host) -> None:
         self._view = view
         self._timer: Timer | None = None
         self._query: Query | None = None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from textual.geometry import Size
 from textual.reactive import Reactive
 from textual.scroll_view import ScrollView
@@ -11,7 +9,7 @@ from textual.widget import Widget
 
 from torchdoctor.widgets.plain_scrollbar import sync_scrollbar, use_plain_scrollbar
 
-_VIRTUAL_SIZE = cast("Reactive[Size]", Widget.virtual_size)
+_VIRTUAL_SIZE: Reactive[Size] = Widget.__dict__["virtual_size"]
 
 
 class RowScroll(ScrollView, can_focus=True, inherit_bindings=False):
@@ -44,11 +42,11 @@ class RowScroll(ScrollView, can_focus=True, inherit_bindings=False):
             sync_scrollbar(self.vertical_scrollbar, self.virtual_size.height, self.size.height, self.scroll_y)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Only a move by mouse or scroll bar is news."""
+        """Only a move by mouse or scroll bar is news; where rows went away or the window grew, nobody moved."""
         if self._ours:
             return
         super().watch_scroll_y(old_value, new_value)
-        if old_value != new_value:
+        if old_value != new_value and old_value <= self.max_scroll_y:
             self.scrolled_by_hand(round(new_value), upwards=new_value < old_value)
 
     def scrolled_by_hand(self, row: int, *, upwards: bool) -> None:
