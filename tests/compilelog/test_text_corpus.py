@@ -112,6 +112,15 @@ def test_recompiles_of_2_1_get_the_id_of_the_compile_that_follows(events: dict[s
     assert [e.version for e in of(events["text_2.1_storm"], TorchSeen)] == ["2.1-2.2"]
 
 
+def test_a_recompile_of_2_1_has_the_id_that_a_later_word_of_its_compile_says() -> None:
+    at, guard = "[2026-11-26 08:01:48,502]", "tensor 'L['x']' dtype mismatch. expected Float, actual Double"
+    words = ("Recompiling function f in /w/a.py:2", f"triggered by the following guard failure: {guard}")
+    again = f"{at} torch._dynamo.convert_frame.__recompiles: [DEBUG] {words!r}\n"
+    folder = f"{at} [{{}}] torch._inductor.debug: [WARNING] model__{{}} debug trace: /tmp/x\n".format
+    told = read(folder("0/0", 1) + again + folder("0/0", 2) + folder("1/0", 3) + folder("0/1", 4) + again)
+    assert [one.source.compile_id for one in of(told, Recompiled)] == ["0/1", ""]
+
+
 def test_limits(events: dict[str, list[Event]]) -> None:
     two = of(events["text_2.13_limit"], LimitHit)
     assert [(e.function, e.line, e.limit, e.limit_name) for e in two] == [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..events import CudagraphSkip, Event, GraphBroke, Place, Recompiled, Source
 from .prefix import Head
@@ -91,8 +91,9 @@ class Process:
     item: GraphBroke | None = None
     """The warning of a `Tensor.item()`: held back, as the break's own record may follow, and is then the better one."""
     recompiled: Recompiled | None = None
-    """2.1 and 2.2 tell a recompile before it has an id: held back until its compile starts."""
-
+    """2.1 and 2.2 tell a recompile before it has an id: held back until its compile starts, or the first word of it."""
+    ids: dict[str, None] = field(default_factory=dict)
+    """Compile ids that were met, the newest last."""
     partition: CudagraphSkip | None = None
     """An op outside of the partitions: held back, as the next record may say where it comes from."""
 
@@ -133,6 +134,18 @@ class Process:
         return next(
             (name for name, one in reversed(self.compiles.items()) if (one.function, one.file, one.line) == at), ""
         )
+
+    def recompiled_by(self, compile_id: str) -> list[Event]:
+        """The recompile that was held back, once a compile that is not the first of its frame is met for the first time."""
+        if not compile_id or compile_id in self.ids:
+            return []
+        self.ids[compile_id] = None
+        if len(self.ids) > NUMBERED:
+            del self.ids[next(iter(self.ids))]
+        if self.recompiled is None or compile_id.endswith("/0"):
+            return []
+        held, self.recompiled = self.recompiled, None
+        return [replace(held, source=replace(held.source, compile_id=compile_id))]
 
     def held_back(self) -> list[Event]:
         """What waits for a later record, as nothing follows for now."""

@@ -137,7 +137,7 @@ class Records:
             return
         process = self._process(record.head)
         item = process.item
-        events = maker(record, process)
+        events = [*maker(record, process), *process.recompiled_by(record.head.compile_id)]
         if item and process.item is item:  # another record than the break's own has followed
             process.item = None
             events = [item, *events]
