@@ -235,7 +235,7 @@ class _Examination:
         """The compiled graph, as a function that takes the inputs; None if it raised."""
         begin = time.perf_counter()
         try:
-            with _Fallbacks() as fallbacks:
+            with witness.Fallbacks() as fallbacks:
                 made = self._by_dynamo() if self.dynamo else self._by_inductor()
                 if self.dynamo:
                     self._call(made, self.loaded.inputs())
@@ -376,30 +376,3 @@ def _finite(torch, answer):
 def _unlike(ours, eager):
     """The shapes that two answers have, the compiled one's first."""
     return "%s instead of %s" % tuple(", ".join(str(tuple(t.shape)) for t in each[:8]) for each in (ours, eager))
-
-
-class _Fallbacks:
-    """Keeps the names of operators that Inductor hands to eager kernels while it compiles."""
-
-    def __init__(self):
-        self.names = set()
-
-    def __enter__(self):
-        from torch._inductor import ir
-
-        self._kind = getattr(ir, "FallbackKernel", None)
-        if self._kind is not None:
-            self._original = self._kind.__init__
-            names, original = self.names, self._original
-
-            def init(kernel, *args, **kwargs):
-                found = kwargs.get("kernel") or (args[1] if len(args) > 1 else None)
-                names.add(str(found))
-                original(kernel, *args, **kwargs)
-
-            self._kind.__init__ = init
-        return self
-
-    def __exit__(self, *_):
-        if self._kind is not None:
-            self._kind.__init__ = self._original

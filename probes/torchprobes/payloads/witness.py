@@ -308,3 +308,30 @@ def tell_trace(trace, side, label):
     kit.figure("kernel_launches", trace.kernel_launches, "launches", side=side, model=label)
     kit.figure("graph_captures", trace.graph_captures, "captures", side=side, model=label)
     kit.figure("device_busy_us", trace.busy_us, "us", side=side, model=label)
+
+
+class Fallbacks:
+    """Keeps the names of operators that Inductor hands to eager kernels while it compiles."""
+
+    def __init__(self):
+        self.names = set()
+
+    def __enter__(self):
+        from torch._inductor import ir
+
+        self._kind = getattr(ir, "FallbackKernel", None)
+        if self._kind is not None:
+            self._original = self._kind.__init__
+            names, original = self.names, self._original
+
+            def init(kernel, *args, **kwargs):
+                found = kwargs.get("kernel") or (args[1] if len(args) > 1 else None)
+                names.add(str(found))
+                original(kernel, *args, **kwargs)
+
+            self._kind.__init__ = init
+        return self
+
+    def __exit__(self, *_):
+        if self._kind is not None:
+            self._kind.__init__ = self._original

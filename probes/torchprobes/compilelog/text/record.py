@@ -136,7 +136,7 @@ class Process:
         )
 
     def recompiled_by(self, compile_id: str) -> list[Event]:
-        """The recompile that was held back, once a compile that is not the first of its frame is met for the first time."""
+        """The recompile that was held back, once a compile is met for the first time that is not its frame's first."""
         if not compile_id or compile_id in self.ids:
             return []
         self.ids[compile_id] = None
