@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -30,13 +31,14 @@ while True:
 
 @contextmanager
 def running(*argv: str, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "up\n"
+    pipe, environ = subprocess.PIPE, {**os.environ, **(env or {})}
+    with subprocess.Popen(argv, stdout=pipe, text=True, env=environ, start_new_session=True) as process:
         try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "up\n"
             yield process
         finally:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # with what it has started
 
 
 def program(folder: Path) -> tuple[str, ...]:

@@ -64,6 +64,7 @@ class Launcher(Protocol):
         Raises:
             OSError: if a file cannot be opened or no process can be made.
         """
+        ...
 
 
 class Plain:

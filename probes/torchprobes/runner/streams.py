@@ -94,6 +94,7 @@ class Watched(Protocol):
     @property
     def started(self) -> bool:
         """Whether the payload said that it has begun."""
+        ...
 
     def look(self) -> None:
         """Count what was written since the last look."""
@@ -103,6 +104,7 @@ class Watched(Protocol):
 
     def over(self) -> str:
         """Which stream passed its limit and by what, "" if none did."""
+        ...
 
 
 class Streams:

@@ -65,6 +65,8 @@ class LogLines(RowScroll, can_focus=True, inherit_bindings=False):
         """Where the window begins; None: so that it ends with the last row."""
         self._anchor: int | None = None
         """The line that the cursor shall stand on, while a new filter is on its way to it."""
+        self._standing: int | None = None
+        """The line that it was put on last, also where that line is not at hand."""
         self._drawing = Drawing(self, self.pages)
         self._drawn: list[Strip] = []
         self._widest = 0
@@ -94,7 +96,7 @@ class LogLines(RowScroll, can_focus=True, inherit_bindings=False):
     def _start_over(self) -> None:
         """Nothing that was known of lines holds."""
         self.cursor, self.paused, self.bookmarks = 0, False, frozenset()
-        self._anchor, self._widest, self.seen, self._settled = None, 0, 0, False
+        self._anchor, self._standing, self._widest, self.seen, self._settled = None, None, 0, 0, False
         self.pages.forget()
         self._drawing.rows.forget()
 
@@ -137,8 +139,9 @@ class LogLines(RowScroll, can_focus=True, inherit_bindings=False):
     def _keep_place(self) -> None:
         """Another filter: the cursor is to stay on its line, or on the first after it that is shown."""
         line = self.pages.line(self.cursor)
-        if self._anchor is None and line is not None and line.number >= 0:
-            self._anchor = line.number
+        number = line.number if line is not None else self._standing
+        if self._anchor is None and number is not None and number >= 0:
+            self._anchor = number
         self.paused = False
         self.seen = 0
         self.pages.forget()
@@ -236,6 +239,7 @@ class LogLines(RowScroll, can_focus=True, inherit_bindings=False):
     def show_row(self, row: int) -> None:
         """Put the cursor on `row`, and the row on screen."""
         self.cursor = max(0, min(row, self.lines - 1))
+        self._standing = self.document.line_of(self.cursor) if self.document is not None else None
         top = self.top()
         if self.wrap:  # its neighbours are needed to know where they stand
             self.pages.hold(max(0, self.cursor - self.height), 2 * self.height, self.height)
