@@ -119,6 +119,11 @@ def test_a_compiled_program_is_explained_and_its_trace_is_written_once(tmp_path:
     assert len(list((folder / "compile").rglob("debug.log"))) == 1
 
 
+def heeds_interrupts() -> None:
+    """As in a person's shell, also where these tests run in the background of one, which ignores SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Running:
     """`capture` as a process that goes on."""
 
@@ -126,7 +131,7 @@ class Running:
         self.home = home
         self.process = subprocess.Popen(
             command("capture", "--", "sh", "-c", script), cwd=home, env=environment(home),
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heeds_interrupts,
         )  # fmt: skip
         until(lambda: any("up" in log.read_text() for log in self.logs()), "its first line")
 

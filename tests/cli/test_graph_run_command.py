@@ -22,7 +22,7 @@ torch._inductor.config.cpp_cache_precompile_headers = False
 """Settings as a job may have them: here they spare the compiler its questions about vectors and its headers."""
 
 
-@pytest.mark.compiles
+@pytest.mark.trials
 @pytest.mark.skipif(shutil.which("g++") is None, reason="NO C++ COMPILER (g++): torch.compile was not tried at all")
 def test_a_graph_of_a_debug_tree_runs_alone_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
     tree = tmp_path / "torchinductor" / "model__0_inference_0.0"
