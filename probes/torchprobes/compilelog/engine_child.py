@@ -40,7 +40,7 @@ STEP_S: Final = 0.05
 SAY_S: Final = 0.07
 """The least time between two snapshots."""
 
-SHARE_READING: Final = 0.12
+SHARE_READING: Final = 0.05
 """The part of the time that making snapshots may take while there is more to read."""
 
 SHARE: Final = 0.5
