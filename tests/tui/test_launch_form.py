@@ -96,6 +96,20 @@ async def test_what_would_fail_is_launched_on_a_second_press_only() -> None:
         await until(pilot, lambda: asked(there, "launch"))
 
 
+async def test_a_last_tick_of_a_form_that_is_closed_closes_nothing_else() -> None:
+    there = world(launch="/runs/new")
+    async with console(there) as (app, pilot):
+        form = await opened(app, pilot)
+        await pilot.press(*"train.py")
+        await until(pilot, lambda: form.planner.answers.plan)
+        await pilot.press("f5")
+        await until(pilot, lambda: app.screen is not form)
+        under = app.screen
+        form.refresh_data()
+        await pilot.pause()
+        assert app.screen is under
+
+
 async def test_a_command_that_cannot_be_is_one_line_and_is_not_launched() -> None:
     there = world(plan="!ranks: No closing quotation")
     async with console(there) as (app, pilot):

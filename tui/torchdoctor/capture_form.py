@@ -160,7 +160,8 @@ class CaptureForm(ModalScreen["str | None"]):
     def refresh_data(self) -> None:
         """What was planned, and what the field with the keys is for."""
         if self.planner.run:
-            self.dismiss(self.planner.run)
+            if self.is_current:  # a last tick may come when it is closed already
+                self.dismiss(self.planner.run)
             return
         self._ask()  # the target may have been found meanwhile
         planned, focused = self.planner.planned, self.focused

@@ -174,7 +174,8 @@ class LaunchForm(ModalScreen["str | None"]):
     def refresh_data(self) -> None:
         """What the desk answered, and what the field with the keys is for."""
         if self.planner.run:
-            self.dismiss(self.planner.run)
+            if self.is_current:  # a last tick may come when it is closed already
+                self.dismiss(self.planner.run)
             return
         self._ask()  # the target may have been found meanwhile
         answers, focused = self.planner.answers, self.focused

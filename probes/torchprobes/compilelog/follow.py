@@ -27,7 +27,7 @@ LOOK_S: Final = 0.05
 HOT_S: Final = 5.0
 """A file that grew so lately is looked at every time; the others as often as `SHARE` of a core allows."""
 
-SHARE: Final = 0.004
+SHARE: Final = 0.003
 """The part of a core that looking at files which do not grow may cost, and looking carefully at them as much."""
 
 CAREFUL: Final = 24

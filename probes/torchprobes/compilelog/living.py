@@ -25,7 +25,7 @@ _LOCAL: Final = frozenset(
 LOOK_S: Final = 0.5
 """How often it is looked whether processes live, where that is cheap."""
 
-SHARE: Final = 0.005
+SHARE: Final = 0.003
 HELD_LOOK_S: Final = 5.0
 """How often all processes are looked through for one that holds a file whose pid is not there."""
 
