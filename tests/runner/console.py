@@ -15,7 +15,7 @@ from torchprobes.runner.check import Options
 from torchprobes.runner.snapshot import ProbeState
 
 STARTED = ("hangs", "hangs_deaf", "stops", "leaves_children")
-FORKED = ("leaves_daemon",)
+FORKED = ("holds_daemon",)
 
 
 def main() -> None:

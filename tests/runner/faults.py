@@ -90,6 +90,12 @@ def leaves_daemon():
     time.sleep(0.1)
 
 
+def holds_daemon():
+    """It lives on beside its daemon, until somebody ends both."""
+    leaves_daemon()
+    time.sleep(600)
+
+
 def fork_storm():
     """A chain of sessions, each child making the next and dying, as far as it is let."""
     while True:

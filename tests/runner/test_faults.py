@@ -45,7 +45,7 @@ def test_last_lines_are_kept_as_evidence(tmp_path: Path) -> None:
     assert any("the last words" in e.text for e in result.evidence)
 
 
-@pytest.mark.parametrize("fault", ["hangs", "hangs_deaf", "stops"])
+@pytest.mark.parametrize("fault", ["hangs", "hangs_deaf", "stops", "holds_daemon"])
 def test_what_hangs_is_ended_at_its_limit_and_the_limit_is_named(tmp_path: Path, fault: str) -> None:
     check = make(tmp_path, probe(fault, limit_s=1.0), options=SHORT)
     result = finish(check)[fault]

@@ -242,7 +242,7 @@ def test_a_killed_console_leaves_neither_starter_nor_payload_nor_daemon(tmp_path
             assert console.stdout is not None
             run = console.stdout.readline().strip()
             assert [line for line in left_of(run) if "--starter" in line]
-            until(lambda: len(left_of(run)) >= 2, "the starter and what it forked")
+            until(lambda: len(left_of(run)) >= 3, "the starter, the payload and its daemon")
             console.send_signal(number)
             console.wait(DEADLINE_S)
         finally:
@@ -257,12 +257,12 @@ def test_console_and_guardian_killed_at_once_and_the_next_start_ends_what_was_le
     with subprocess.Popen(argv, stdout=subprocess.PIPE, env=environ, text=True) as console:
         assert console.stdout is not None
         run = rundir.RunDir(Path(console.stdout.readline().strip()))
-        guardian = recovery.read_records(run.probe("fault.leaves_daemon"))[0]["pid"]
+        guardian = recovery.read_records(run.probe("fault.holds_daemon"))[0]["pid"]
         os.kill(console.pid, signal.SIGSTOP)
         os.kill(guardian, signal.SIGKILL)
         console.kill()
     assert left_of(run.path), "nothing was left: this test shows nothing"
-    assert recovery.recover(run, ["fault.leaves_daemon"]) > 0
+    assert recovery.recover(run, ["fault.holds_daemon"]) > 0
     assert left_of(run.path) == []
 
 
