@@ -6,6 +6,7 @@ from any thread and answers at once.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Protocol
 
 from .bits import Bits
@@ -63,7 +64,32 @@ class Rows(Protocol):
         ...
 
 
-class AllRows:
+class Unfiltered(ABC):
+    """Rows of which none is left out: a row and its line have the same number."""
+
+    @property
+    @abstractmethod
+    def count(self) -> int:
+        """All lines that are known."""
+
+    def kept(self, source: int) -> Bits | None:
+        """All of them."""
+        return None
+
+    def line_of(self, row: int) -> int | None:
+        """The row itself, if it is there."""
+        return row if 0 <= row < self.count else None
+
+    def row_of(self, number: int) -> int | None:
+        """The row itself, if it is there."""
+        return self.line_of(number)
+
+    def row_near(self, number: int) -> int:
+        """The same, or the end."""
+        return max(0, min(number, self.count))
+
+
+class AllRows(Unfiltered):
     """One file: row n is line n."""
 
     sources = 1
@@ -75,10 +101,6 @@ class AllRows:
     def count(self) -> int:
         """All lines that were counted."""
         return self._index.lines
-
-    def kept(self, source: int) -> Bits | None:
-        """All of them."""
-        return None
 
     def place(self, row: int) -> Place | None:
         """The line."""
@@ -95,18 +117,6 @@ class AllRows:
     def number(self, place: Place) -> int:
         """The line."""
         return place[1]
-
-    def line_of(self, row: int) -> int | None:
-        """The line, if it is there."""
-        return row if 0 <= row < self.count else None
-
-    def row_of(self, number: int) -> int | None:
-        """The line, if it is there."""
-        return self.line_of(number)
-
-    def row_near(self, number: int) -> int:
-        """The line, or the end."""
-        return max(0, min(number, self.count))
 
 
 class KeptRows:

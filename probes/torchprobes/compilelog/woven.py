@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .bits import Bits
-from .rows import END, Place
+from .rows import END, Place, Unfiltered
 from .weave import Weave
 
 STEP = 1 << 15
 """Rows sifted at once."""
 
 
-class WovenRows:
+class WovenRows(Unfiltered):
     """Row n is the n-th line by time."""
 
     def __init__(self, weave: Weave) -> None:
@@ -23,10 +23,6 @@ class WovenRows:
     def count(self) -> int:
         """All lines that were ordered."""
         return self._weave.rows
-
-    def kept(self, source: int) -> Bits | None:
-        """All of them."""
-        return None
 
     def place(self, row: int) -> Place | None:
         """Which line of which file it is."""
@@ -44,18 +40,6 @@ class WovenRows:
         """Its row."""
         row = self._weave.row(*place)
         return -1 if row is None else row
-
-    def line_of(self, row: int) -> int | None:
-        """The row itself, if it is there."""
-        return row if 0 <= row < self.count else None
-
-    def row_of(self, number: int) -> int | None:
-        """The row itself, if it is there."""
-        return self.line_of(number)
-
-    def row_near(self, number: int) -> int:
-        """The same, or the end."""
-        return max(0, min(number, self.count))
 
 
 class KeptWoven:
