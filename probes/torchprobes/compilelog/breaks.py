@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .events import Line
+from .events import GraphBroke, Line, Source
 
 FRAME = re.compile(r'^\s*File "([^"\n]{1,4096})", line (\d{1,9})(?:, in (\S.*))?$')
 """A frame of a Python traceback; the line of source follows it, where Python has it."""
@@ -49,6 +49,21 @@ class BreakText:
     context: str = ""
     break_id: str = ""
     stack: tuple[Line, ...] = ()
+
+    def told_by(self, source: Source) -> GraphBroke:
+        """The event, as the record of `source` tells it."""
+        return GraphBroke(
+            source,
+            file=self.file,
+            line=self.line,
+            kind=self.kind,
+            reason=self.reason,
+            explanation=self.explanation,
+            hints=self.hints,
+            context=self.context,
+            break_id=self.break_id,
+            stack=self.stack,
+        )
 
 
 def parse_break(text: str) -> BreakText | None:

@@ -11,7 +11,6 @@ from ..events import (
     CompileEnded,
     CompileStarted,
     Event,
-    GraphBroke,
     GraphMade,
     GuardFailure,
     LimitHit,
@@ -177,7 +176,7 @@ def broke(record: Record, process: Process) -> list[Event]:
     if told.kind == _ITEM and record.head.file.endswith("tensor.py") and record.head.line > _ITEM_SINCE:
         told = replace(told, kind=_ITEM_NEW)
     kind = told.kind or process.kinds.get((told.file, told.line), "")
-    event = _broke(record, process, replace(told, kind=kind))
+    event = replace(told, kind=kind).told_by(source)
     one = process.compile(source.compile_id)
     if "Tensor.item()" in record.lines[0]:
         held, process.item = process.item, event
@@ -188,21 +187,6 @@ def broke(record: Record, process: Process) -> list[Event]:
         process.kinds[told.file, told.line] = kind
     one.breaks.add((told.file, told.line))
     return [event]
-
-
-def _broke(record: Record, process: Process, told: BreakText) -> GraphBroke:
-    return GraphBroke(
-        process.source(record),
-        file=told.file,
-        line=told.line,
-        kind=told.kind,
-        reason=told.reason,
-        explanation=told.explanation,
-        hints=told.hints,
-        context=told.context,
-        break_id=told.break_id,
-        stack=told.stack,
-    )
 
 
 def compiling(record: Record, process: Process) -> list[Event]:
@@ -220,7 +204,7 @@ def compiling(record: Record, process: Process) -> list[Event]:
     reason = _literal(match["reason"])
     kind = process.kinds.get((stack[-1].file, stack[-1].line)) or kind_of(reason)
     told = BreakText(stack[-1].file, stack[-1].line, kind, reason, stack=tuple(stack))
-    return [_broke(record, process, told)]
+    return [told.told_by(process.source(record))]
 
 
 def looped(record: Record, process: Process) -> list[Event]:
@@ -232,7 +216,7 @@ def looped(record: Record, process: Process) -> list[Event]:
     kind = "graph break in a for/while loop"
     told = BreakText(stack[-1].file, stack[-1].line, kind, record.lines[0], stack=tuple(stack))
     one.breaks.add((told.file, told.line))
-    return [_broke(record, process, told)]
+    return [told.told_by(process.source(record))]
 
 
 def _literal(text: str) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ..breaks import parse_break
-from ..events import Event, GraphBroke
+from ..events import Event
 from .context import Entry
 from .envelope import Broken
 
@@ -27,17 +27,4 @@ def graph_break(entry: Entry) -> Sequence[Event]:
     kinds = entry.context.breaks
     compile_id = entry.source.compile_id
     kinds.put(entry.pid, compile_id, (kinds.get(entry.pid, compile_id) or frozenset()) | {told.kind})
-    return (
-        GraphBroke(
-            entry.source,
-            told.file,
-            told.line,
-            told.kind,
-            told.reason,
-            told.explanation,
-            told.hints,
-            told.context,
-            told.break_id,
-            told.stack,
-        ),
-    )
+    return (told.told_by(entry.source),)
