@@ -68,11 +68,6 @@ class ArtefactTree(Lines):
         self.rows = tree_rows(view, self.flipped, hits, self.marked)
         self.show_anchored(tree_page(self.rows, max(20, self.size.width - 1)))
 
-    def reveal_path(self, path: str) -> None:
-        """Put the cursor on a file, if it is shown."""
-        if any(row.key == f"file:{path}" for row in self.rows):
-            self.select(f"file:{path}")
-
     def action_open(self) -> None:
         """Open or close the row, and show it."""
         row = self.row

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from ..breaks import FRAME, frames
-from ..events import CacheAsked, CacheState, CudagraphSkip, Event, Fallback, Folder, Line, Said
+from ..breaks import frames
+from ..events import CacheAsked, CacheState, CudagraphSkip, Event, Fallback, Folder, Said
 from ..harmless import is_harmless
 from .record import Process, Record
 
@@ -149,9 +149,3 @@ def said(record: Record, process: Process) -> list[Event]:
     words = " ".join(record.text.split())[:400]
     harmless = next((harmless for pattern, harmless in SAID if pattern.match(record.lines[0])), False)
     return [Said(process.source(record), words, harmless)]
-
-
-def at_frame(text: str) -> Line | None:
-    """The frame that one line of a traceback names."""
-    match = FRAME.match(text)
-    return Line(match[1], int(match[2]), match[3] or "") if match else None
