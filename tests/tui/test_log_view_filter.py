@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from log_app import until
 from log_bench import numbered
 from textual.widgets import Input
 
@@ -62,6 +64,31 @@ async def test_the_cursor_stays_on_its_line_or_the_next_that_is_shown(bench) -> 
         await b.press("escape")
         await b.until(lambda: b.lines.lines == 1000 and "line 503 of 1,000" in b.bar)
         assert 503 in b.numbers()
+
+
+@pytest.mark.parametrize(("typed", "rows"), [("[37]$", 200), ("", 1000)])
+async def test_what_ends_between_two_looks_loses_nobodys_place(
+    bench, monkeypatch: pytest.MonkeyPatch, typed: str, rows: int
+) -> None:
+    """The view is of the instant before: none of the new rows is in it yet, while the document has all of them."""
+    async with bench(numbered(1000)) as b:
+        document = b.lines.document
+        await b.filter("[37]$" if not typed else "")
+        await b.until(lambda: b.settled and b.lines.lines == (1000 if typed else 200))
+        await b.press("g")
+        await b.ask("slash", "line 503")
+        await b.until(lambda: "line 503" in b.bar)
+        await b.press("escape")
+        generation = document.view().generation
+        await b.filter(typed)
+        await until(b.pilot, lambda: document.view().generation > generation and document.view().rows == rows, int)
+        with monkeypatch.context() as patched:
+            before = replace(document.view(), rows=0)
+            patched.setattr(document, "view", lambda: before)
+            b.view.refresh_data()
+        await b.until(lambda: b.lines.lines == rows)
+        assert "line 503" in b.bar
+        assert "new" not in b.bar
 
 
 async def test_search_and_errors_go_among_what_is_shown(bench) -> None:

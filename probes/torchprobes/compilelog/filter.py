@@ -61,6 +61,10 @@ class FilterView:
     cause: str = ""
     """Why it ended early: one line; "" if it did not."""
 
+    def over(self, rows: int) -> bool:
+        """Whether none will come after the first `rows`, unless the file grows."""
+        return bool(self.cause) or (self.at_end and self.kept <= rows)
+
 
 class Filtering(Scan):
     """One running filter."""

@@ -3,13 +3,13 @@
 Every sample is kept for ten minutes, then low, mean and high of each five seconds for an hour. A window goes by the
 time of the samples, not by their number: a sampler that backs off or is started anew shows as what it is.
 
-One thread appends; any thread may look. A look takes the count of samples first and nothing that is about to be
-overwritten, so that it needs no lock.
+One thread appends; any thread may look, one at a time.
 """
 
 from __future__ import annotations
 
 import math
+import threading
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
@@ -42,9 +42,6 @@ _STEP_NS: Final = int(STEP_S * 1e9)
 _HOLD: Final = 2.5
 """A reading stands for this many sampling periods; what lies further from one is a gap."""
 
-_SLACK: Final = 1.1
-"""Rings are longer than what is looked at, so that nobody looks at what is being overwritten."""
-
 _Fold = tuple[float, float, float]
 _N = TypeVar("_N", int, float)
 
@@ -62,7 +59,7 @@ class Window(NamedTuple):
 
 
 class _Clock:
-    """When the entries of some rings were made. `count` is of all that ever were; it is raised last."""
+    """When the entries of some rings were made; `count` is of all that ever were."""
 
     __slots__ = ("_times", "count", "size")
 
@@ -74,12 +71,12 @@ class _Clock:
         self._times[self.count % self.size] = t_ns
         self.count += 1
 
-    def since(self, t_ns: int, count: int) -> tuple[int, list[int]]:
-        """The first entry at or after a time, and the times from one before it on, out of the first `count`."""
-        most = min(count, int(self.size / _SLACK))
-        times = _part(self._times, count - most, count)
+    def since(self, t_ns: int) -> tuple[int, list[int]]:
+        """The entry before the first that is not older than a time, and the times from it on."""
+        begin = max(0, self.count - self.size)
+        times = _part(self._times, begin, self.count)
         place = max(0, bisect_left(times, t_ns) - 1)
-        return count - most + place, times[place:]
+        return begin + place, times[place:]
 
 
 class _Subject:
@@ -114,8 +111,9 @@ class History:
 
     def __init__(self, rate_hz: float) -> None:
         self.rate_hz = rate_hz
-        self._full = _Clock(16 + math.ceil(FULL_S * rate_hz * _SLACK))
-        self._steps = _Clock(16 + math.ceil(COARSE_S / STEP_S * _SLACK))
+        self._lock = threading.Lock()
+        self._full = _Clock(16 + math.ceil(FULL_S * rate_hz))
+        self._steps = _Clock(16 + math.ceil(COARSE_S / STEP_S))
         self._subjects: dict[str, _Subject] = {}
         self._read_gpu = getter(METRICS)
         self._step_begin = 0
@@ -126,6 +124,10 @@ class History:
 
     def append(self, sample: Sample) -> None:
         """Add one sample; a GPU that it lacks gets a gap."""
+        with self._lock:
+            self._append(sample)
+
+    def _append(self, sample: Sample) -> None:
         self._go_on(sample)
         gpus = {gpu.uuid: gpu for gpu in sample.gpus}
         for uuid in gpus.keys() - self._subjects.keys():
@@ -161,18 +163,22 @@ class History:
         place = None if rings is None else rings.names.get(metric)
         if rings is None or place is None:
             return None
+        with self._lock:
+            return self._window(rings, place, seconds, columns)
+
+    def _window(self, rings: _Subject, place: int, seconds: float, columns: int) -> Window:
         fine = seconds <= FULL_S
         cuts = self._columns(self._full if fine else self._steps, seconds, max(1, columns))
         if fine:
-            return _window([_fold(values) for values in _cut(rings.full[place], cuts)])
+            return _columned([_fold(values) for values in _cut(rings.full[place], cuts)])
         rest = _fold(_part(rings.full[place], self._step_begin, self._full.count))
         parts = (_cut(ring[place], cuts) for ring in (rings.low, rings.mean, rings.high))
         folds = [_fold_steps(*of_column) for of_column in zip(*parts, strict=True)]
-        return _window([*folds[:-1], _joined(folds[-1], rest)])
+        return _columned([*folds[:-1], _joined(folds[-1], rest)])
 
     def _columns(self, clock: _Clock, seconds: float, columns: int) -> list[tuple[int, int]]:
         """Which entries fall into each column; the same for every series, so that the last answer is kept."""
-        count, now_ns = clock.count, self._now_ns
+        now_ns = self._now_ns
         key = (now_ns, seconds, columns)
         kept = self._cuts
         if kept[0] == key:
@@ -180,7 +186,7 @@ class History:
         width = max(1, int(seconds * 1e9 / columns))
         last = now_ns // width
         edges = [column * width for column in range(last - columns + 1, last + 2)]
-        begin, times = clock.since(edges[0], count)
+        begin, times = clock.since(edges[0])
         cuts, hold = [bisect_left(times, edge) for edge in edges], self._hold_ns(clock)
         found = [
             (begin + low, begin + high) if high > low else _held(begin, low, times, min(edge, now_ns) - hold)
@@ -191,7 +197,7 @@ class History:
 
     def _hold_ns(self, clock: _Clock) -> int:
         """For how long an entry stands: by the rate that samples have come at of late."""
-        _, times = self._full.since(0, self._full.count)
+        _, times = self._full.since(0)
         late = sorted(after - before for before, after in pairwise(times[-10:]))
         period = max(1e9 / self.rate_hz, late[len(late) // 2] if late else 0.0)
         return int(max(_HOLD * period, 2 * _STEP_NS if clock is self._steps else 0))
@@ -243,7 +249,7 @@ def _joined(one: _Fold | None, other: _Fold | None) -> _Fold | None:
     return min(one[0], other[0]), (one[1] + other[1]) / 2, max(one[2], other[2])
 
 
-def _window(folds: Sequence[_Fold | None]) -> Window:
+def _columned(folds: Sequence[_Fold | None]) -> Window:
     low, mean, high = zip(*((None, None, None) if fold is None else fold for fold in folds), strict=True)
     return Window(low, mean, high)
 

@@ -153,10 +153,10 @@ class LogLines(RowScroll, can_focus=True, inherit_bindings=False):
             self._anchor = None
             self.to_end()
         elif self._anchor is not None:
-            anchor, filtered = self._anchor, self.document.filtered
-            self.show_row(self.document.row_near(anchor))
-            self.seen = self.view.rows
-            self._anchor = None if filtered.filter is None or filtered.at_end or filtered.cause else anchor
+            filtered, row = self.document.filtered, self.document.row_near(self._anchor)
+            self.show_row(row)
+            self.seen = self.view.rows  # which may be of the instant before: rows that it lacks are waited for
+            self._anchor = None if row < self.lines or filtered.over(self.view.rows) else self._anchor
 
     def _take_tail(self) -> None:
         """Of a big file the end comes first: its lines are shown at once, their numbers come with the index."""
