@@ -14,6 +14,9 @@ import msgspec
 SCHEMA = 1
 """The version of report and run files that this program writes; it reads up to this one and refuses later ones."""
 
+REPORT_SCHEMA = 2
+"""The same of `report.json` and `machine.json`: 2 since a machine has an inventory. Earlier ones are migrated."""
+
 EVENT_VERSION = 1
 
 
@@ -296,8 +299,20 @@ class Target(Frozen, frozen=True, kw_only=True):
     like: Like | None = None
 
 
+class Inventory(Frozen, frozen=True, kw_only=True):
+    """What a node or a target is made of, as far as two of them can differ in it: kind -> name -> value, as text.
+
+    Kinds are the rows of `reports.inventory.KINDS` (package, library, variable, limit, sysctl, gpu, topology …). A name
+    that is not in a kind that was read is not there; `unread` says why a kind, or a part of it, could not be read:
+    absence there means nothing.
+    """
+
+    parts: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
+    unread: dict[str, str] = msgspec.field(default_factory=dict)
+
+
 class Machine(Frozen, frozen=True, kw_only=True):
-    """What identifies the node of a report."""
+    """What identifies the node of a report, and what it is made of."""
 
     host: str
     boot_id: str
@@ -310,12 +325,13 @@ class Machine(Frozen, frozen=True, kw_only=True):
     driver: str | None = None
     cuda: str | None = None
     gpus: tuple[dict[str, Any], ...] = ()
+    inventory: Inventory = msgspec.field(default_factory=Inventory)
 
 
 class Report(Frozen, frozen=True, kw_only=True):
     """One run's identity, results and findings as one JSON file. `findings` are the machine's checks only."""
 
-    schema: int = SCHEMA
+    schema: int = REPORT_SCHEMA
     torchdoctor: str
     machine: Machine
     target: Target

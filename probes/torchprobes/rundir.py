@@ -22,7 +22,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from . import child
+from . import child, schemas
 from .model import SCHEMA, Frozen, Target
 
 QUOTA_BYTES = 2 << 30
@@ -61,6 +61,7 @@ class RunInfo(Frozen, frozen=True, kw_only=True):
     device: str = ""
     probes: tuple[str, ...] = ()
     argv: tuple[str, ...] = ()
+    title: str = ""
     entry: str = ""
     entry_folder: str = ""
     graph: str = ""
@@ -157,17 +158,21 @@ class RunDir:
 
 
 def decode(raw: bytes, kind: type[_T], where: str) -> _T:
-    """Read a JSON document of ours, checking its schema first.
+    """Read a JSON document of ours, checking its schema first; one of an earlier schema is migrated.
 
     Raises:
         RunError: one line: it is of a later schema, or what in it is broken.
     """
+    newest = schemas.newest(kind)
     try:
-        head = msgspec.json.decode(raw, type=_Head)
-        if head.schema > SCHEMA:
-            raise RunError(
-                f"{where} has schema {head.schema}, this torchdoctor reads up to {SCHEMA}: upgrade torchdoctor"
-            )
+        schema = msgspec.json.decode(raw, type=_Head).schema
+        if schema > newest:
+            raise RunError(f"{where} has schema {schema}, this torchdoctor reads up to {newest}: upgrade torchdoctor")
+        if schema < schemas.FIRST:
+            raise RunError(f"{where} has schema {schema}, which no torchdoctor wrote")
+        if schema < newest:
+            document = msgspec.json.decode(raw, type=dict[str, Any])
+            return msgspec.convert(schemas.migrated(document, kind, schema), kind)
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RunError(f"{where} cannot be read: {error}") from None

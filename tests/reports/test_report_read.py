@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from report_material import make_run, random_report, report, result
 
-from torchprobes.model import SCHEMA, Verdict
+from torchprobes.model import REPORT_SCHEMA, Verdict
 from torchprobes.reports import read, write
 from torchprobes.reports.export import to_json
 from torchprobes.rundir import RunError
@@ -42,8 +42,8 @@ def test_what_was_written_is_what_is_read(tmp_path: Path) -> None:
 
 def test_a_later_schema_is_refused_whatever_else_it_holds(tmp_path: Path) -> None:
     path = tmp_path / "later.json"
-    path.write_text(json.dumps({"schema": SCHEMA + 1, "results": "of another shape"}))
-    assert f"schema {SCHEMA + 1}" in refused(path)
+    path.write_text(json.dumps({"schema": REPORT_SCHEMA + 1, "results": "of another shape"}))
+    assert f"schema {REPORT_SCHEMA + 1}" in refused(path)
     assert "upgrade torchdoctor" in refused(path)
 
 
@@ -100,3 +100,21 @@ def test_a_run_gives_what_it_has_and_a_lone_report_is_enough(tmp_path: Path) -> 
     kept = write.write(run)
     run.results.unlink()
     assert read.read_run(run) == kept
+
+
+def test_a_report_of_the_first_schema_is_read_and_has_no_inventory_that_anybody_took(tmp_path: Path) -> None:
+    path, document = tmp_path / "report.json", json.loads(to_json(report((result(),))))
+    del document["machine"]["inventory"]
+    path.write_text(json.dumps({**document, "schema": 1}))
+    found = read.read_file(path)
+    assert found.schema == REPORT_SCHEMA
+    assert found.machine.inventory.parts == {}
+    assert found.machine.inventory.unread == {"": "made by a torchdoctor that took no inventory"}
+    assert found.results == (result(),)
+
+
+@pytest.mark.parametrize("schema", [0, -1])
+def test_a_schema_that_nobody_wrote_is_refused(tmp_path: Path, schema: int) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps({**json.loads(to_json(report((result(),)))), "schema": schema}))
+    assert "which no torchdoctor wrote" in refused(path)

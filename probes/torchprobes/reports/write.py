@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from torchprobes import __version__, catalogue
-from torchprobes.model import SCHEMA, Finding, Frozen, Machine, Report, Result, Target, Tier, Verdict, worst
+from torchprobes.model import REPORT_SCHEMA, Finding, Frozen, Machine, Report, Result, Target, Tier, Verdict, worst
 from torchprobes.rundir import RunDir, RunError, RunInfo, decode, write_atomically
 from torchprobes.runner.results import finished, runs_again
 from torchprobes.samples import Sample
@@ -22,7 +22,7 @@ NO_TARGET = Target(python="", refusal="this run names no target")
 class MachineRecord(Frozen, frozen=True, kw_only=True):
     """`machine.json` in a run directory: the node that the run was made on, and its own findings."""
 
-    schema: int = SCHEMA
+    schema: int = REPORT_SCHEMA
     machine: Machine
     findings: tuple[Finding, ...] = ()
 
