@@ -65,5 +65,5 @@ def export_beside(report: Report, run: str) -> str:
     """
     folder = Path(run)
     rundir.write_atomically(folder / "export.json", export.to_json(report))
-    rundir.write_atomically(folder / "export.md", export.to_markdown(report).encode())
+    rundir.write_atomically(folder / "export.md", export.EXPORTERS["markdown"](report, ""))
     return str(folder / "export.md")

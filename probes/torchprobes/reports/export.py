@@ -1,16 +1,13 @@
-"""A report in the forms that other programs and people read: JSON and Markdown here, JUnit XML in `junit`."""
+"""A report in the forms that other programs and people read; each is in a file of its own, JSON here."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
-from torchprobes.model import Finding, Report, Result, Verdict
-
-from .text import mask, plain
+from torchprobes.model import Report, Result, Verdict
 
 SIGNS: Final = {
     Verdict.PASS: "✔",
@@ -43,89 +40,28 @@ def counts(results: tuple[Result, ...]) -> str:
     return ", ".join(said) or "no probe was asked for"
 
 
-# --- Markdown ----------------------------------------------------------------------------------------------------
+def _to_markdown(report: Report, masked: str) -> bytes:
+    from .markdown import to_markdown  # deferred, as the others: the console, which starts with this, seldom needs them
 
-_MARKUP: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|~&-])")
-
-
-def _md(text: object) -> str:
-    """Text that stays text in Markdown and in HTML made of it."""
-    return _MARKUP.sub(r"\\\1", plain(mask(str(text))))
+    return to_markdown(report, masked).encode("utf-8", "backslashreplace")
 
 
-def _code(text: str) -> str:
-    """One line as an inline code span that its content cannot close."""
-    line = plain(mask(text))
-    fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
-    return f"{fence} {line} {fence}"
+def _to_html(report: Report, masked: str) -> bytes:
+    from .html import to_html
+
+    return to_html(report, masked)
 
 
-def to_markdown(report: Report) -> str:
-    """The report for a ticket: identity, verdicts as a table, then every finding with its fix."""
-    return "\n".join(_markdown_lines(report)) + "\n"
-
-
-def _markdown_lines(report: Report) -> Iterator[str]:
-    yield f"# torchdoctor: {report.verdict.value} ({_md(report.machine.host or 'host not known')})"
-    yield ""
-    yield from (f"- {name}: {_md(value)}" for name, value in _identity(report) if value)
-    yield ""
-    yield "| verdict | probe | device | seconds | reason |"
-    yield "|---|---|---|--:|---|"
-    for r in report.results:
-        sign = f"{SIGNS[r.verdict]} {r.verdict.value}"
-        yield f"| {sign} | {_md(r.name)} | {_md(r.device)} | {r.seconds:.1f} | {_md(r.reason)} |"
-    yield ""
-    yield _md(counts(report.results))
-    for where, finding in _findings(report):
-        yield from _finding_lines(where, finding)
-
-
-def _identity(report: Report) -> Iterator[tuple[str, str]]:
-    machine, target = report.machine, report.target
-    yield "started", f"{report.started}, {report.seconds:.1f} s"
-    yield "machine", f"{machine.os}, {machine.arch}, {machine.cpu}, {machine.cores} cores" if machine.os else ""
-    yield "driver", f"{machine.driver or 'none'}, CUDA {machine.cuda or 'none'}, {len(machine.gpus)} GPUs"
-    yield "target", " ".join([*target.prefix, target.python])
-    if target.like is not None:
-        yield "like", f"pid {target.like.pid} ({target.like.user}): {target.like.command}"
-        for each in target.like.differences:
-            here = f", in the shell {each.here}" if each.here else ""
-            yield f"there {_md(each.what)}", f"{each.there}{here}{'' if each.applied else ' (told only)'}"
-    yield "torch", f"{target.torch or 'none'} on Python {target.python_version or 'not known'}"
-    yield "torchdoctor", f"{report.torchdoctor}, tier {report.tier}"
-
-
-def _findings(report: Report) -> Iterator[tuple[str, Finding]]:
-    yield from (("this machine", finding) for finding in report.findings)
-    for result in report.results:
-        yield from ((result.name, finding) for finding in result.findings)
-
-
-def _finding_lines(where: str, finding: Finding) -> Iterator[str]:
-    yield ""
-    yield f"## {_md(finding.id)} · {finding.severity.value} · {_md(where)}"
-    yield ""
-    yield _md(finding.seen) + "\\"
-    yield _md(finding.why)
-    if finding.fix:
-        yield ""
-        needs = f"; needs: {', '.join(finding.fix.needs)}" if finding.fix.needs else ""
-        yield f"Fix ({finding.fix.scope.value}{_md(needs)}): {_code(finding.fix.command)}"
-    if finding.source:
-        yield ""
-        yield f"Source: {_md(finding.source)}"
-
-
-def _to_junit(report: Report) -> bytes:
-    from .junit import to_junit  # deferred: it brings an XML library that the console never needs
+def _to_junit(report: Report, masked: str) -> bytes:
+    from .junit import to_junit
 
     return to_junit(report)
 
 
-EXPORTERS: Final[dict[str, Callable[[Report], bytes]]] = {
-    "json": to_json,
-    "markdown": lambda report: to_markdown(report).encode(),
+EXPORTERS: Final[dict[str, Callable[[Report, str], bytes]]] = {
+    "json": lambda report, masked: to_json(report),
+    "markdown": _to_markdown,
+    "html": _to_html,
     "junit": _to_junit,
 }
-"""Every form by the name of its flag."""
+"""Every form by the name of its flag: a report that was redacted already, and what the redactor says that it masked."""

@@ -152,7 +152,7 @@ def _deliver(ended: Ended, run: RunDir, exports: Exports, settings: Settings, fa
     report = ended.report
     codes = [exit_codes.of_report(report, fail_on)] + [exit_codes.INCOMPLETE] * (not ended.kept)
     kept = f"; the report is in {run.report}" if ended.kept else ""
-    deliveries = [partial(d.deliver, EXPORTERS[form](report)) for form, d in exports if d]
+    deliveries = [partial(d.deliver, EXPORTERS[form](report, "")) for form, d in exports if d]
     if any(d.is_stdout for _, d in exports if d):
         note(f"run: {run.path}")
         note(f"{report.verdict.value}: {counts(report.results)} in {report.seconds:.1f} s")

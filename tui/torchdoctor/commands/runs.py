@@ -169,7 +169,7 @@ def report_(ctx: click.Context, run: str, json_to: str | None, markdown_to: str 
     report, where = _read(settings, run)
     wanted = [(form, destination) for form, destination in targets if destination]
     for form, destination in wanted:
-        destination.deliver(EXPORTERS[form](report))
+        destination.deliver(EXPORTERS[form](report, ""))
     if not wanted:
         say(report_text(report, signs=not decide(settings).ascii, where=where, width=terminal_width()))
 
