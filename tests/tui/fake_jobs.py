@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from torchdoctor.interfaces import JobEngines
-from torchdoctor.job_desk import JobDeskError
+from torchdoctor.desk import DeskError
 from torchprobes.distributed import JobVerdict, JobView, RankView, SourceState, StackGroup
 from torchprobes.model import Evidence
 
@@ -201,7 +201,7 @@ class FakeJobs:
             return {"jobs": list(self.rows), "notes": list(self.notes)}
         answer = self.answers.get(question)
         if isinstance(answer, str) and answer.startswith("!"):
-            raise JobDeskError(answer[1:])
+            raise DeskError(answer[1:])
         return answer
 
     def stop(self) -> None:

@@ -18,7 +18,7 @@ import pytest
 from fake_jobs import CRASHED, HEALTHY, FakeJobs
 
 from torchdoctor import job_files
-from torchdoctor.job_desk import Desk, JobDeskError
+from torchdoctor.desk import Desk, DeskError
 from torchprobes import rundir
 from torchprobes.jobs.desk import Desk as Answers
 from torchprobes.jobs.desk import Files, tail
@@ -50,28 +50,28 @@ def test_it_answers_lists_and_says_what_it_cannot(desk: Desk) -> None:
     found = desk.ask("list", {}, DEADLINE_S)
     assert set(found) == {"jobs", "notes"}
     assert found["jobs"] or found["notes"], "never an empty answer"
-    with pytest.raises(JobDeskError, match="knows no question 'dance'"):
+    with pytest.raises(DeskError, match="knows no question 'dance'"):
         desk.ask("dance", {}, DEADLINE_S)
-    with pytest.raises(JobDeskError, match="spawn:999999999"):
+    with pytest.raises(DeskError, match="spawn:999999999"):
         desk.ask("attach", {"job": "spawn:999999999"}, DEADLINE_S)
 
 
 def test_one_that_was_killed_says_so_and_the_next_question_is_answered(desk: Desk) -> None:
-    with pytest.raises(JobDeskError):
+    with pytest.raises(DeskError):
         desk.ask("dance", {}, DEADLINE_S)
     process = desk._process
     assert process is not None
     os.kill(process.pid, signal.SIGKILL)
     process.wait(DEADLINE_S)
-    with pytest.raises(JobDeskError, match="knows no question"):
+    with pytest.raises(DeskError, match="knows no question"):
         desk.ask("dance", {}, DEADLINE_S)
     assert desk._process is not process
 
 
 def test_a_question_past_its_deadline_costs_no_other(desk: Desk) -> None:
-    with pytest.raises(JobDeskError, match="no answer to 'launch' in 0"):
+    with pytest.raises(DeskError, match="no answer to 'launch' in 0"):
         desk.ask("launch", {}, 0)
-    with pytest.raises(JobDeskError, match="knows no question"):
+    with pytest.raises(DeskError, match="knows no question"):
         desk.ask("dance", {}, DEADLINE_S)
 
 
@@ -106,22 +106,22 @@ def test_it_may_hold_many_files_and_what_it_launches_may_not() -> None:
 
 
 def test_it_ends_with_its_console(desk: Desk) -> None:
-    with pytest.raises(JobDeskError):
+    with pytest.raises(DeskError):
         desk.ask("dance", {}, DEADLINE_S)
     process = desk._process
     assert process is not None
     desk.stop()
     process.wait(DEADLINE_S)
-    with pytest.raises(JobDeskError, match="the console ends"):
+    with pytest.raises(DeskError, match="the console ends"):
         desk.ask("list", {}, DEADLINE_S)
 
 
 def test_the_command_of_a_form_and_why_there_is_none(desk: Desk) -> None:
     form = {"script": "train.py", "ranks": "2", "inject": True, "target": {"python": "/t/python", "torch": "2.13.0"}}
     assert "--nproc-per-node=2" in desk.ask("plan", form, DEADLINE_S)["argv"]
-    with pytest.raises(JobDeskError, match="name a script"):
+    with pytest.raises(DeskError, match="name a script"):
         desk.ask("plan", {**form, "script": ""}, DEADLINE_S)
-    with pytest.raises(JobDeskError, match="no torch in /t/python"):
+    with pytest.raises(DeskError, match="no torch in /t/python"):
         desk.ask("launch", {**form, "target": {"python": "/t/python"}}, DEADLINE_S)
 
 

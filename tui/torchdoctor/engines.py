@@ -74,7 +74,7 @@ def _checks() -> Any:
 
 def _jobs(settings: Settings) -> JobEngines:
     """Questions go to a process of its own; the files of a run directory are read here."""
-    desk = import_module(".job_desk", __package__).Desk(str(_place(settings)))
+    desk = import_module(".desk", __package__).Desk(str(_place(settings)))
 
     def files() -> Any:
         return import_module(".job_files", __package__)

@@ -140,7 +140,7 @@ class JobSource:
         """Ask the desk and wait: in threads only.
 
         Raises:
-            JobDeskError: one line: it failed, or gave no answer in time.
+            DeskError: one line: it failed, or gave no answer in time.
         """
         return self._engines().desk.ask(question, arguments, deadline_s)
 

@@ -1,20 +1,17 @@
 """The job desk: what a console asks about jobs, answered in a process of its own. `desk.py PLACE`, run by path.
 
-A JSON line a question (`{"id", "ask", "with"}`), a JSON line an answer (`{"id", "done"}` or `{"id", "failed"}`), each
-question in a thread of its own, so that one that a file system holds delays no other. The console's process stays
-small and cannot be held up by what is asked here. When its pipe closes the desk ends at once; what watches a foreign
-job for it ends with it, while jobs that it launched belong to their supervisors and go on.
+How a desk answers is in `torchprobes.desks`. When its pipe closes it ends at once; what watches a foreign job for it
+ends with it, while jobs that it launched belong to their supervisors and go on.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import resource
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -24,18 +21,12 @@ if __package__ in (None, ""):  # run by path, isolated: nothing of the caller's 
 
 import msgspec
 
+from torchprobes.desks import DeskError, With, serve
 from torchprobes.rundir import RunDir
 
-MOST_LINE: Final = 1 << 20
 MOST_TAIL_BYTES: Final = 64 << 10
 STOP_WAIT_S: Final = 45.0
 PREFLIGHT_S: Final = 2.0
-
-With = Mapping[str, Any]
-
-
-class DeskError(Exception):
-    """Why a question has no answer: one line for the person."""
 
 
 def _jobs(name: str) -> Any:
@@ -225,39 +216,11 @@ ANSWERS: Final[dict[str, Callable[[Desk, With], Any]]] = {
 """Question -> what answers it."""
 
 
-class _Mouth:
-    """Says one line at a time, whichever thread has it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._out = os.dup(1)
-        os.dup2(2, 1)  # what a library prints is no answer
-
-    def say(self, message: Mapping[str, Any]) -> None:
-        data = json.dumps(message).encode() + b"\n"
-        with self._lock, contextlib.suppress(OSError):
-            while data:
-                data = data[os.write(self._out, data) :]
-
-
-def _serve(desk: Desk, mouth: _Mouth, request: With) -> None:
-    number = request.get("id")
-    try:
-        mouth.say({"id": number, "done": desk.answer(str(request.get("ask")), request.get("with") or {})})
-    except Exception as error:  # noqa: BLE001 - the console shows the line, whatever it was
-        mouth.say({"id": number, "failed": f"{error}".strip().split("\n")[0][:500] or type(error).__name__})
-
-
 def main() -> None:
     """Answer until the console's pipe closes; waits for nobody then."""
-    desk, mouth = Desk(Path(sys.argv[1])), _Mouth()
+    desk = Desk(Path(sys.argv[1]))
     desk.files.raise_limit()
-    with open(0, "rb", closefd=False) as questions:
-        while line := questions.readline(MOST_LINE):
-            with contextlib.suppress(ValueError, RecursionError):
-                request = json.loads(line)
-                if isinstance(request, dict):
-                    threading.Thread(target=_serve, args=(desk, mouth, request), daemon=True).start()
+    serve(desk.answer)
     desk.close()
     os._exit(0)
 

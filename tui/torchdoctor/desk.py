@@ -1,4 +1,4 @@
-"""The console's end of the job desk (`torchprobes.jobs.desk`): asks, and waits in threads only."""
+"""The console's end of a desk (`torchprobes.desks`): asks, and waits in threads only."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ from typing import IO, Any, Final
 import torchprobes
 from torchprobes import child
 
-PROGRAM: Final = Path(torchprobes.__file__).parent / "jobs" / "desk.py"
+_PROBES: Final = Path(torchprobes.__file__).parent
+JOBS: Final = _PROBES / "jobs" / "desk.py"
+REPORTS: Final = _PROBES / "reports" / "desk.py"
+"""The programs of the desks; each is run by path."""
+
 MAX_LINE_BYTES: Final = 32 << 20
 
 
-class JobDeskError(Exception):
+class DeskError(Exception):
     """A question has no answer; the text is one line."""
 
 
@@ -35,8 +39,8 @@ class _Asked:
 class Desk:
     """One desk process, started when the first question is asked and again if it died; any thread may ask."""
 
-    def __init__(self, place: str) -> None:
-        self._argv = [sys.executable, "-I", "-B", str(PROGRAM), place]
+    def __init__(self, place: str, program: Path = JOBS) -> None:
+        self._argv = [sys.executable, "-I", "-B", str(program), place]
         self._lock = threading.Lock()
         self._process: child.Piped | None = None
         self._asked: dict[int, _Asked] = {}
@@ -47,7 +51,7 @@ class Desk:
         """The answer.
 
         Raises:
-            JobDeskError: it failed, there was none in time, or the desk died; one line.
+            DeskError: it failed, there was none in time, or the desk died; one line.
         """
         with self._lock:
             process, pipe = self._running()
@@ -62,9 +66,9 @@ class Desk:
         with self._lock:
             self._asked.pop(number, None)
         if not come:
-            raise JobDeskError(f"no answer to {question!r} in {deadline_s:g} s")
+            raise DeskError(f"no answer to {question!r} in {deadline_s:g} s")
         if asked.failed:
-            raise JobDeskError(asked.failed)
+            raise DeskError(asked.failed)
         return asked.value
 
     def stop(self) -> None:
@@ -78,15 +82,15 @@ class Desk:
     def _running(self) -> tuple[child.Piped, IO[bytes]]:
         """The process and the pipe to it, started now if there is none."""
         if self._stopped:
-            raise JobDeskError("the console ends")
+            raise DeskError("the console ends")
         if self._process is None or self._process.poll() is not None:
             try:
                 self._process = child.Piped(self._argv, roomy=True)
             except OSError as error:
-                raise JobDeskError(f"cannot start a helper process: {error.strerror}") from None
+                raise DeskError(f"cannot start a helper process: {error.strerror}") from None
             threading.Thread(target=self._read, args=(self._process,), name="torchdoctor-desk", daemon=True).start()
         if self._process.stdin is None:
-            raise JobDeskError("the helper process has no pipe")
+            raise DeskError("the helper process has no pipe")
         return self._process, self._process.stdin
 
     def _read(self, process: child.Piped) -> None:
