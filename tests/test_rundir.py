@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
+import time
 from pathlib import Path
 
 import msgspec
@@ -113,3 +115,80 @@ def test_an_atomic_write_leaves_the_old_file_when_it_cannot_finish(tmp_path: Pat
         rundir.write_atomically(target, "not bytes")  # type: ignore[arg-type]
     assert target.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["run.json"]
+
+
+# --- titles ---------------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_renamed_found_by_its_title_and_keeps_its_name(tmp_path: Path) -> None:
+    run = make(tmp_path, dead=True)
+    rundir.rename(run, "  node 7,\tbefore the new driver ")
+    assert run.info.title == "node 7, before the new driver"
+    assert rundir.open_run(tmp_path, "node 7, before the new driver").name == run.name
+    rundir.rename(make(tmp_path, dead=True), "node 7, before the new driver")
+    with pytest.raises(RunError, match="2 runs are"):
+        rundir.open_run(tmp_path, "node 7, before the new driver")
+    rundir.rename(run, "")
+    assert run.info.title == ""
+
+
+@pytest.mark.parametrize("title", ["x" * (rundir.TITLE_LENGTH + 1), "a\x1b[2J", "right‮left", "\udc80"])
+def test_a_title_that_is_no_plain_line_is_refused_and_changes_nothing(tmp_path: Path, title: str) -> None:
+    run = make(tmp_path)
+    with pytest.raises(RunError, match="a title"):
+        rundir.rename(run, title)
+    assert run.info.title == ""
+
+
+def test_a_rename_and_the_end_of_a_run_lose_nothing_of_each_other(tmp_path: Path) -> None:
+    run = make(tmp_path)
+
+    def rename() -> None:
+        for number in range(50):
+            rundir.rename(run, f"title {number}")
+
+    def finish() -> None:
+        for number in range(50):
+            run.change(seconds=float(number))
+
+    threads = [threading.Thread(target=rename), threading.Thread(target=finish)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (run.info.title, run.info.seconds) == ("title 49", 49.0)
+
+
+# --- pruned by age --------------------------------------------------------------------------------------------
+
+
+def test_pruning_by_age_counts_from_the_end_and_spares_the_newest_and_the_running(tmp_path: Path) -> None:
+    now = time.time()
+    days = {40: "a", 35: "b", 31: "c", 2: "d"}
+    names = [f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now - 86400 * day))}-n-00000{x}" for day, x in days.items()]
+    runs = [make(tmp_path, name, dead=place != 1) for place, name in enumerate(names)]
+    runs[2].change(finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now - 3600)))
+    (runs[0].path / "run.json").write_text("{")
+    month = 30 * 86400.0
+    would = rundir.prune(tmp_path, None, 1, month, rundir.spared)
+    assert would == names[:1]
+    assert {run.name for run in rundir.list_runs(tmp_path)} == set(names)
+    assert rundir.prune(tmp_path, None, 1, month) == names[:1]
+    assert rundir.prune(tmp_path, None, 0, 60.0) == names[2:]
+    assert [run.name for run in rundir.list_runs(tmp_path)] == [names[1]]
+
+
+def test_pruning_by_age_and_size_stops_where_the_rest_fits(tmp_path: Path) -> None:
+    now = time.time()
+    names = [f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now - 86400 * day))}-n-00000{day}" for day in (9, 5, 3, 1)]
+    for name in names:
+        (make(tmp_path, name, dead=True).path / "x").write_bytes(b"x" * 100_000)
+    assert rundir.prune(tmp_path, 250_000, 1, 86400.0 * 7) == names[:2]
+
+
+def test_what_is_held_and_free_is_told_in_bytes(tmp_path: Path) -> None:
+    run = make(tmp_path)
+    (run.path / "x").write_bytes(b"x" * 1000)
+    assert rundir.held_bytes(tmp_path) == {run.name: 1000 + (run.path / "run.json").stat().st_size}
+    assert (rundir.free_bytes(tmp_path) or 0) > 0
+    assert rundir.free_bytes(tmp_path / "nowhere") is None

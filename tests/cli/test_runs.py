@@ -14,7 +14,7 @@ from cli_process import environment, torchdoctor
 from torchdoctor.commands.runs import keep_quota
 from torchdoctor.settings import Settings
 from torchprobes import rundir
-from torchprobes.model import SCHEMA, Result, Target, Tier, Verdict
+from torchprobes.model import REPORT_SCHEMA, Result, Target, Tier, Verdict
 from torchprobes.rundir import Owner, RunDir
 
 
@@ -107,7 +107,7 @@ def test_signs_are_ascii_where_the_language_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (json.dumps({"schema": SCHEMA + 1}), "upgrade torchdoctor"),
+        (json.dumps({"schema": REPORT_SCHEMA + 1}), "upgrade torchdoctor"),
         ("{", "cannot be read"),
         ("[]", "cannot be read"),
         ('{"schema": 1}', "missing required field"),

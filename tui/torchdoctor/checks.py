@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from torchprobes import rundir
 from torchprobes.catalogue import Probe
 from torchprobes.environment import describe_machine
@@ -53,7 +51,7 @@ def finish(run: RunDir, findings: tuple[Finding, ...], seconds: float, sample: S
     """
     write.record_machine(run, describe_machine(MACHINE_DEADLINE_S), findings, sample)
     finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    run.write_info(msgspec.structs.replace(run.info, finished=finished, seconds=seconds))
+    run.change(finished=finished, seconds=seconds)
     write.write(run)
 
 

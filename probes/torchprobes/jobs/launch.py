@@ -104,8 +104,7 @@ def _prepare(run: RunDir, plan: LaunchPlan) -> bytes:
         if plan.request:
             _write_request(plan)
         if plan.owner:
-            info = run.info
-            run.write_info(msgspec.structs.replace(info, argv=plan.argv, inject=plan.inject))
+            run.change(argv=plan.argv, inject=plan.inject)
         write_atomically(node.path / "plan.json", msgspec.json.encode(plan))
     except OSError as error:
         raise LaunchError(f"cannot write to {plan.node}: {error.strerror}") from None

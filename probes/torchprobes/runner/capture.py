@@ -237,8 +237,7 @@ class Capture:
     def _finish_run(self) -> None:
         finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         try:
-            info = msgspec.structs.replace(self.run.info, finished=finished, seconds=self._view.seconds)
-            self.run.write_info(info)
+            self.run.change(finished=finished, seconds=self._view.seconds)
         except (OSError, rundir.RunError) as error:
             self._warn(f"run.json could not be written: {error}")
 

@@ -143,7 +143,7 @@ def resumed_run(settings: Settings, name: str, from_owner: int | None = None) ->
         raise click.UsageError(f"{run.name} is no check with a target: only such a run can be resumed")
     if run.alive() and info.owner.pid not in (os.getpid(), from_owner):
         raise click.UsageError(f"{run.name} is still running as pid {info.owner.pid}: end that first")
-    run.write_info(msgspec.structs.replace(info, owner=rundir.this_owner(), finished=None))
+    run.change(owner=rundir.this_owner(), finished=None)
     return run
 
 
@@ -225,7 +225,7 @@ def _watch(check: Check, interrupts: Interrupts) -> None:
 def _finish(run: RunDir, seconds: float) -> None:
     finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     try:
-        run.write_info(msgspec.structs.replace(run.info, finished=finished, seconds=seconds))
+        run.change(finished=finished, seconds=seconds)
     except OSError as error:
         note(f"torchdoctor: cannot write {run.path}/run.json: {error.strerror}")
 

@@ -113,4 +113,4 @@ def _owned_by(run: RunDir, pid: int) -> None:
     start_ticks = rundir.start_ticks(pid)
     if start_ticks is not None:
         owner = Owner(pid=pid, start_ticks=start_ticks, boot_id=rundir.boot_id())
-        run.write_info(msgspec.structs.replace(run.info, owner=owner))
+        run.change(owner=owner)

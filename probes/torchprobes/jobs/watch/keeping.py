@@ -105,7 +105,7 @@ class Keeper:
         finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         seconds = time.monotonic() - self._begin
         with contextlib.suppress(OSError, RunError):
-            run.write_info(msgspec.structs.replace(run.info, finished=finished, seconds=seconds))
+            run.change(finished=finished, seconds=seconds)
 
     def _write(self, view: JobView | None, records: bytes, documents: list[tuple[int, NodeEvidence]]) -> None:
         """The records come first: a successor must know what a view already shows."""

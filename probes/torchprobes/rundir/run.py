@@ -1,6 +1,6 @@
 """The run directory: where one check, job or capture keeps everything that it said.
 
-The layout is the interface between processes (one writer a file; readers never lock):
+The layout is the interface between processes (one writer a file, `run.json` excepted; readers never lock):
 
     runs/<UTC>-<host>-<6 hex>/  run.json  results.jsonl  report.json  telemetry.jsonl
       probes/<name>/  request.json stdout.log stderr.log guardian.jsonl events/ artifacts/ compile/
@@ -9,26 +9,27 @@ The layout is the interface between processes (one writer a file; readers never 
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import re
-import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from . import child, schemas
-from .model import SCHEMA, Frozen, Target
-
-QUOTA_BYTES = 2 << 30
-"""All runs together; the oldest finished ones go first, and a person is told before it is full."""
+from .. import schemas
+from ..model import SCHEMA, Frozen, Target
 
 RUN_NAME = re.compile(r"\d{8}T\d{6}Z-[\w.-]{1,64}-[0-9a-f]{6}")
+
+LOCK_WAIT_S = 2.0
+"""A lock on run.json is held for the time of one write: one that is not given then belongs to a stopped process."""
 
 Kind = Literal["check", "job", "capture"]
 
@@ -132,6 +133,18 @@ class RunDir:
         """Replace `run.json`."""
         write_atomically(self.path / "run.json", msgspec.json.encode(info))
 
+    def change(self, **fields: Any) -> RunInfo:
+        """Replace some fields of `run.json`, and keep what others write there at the same time.
+
+        Raises:
+            RunError: if it cannot be read.
+            OSError: if it cannot be written.
+        """
+        with _alone(self.path):
+            info = msgspec.structs.replace(self.info, **fields)
+            self.write_info(info)
+        return info
+
     @property
     def results(self) -> Path:
         """`results.jsonl`: a line a finished probe, appended by the runner alone."""
@@ -155,6 +168,30 @@ class RunDir:
         """Whether the process that owns this run still lives, on this boot."""
         owner = self.info.owner
         return owner.boot_id == boot_id() and start_ticks(owner.pid) == owner.start_ticks
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Nobody else changes the run meanwhile. It is held for a moment: who cannot have it, or gets no lock, goes on."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        deadline = time.monotonic() + LOCK_WAIT_S
+        while not _locked(handle) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _locked(handle: int) -> bool:
+    """Whether there is nothing to wait for: the lock is ours, or the file system has none."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def decode(raw: bytes, kind: type[_T], where: str) -> _T:
@@ -210,22 +247,6 @@ def create(place: Path, kind: Kind, *, name: str | None = None, **fields: Any) -
     return run
 
 
-def open_run(place: Path | None, name: str) -> RunDir:
-    """The run that `name` names: a path, or the name (or an unambiguous beginning of it) below `place`.
-
-    Raises:
-        RunError: if there is none, or more than one.
-    """
-    direct = Path(name)
-    if (direct / "run.json").is_file():
-        return RunDir(direct)
-    found = [] if place is None or "/" in name else [r for r in list_runs(place) if r.name.startswith(name)]
-    if len(found) != 1:
-        what = "no run" if not found else f"{len(found)} runs are"
-        raise RunError(f"{what} named {name!r}: `torchdoctor runs` lists them")
-    return found[0]
-
-
 def list_runs(place: Path) -> list[RunDir]:
     """All runs below `place`, newest first; what is not a run directory is passed over."""
     try:
@@ -233,119 +254,3 @@ def list_runs(place: Path) -> list[RunDir]:
     except OSError:
         return []
     return [RunDir(place / name) for name in sorted(names, reverse=True)]
-
-
-def size_bytes(path: Path) -> int:
-    """Bytes of all files below `path`, links not followed."""
-    return sum(_file_sizes(path))
-
-
-def _file_sizes(path: Path) -> Iterator[int]:
-    for folder, _, files in os.walk(path):
-        for file in files:
-            try:
-                yield os.lstat(os.path.join(folder, file)).st_size
-            except OSError:
-                continue
-
-
-def delete(run: RunDir) -> None:
-    """Remove a run directory.
-
-    Raises:
-        RunError: if its owner still lives, or it cannot be removed.
-    """
-    if _owned(run):
-        raise RunError(f"run {run.name} is still running: stop it first")
-    try:
-        shutil.rmtree(run.path)
-    except OSError as error:
-        raise RunError(f"cannot delete {run.path}: {error.strerror}") from None
-
-
-def _owned(run: RunDir) -> bool:
-    try:
-        return run.alive()
-    except RunError:  # a broken run.json names no owner
-        return False
-
-
-def prune(place: Path, quota_bytes: int = QUOTA_BYTES, keep: int = 1) -> list[str]:
-    """Delete the oldest runs that nobody owns until all fit into `quota_bytes`; the newest `keep` stay.
-
-    Returns:
-        The names of the runs that were deleted.
-    """
-    runs = list_runs(place)
-    sizes = {run.name: size_bytes(run.path) for run in runs}
-    total, gone = sum(sizes.values()), []
-    for run in reversed(runs[keep:]):
-        if total <= quota_bytes:
-            break
-        try:
-            delete(run)
-        except RunError:
-            continue
-        total -= sizes[run.name]
-        gone.append(run.name)
-    return gone
-
-
-# --- where runs are kept -------------------------------------------------------------------------------------
-
-
-class Place(Frozen, frozen=True, kw_only=True):
-    """Where runs are kept, which rule chose it, and a line for the person where a better place was refused."""
-
-    path: str
-    origin: str
-    note: str = ""
-
-
-def candidate_places(environ: Mapping[str, str], uid: int) -> list[tuple[str, str]]:
-    """(origin, path) of the places to try, best first: design, "The run directory"."""
-    home = environ.get("HOME", "")
-    xdg = environ.get("XDG_STATE_HOME") or (home and os.path.join(home, ".local", "state"))
-    rows = [
-        ("TORCHDOCTOR_STATE", environ.get("TORCHDOCTOR_STATE", "")),
-        ("XDG state", xdg and os.path.join(xdg, "torchdoctor")),
-        ("XDG_RUNTIME_DIR", _below(environ.get("XDG_RUNTIME_DIR", ""), "torchdoctor")),
-        ("TMPDIR", os.path.join(environ.get("TMPDIR") or "/tmp", f"torchdoctor-{uid}")),  # noqa: S108 - owner checked
-    ]
-    return [(origin, path) for origin, path in rows if path.startswith("/")]
-
-
-def _below(folder: str, name: str) -> str:
-    return folder and os.path.join(folder, name)
-
-
-def choose_place(out: str | None, environ: Mapping[str, str] = os.environ, deadline_s: float = 1.0) -> Place:
-    """The first place that can be written, tried in a killable child.
-
-    Raises:
-        RunError: if `out` was given and cannot be written, or if no place can.
-    """
-    if out is not None:
-        path = os.path.join(os.getcwd(), out) if not os.path.isabs(out) else out
-        cause = _why_not(path, deadline_s)
-        if cause:
-            raise RunError(f"--out {out}: {cause}; name a folder that you can write")
-        return Place(path=path, origin="--out")
-    refused: list[str] = []
-    for origin, folder in candidate_places(environ, os.getuid()):
-        path = os.path.join(folder, "runs")
-        cause = _why_not(path, deadline_s)
-        if not cause:
-            return Place(path=path, origin=origin, note="; ".join(refused))
-        refused.append(f"{origin} {folder}: {cause}")
-    raise RunError("no folder for runs can be written: " + "; ".join(refused) + "; give one with --out")
-
-
-def _why_not(path: str, deadline_s: float) -> str:
-    """Why runs cannot be kept in `path`, "" if they can: the child makes it, checks its owner, writes there."""
-    try:
-        return str(child.ask("writable", {"path": path}, deadline_s) or "")
-    except child.Hung:
-        return f"hung: its file system gave no answer in {deadline_s:g} s"
-    except child.ChildFailed as error:
-        return str(error)
