@@ -186,11 +186,9 @@ def _why_none(found: list[Candidate]) -> str:
 
 def _described(places: list[tuple[str, str]], deadline_s: float, environ: Mapping[str, str]) -> list[Candidate]:
     """Tier 0 of each place, all at once; a path that stands twice is looked at once."""
-    python_path = [p for p in environ.get("PYTHONPATH", "").split(os.pathsep) if p.startswith("/")]
     arguments = {
         "candidates": [[str(n), path] for n, (_, path) in enumerate(places)],
-        "python_path": python_path,
-        "user_base": _user_base(environ),
+        **import_places(environ),
         "root": os.geteuid() == 0,
         "own": sys.prefix,
     }
@@ -199,6 +197,12 @@ def _described(places: list[tuple[str, str]], deadline_s: float, environ: Mappin
     except (child.Hung, child.ChildFailed) as error:
         parts = dict.fromkeys(map(str, range(len(places))), child.Part("failed", cause=str(error)))
     return [_candidate(origin, path, parts[str(n)], deadline_s) for n, (origin, path) in enumerate(places)]
+
+
+def import_places(environ: Mapping[str, str]) -> dict[str, Any]:
+    """What an environment adds to where an interpreter imports from: arguments of the child's questions."""
+    python_path = [path for path in environ.get("PYTHONPATH", "").split(os.pathsep) if path.startswith("/")]
+    return {"python_path": python_path, "user_base": _user_base(environ)}
 
 
 def _user_base(environ: Mapping[str, str]) -> str:

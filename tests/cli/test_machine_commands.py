@@ -43,6 +43,7 @@ def seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Sample]:
     described = Machine(host="node7", boot_id="", kernel="", arch="", os="", cpu="", cores=8, memory_bytes=1)
     monkeypatch.setattr(_look, "take_sample", lambda *_, **__: box[0])
     monkeypatch.setattr(machine, "describe_machine", lambda _: described)
+    monkeypatch.setattr(machine, "describe_node", lambda *_: described)
     monkeypatch.setenv("TORCHDOCTOR_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     return box

@@ -12,7 +12,7 @@ from typing import Final
 
 from torchprobes import rundir
 from torchprobes.catalogue import Probe
-from torchprobes.environment import describe_machine
+from torchprobes.environment import describe_node
 from torchprobes.jobs import BUILDERS
 from torchprobes.model import Finding, Report, Target
 from torchprobes.reports import export, write
@@ -49,7 +49,7 @@ def finish(run: RunDir, findings: tuple[Finding, ...], seconds: float, sample: S
     Raises:
         RunError, OSError: if it cannot be written; the finished results stay.
     """
-    write.record_machine(run, describe_machine(MACHINE_DEADLINE_S), findings, sample)
+    write.record_machine(run, describe_node(run.info.target, MACHINE_DEADLINE_S), findings, sample)
     finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     run.change(finished=finished, seconds=seconds)
     write.write(run)

@@ -33,6 +33,7 @@ QUESTIONS: dict[str, str] = {
     "allocations": "allocations",
     "like": "like",
     "launching": "launching",
+    "inventory": "inventory",
 }
 """Question -> the module in `torchprobes.environment` whose ANSWERS has it."""
 

@@ -175,6 +175,20 @@ def _start_up_files(sites: Iterable[str]) -> list[str]:
     return found
 
 
+def home_of(path: str, python_path: list[str], user_base: str) -> dict[str, Any]:
+    """Where an interpreter lives and imports from: `real` file, `prefix`, `version` ("" if unknown), `sites`.
+
+    Raises:
+        OSError: in words: it is missing, no regular file, not executable, or a loop of links.
+    """
+    real = follow(path)[-1]
+    _require_executable(real)
+    prefix, settings = _environment(path, real)
+    version = settings.get("version") or settings.get("version_info") or _version_of(real, prefix)
+    sites = [*python_path, *_sites(prefix, settings, user_base, version)]
+    return {"real": real, "prefix": prefix, "version": version, "sites": list(dict.fromkeys(sites))}
+
+
 NCCL = re.compile(r"nvidia_nccl_cu\d+-(\d[\w.+]{0,40})\.dist-info")
 
 
@@ -184,10 +198,7 @@ def nccl_version(path: str) -> str:
     Raises:
         OSError: if it is no interpreter that could be started.
     """
-    real = follow(path)[-1]
-    prefix, settings = _environment(path, real)
-    version = settings.get("version_info") or settings.get("version") or _version_of(real, prefix)
-    names = (name for site in _sites(prefix, settings, "", version) for name in _names(site))
+    names = (name for site in home_of(path, [], "")["sites"] for name in _names(site))
     return next((match[1] for match in map(NCCL.fullmatch, names) if match), "")
 
 

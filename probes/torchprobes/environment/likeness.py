@@ -11,18 +11,12 @@ from typing import Any, Final
 from .. import child
 from ..masking import mask_environment
 from ..model import Difference, Like
+from .families import matters
 
 DEADLINE_S: Final = 3.0
 _MOST_VALUE: Final = 160
 _MOST_NAMES: Final = 6
 _NOT_SET: Final = "not set"
-
-_MATTERS: Final = re.compile(
-    r"(CU(DA|BLAS|DNN)|NV(IDIA|CC|SHMEM)|NCCL|TORCH|PYTORCH|TRITON|INDUCTOR|DYNAMO|HIP|ROC|AMD|HSA|ZE_|ONEAPI|SYCL|ASCEND"
-    r"|LD_|PYTHON|OMP|GOMP|KMP|MKL|OPENBLAS|NUMEXPR|MALLOC|GLOO|UCX|FI_|IBV|HF_|TRANSFORMERS|XLA|TF32|CC$|CXX|CFLAGS"
-    r"|PATH$|HOME$|TMP|TEMP|VIRTUAL_ENV|CONDA|XDG_CACHE|LANG$|LC_ALL)"
-)
-"""Names, by beginning, of what changes which code runs, or what it does; others are counted."""
 
 _PASSING: Final = frozenset({"_", "SHLVL", "OLDPWD", "PWD", "TERM", "COLUMNS", "LINES", "WINDOWID"})
 """What every shell sets for itself: no difference between a shell and a job."""
@@ -123,7 +117,7 @@ def _differences(
 
 def _variables(there: Mapping[str, str], here: Mapping[str, str]) -> Iterator[Difference]:
     other = {name for name in there.keys() | here.keys() if there.get(name) != here.get(name)} - _PASSING
-    told = sorted(name for name in other if _MATTERS.match(name) and not _RANK.fullmatch(name))
+    told = sorted(name for name in other if matters(name) and not _RANK.fullmatch(name))
     ours, theirs = mask_environment(here), mask_environment(there)
     for name in told:
         yield Difference(what=name, here=_cut(ours.get(name, _NOT_SET)), there=_cut(theirs.get(name, _NOT_SET)))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from .. import child
-from ..model import Machine
+from ..model import Machine, Target
+from .taking import take
 
 _UNREAD: dict[str, Any] = {
     "boot_id": "",
@@ -22,10 +26,20 @@ _UNREAD: dict[str, Any] = {
 
 def describe(deadline_s: float) -> Machine:
     """What identifies this node; what could not be read within the deadline stays empty or 0."""
-    try:
-        parts = child.ask_each("machine", {}, deadline_s)
-    except (child.Hung, child.ChildFailed):
-        parts = {}
+    answer = child.start("machine", {}, deadline_s)
+    answer.wait()
+    return _machine(answer.parts())
+
+
+def describe_with_inventory(target: Target | None, deadline_s: float) -> Machine:
+    """The same, and what it and the target are made of; both are asked at once."""
+    answer = child.start("machine", {}, deadline_s)
+    inventory = take(target, deadline_s)
+    answer.wait()
+    return msgspec.structs.replace(_machine(answer.parts()), inventory=inventory)
+
+
+def _machine(parts: Mapping[str, child.Part]) -> Machine:
     read = {key: part.value for key, part in parts.items() if part.state == "done"}
     known = {"host": socket.gethostname(), "cores": os.cpu_count() or 0, **_UNREAD, **read}
     return Machine(**known)

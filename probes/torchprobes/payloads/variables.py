@@ -1,6 +1,6 @@
 """env.variables: which environment variables change what PyTorch does here, and how fast?
 
-Every variable of the families below is told, secrets masked; what it means is judged elsewhere. Standard library,
+Every variable of the families is told, secrets masked; what it means is judged elsewhere. Standard library,
 parses on Python 3.8.
 """
 
@@ -9,14 +9,7 @@ import os
 import torchdoctor_files as files
 import torchdoctor_kit as kit
 from torchdoctor_shared import masking
-
-FAMILIES = (
-    "TORCH", "PYTORCH", "CUDA", "CUBLAS", "CUDNN", "NCCL", "NVIDIA_", "NSIGHT_", "TRITON_", "MLIR_", "INDUCTOR",
-    "OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "ONEDNN_", "DNNL_", "ATEN_", "COMPUTE_PROFILE", "OPENCL_PROFILE",
-    "HIP_", "HSA_", "ROCR_", "AMD_", "MIOPEN_", "ZE_", "SYCL_", "ONEAPI_", "IPEX_", "XLA_", "PJRT_", "ASCEND_", "GLOO_",
-    "LD_PRELOAD", "LD_LIBRARY_PATH", "PYTHON", "VIRTUAL_ENV", "CONDA_PREFIX", "MALLOC_",
-)  # fmt: skip
-"""Beginnings of the names of variables that PyTorch, its libraries, its drivers or Python look at."""
+from torchdoctor_shared.environment import families
 
 OURS = ("TORCHDOCTOR_", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONFAULTHANDLER")
 CACHES = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
@@ -32,7 +25,7 @@ def run(request):
     kit.fact("cores", _cores(), "cores that this process may run on")
     theirs = {name: value for name, value in os.environ.items() if not _is_ours(name, value, request)}
     theirs.update(request.data.get("user_environ") or {})  # what the runner's own stand in the place of
-    told = masking.mask_environment({n: v for n, v in theirs.items() if n.startswith(FAMILIES)})
+    told = masking.mask_environment({n: v for n, v in theirs.items() if n.startswith(families.FAMILIES)})
     for name, value in sorted(told.items()):
         kit.fact("environ.%s" % name, value[:VALUE], "%d characters" % len(value) if len(value) > VALUE else "")
     kit.figure("variables_set", len(theirs), "variables")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from torchprobes.model import Inventory, Report
@@ -32,8 +33,41 @@ KINDS: Final[dict[str, Kind]] = {
     "sysctl": Kind("sysctl", 0.3),
     "mount": Kind("file system", 0.4),
     "kernel": Kind("kernel", 0.3),
+    "network": Kind("network card", 0.6),
 }
 """Every kind that an inventory may have."""
+
+
+def joined(*inventories: Inventory) -> Inventory:
+    """Several inventories of the same node as one: an earlier one's value counts, and what one knows is not unread."""
+    parts: dict[str, dict[str, str]] = {}
+    unread: dict[str, str] = {}
+    for inventory in inventories:
+        for kind, values in inventory.parts.items():
+            known = parts.setdefault(kind, {})
+            known.update({name: value for name, value in values.items() if name not in known})
+        unread.update({key: why for key, why in inventory.unread.items() if key not in unread})
+    return Inventory(parts=parts, unread={key: why for key, why in unread.items() if not _known(parts, key)})
+
+
+def _known(parts: Mapping[str, Mapping[str, str]], key: str) -> bool:
+    kind, slash, name = key.partition("/")
+    return bool(slash) and name in parts.get(kind, {})
+
+
+def unread(inventory: Inventory, kind: str, name: str = "") -> str:
+    """Why nobody knows whether `name` of `kind` is there, "" if its absence means that it is not.
+
+    Reasons stand under "" (all of it), the kind, the kind and a part of it that ends in a colon (`package/deb:`), or
+    `kind/name`.
+    """
+    if name and name in inventory.parts.get(kind, {}):
+        return ""
+    for key in ("", kind, f"{kind}/{name}"):
+        if key in inventory.unread:
+            return inventory.unread[key]
+    part = next((key for key in inventory.unread if key.endswith(":") and f"{kind}/{name}".startswith(key)), None)
+    return inventory.unread[part] if part is not None else ""
 
 
 def of(report: Report) -> Inventory:

@@ -8,10 +8,13 @@ from pathlib import Path
 import msgspec
 
 from torchprobes import __version__, catalogue
+from torchprobes.environment import sampled_inventory
 from torchprobes.model import REPORT_SCHEMA, Finding, Frozen, Machine, Report, Result, Target, Tier, Verdict, worst
 from torchprobes.rundir import RunDir, RunError, RunInfo, decode, write_atomically
 from torchprobes.runner.results import finished, runs_again
 from torchprobes.samples import Sample
+
+from .inventory import joined
 
 UNKNOWN_MACHINE = Machine(
     host="", boot_id="", kernel="", arch="", os="", cpu="", cores=0, memory_bytes=0
@@ -34,7 +37,8 @@ GPU_IDENTITY = ("index", "uuid", "bus_id", "name", "memory_total_bytes", "power_
 def record_machine(run: RunDir, machine: Machine, findings: tuple[Finding, ...], sample: Sample | None = None) -> None:
     """Keep the node's identity and findings in the run, so that a report can be made of it on any machine later.
 
-    Its GPUs, driver and CUDA are those of `sample`; what the sample could not read stays what `machine` says.
+    Its GPUs, driver and CUDA are those of `sample`, and its inventory has what the sample says of them; what the sample
+    could not read stays what `machine` says.
 
     Raises:
         OSError: if it cannot be written.
@@ -47,7 +51,8 @@ def _with_gpus(machine: Machine, sample: Sample) -> Machine:
     gpus = tuple({name: msgspec.to_builtins(getattr(gpu, name)) for name in GPU_IDENTITY} for gpu in sample.gpus)
     driver = sample.driver if isinstance(sample.driver, str) else machine.driver
     cuda = sample.cuda if isinstance(sample.cuda, str) else machine.cuda
-    return msgspec.structs.replace(machine, driver=driver, cuda=cuda, gpus=gpus)
+    inventory = joined(machine.inventory, sampled_inventory(sample))
+    return msgspec.structs.replace(machine, driver=driver, cuda=cuda, gpus=gpus, inventory=inventory)
 
 
 def _machine_file(run: RunDir) -> Path:

@@ -41,7 +41,7 @@ for _name, _text in BUNDLE["modules"].items():
 SHARED = (
     "masking.py",
     "graph_file.py",
-    *(f"environment/{name}.py" for name in ("__init__", "interpreters", "ownership", "places")),
+    *(f"environment/{name}.py" for name in ("__init__", "families", "interpreters", "ownership", "places")),
 )
 """Files of torchprobes that payloads import as `torchdoctor_shared.…`: standard library only, Python 3.8."""
 

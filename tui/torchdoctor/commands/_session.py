@@ -19,7 +19,7 @@ import torchprobes
 from torchdoctor.settings import Settings
 from torchprobes import catalogue, rundir
 from torchprobes.catalogue import Probe
-from torchprobes.environment import describe_machine, likeness
+from torchprobes.environment import describe_node, likeness
 from torchprobes.jobs import BUILDERS
 from torchprobes.model import Report, Result, Target
 from torchprobes.reports import write
@@ -232,7 +232,7 @@ def _finish(run: RunDir, seconds: float) -> None:
 
 def _describe_machine(run: RunDir, sampler: Sampler) -> None:
     """Keep what the node is, and what its sensors say, in the run; in a thread, because a driver may hang."""
-    machine = describe_machine(MACHINE_DEADLINE_S)
+    machine = describe_node(run.info.target, MACHINE_DEADLINE_S)
     sample = first_sample(sampler, SAMPLE_DEADLINE_S)
     try:
         write.record_machine(run, machine, health.judge(sample).findings if sample else (), sample)

@@ -12,9 +12,10 @@ import msgspec
 from torchdoctor.settings import Settings
 from torchdoctor.status import status_lines
 from torchprobes import __version__, rundir
-from torchprobes.environment import describe_machine
+from torchprobes.environment import describe_machine, describe_node, sampled_inventory
 from torchprobes.model import SCHEMA, Machine, Target
 from torchprobes.reports.export import counts
+from torchprobes.reports.inventory import joined
 from torchprobes.reports.read import read_run
 from torchprobes.reports.text import plain
 from torchprobes.rundir import RunError
@@ -92,18 +93,24 @@ def snapshot_(
 
         return say_jobs(settings_of(ctx), job, ping=ping, twice=sure)
     settings = settings_of(ctx)
-    looked, machine, choice = look(settings.thresholds), describe_machine(MACHINE_DEADLINE_S), _choice(settings)
+    looked, choice = look(settings.thresholds), _choice(settings)
+    machine = _with_sample(describe_node(choice.chosen, MACHINE_DEADLINE_S), looked)
     if as_json:
         say_document({**snapshot_document(looked, machine, choice), "jobs": _jobs(looked, job, skip=no_jobs)})
         return exit_code(looked)
     for name, value in msgspec.to_builtins(machine).items():
-        if name != "gpus":
+        if name not in ("gpus", "inventory"):
             say(plain(f"{name:13} {value}", terminal_width()) + "\n")
     say(plain(f"target        {choice.chosen.python if choice.chosen else 'none'}: {choice.why}") + "\n")
     for row in topology_lines(looked.sample):
         say(plain(row, terminal_width()) + "\n")
     say_gpus(looked)
     return exit_code(looked)
+
+
+def _with_sample(machine: Machine, looked: Look) -> Machine:
+    """The machine whose inventory has what the sample says too."""
+    return msgspec.structs.replace(machine, inventory=joined(machine.inventory, sampled_inventory(looked.sample)))
 
 
 def _jobs(looked: Look, what: str, *, skip: bool) -> Any:
