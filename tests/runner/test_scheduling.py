@@ -94,9 +94,12 @@ def test_a_killed_console_leaves_no_probe_and_the_next_does_the_rest(tmp_path: P
     ) as console:
         assert console.stdout is not None
         run = RunDir(Path(console.stdout.readline().strip()))
-        assert left_of(run.path)
-        console.send_signal(number)
-        console.wait(DEADLINE_S)
+        try:
+            assert left_of(run.path)
+            console.send_signal(number)
+            console.wait(DEADLINE_S)
+        finally:
+            console.kill()
     until(lambda: not left_of(run.path), f"the end of {left_of(run.path)}")
     results = {r.name: r for r in write.collect(run).results}
     assert results["fault.sound"].verdict is Verdict.PASS
