@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from cli_process import environment, torchdoctor
 
+from torchdoctor.commands._kept import age_of
 from torchdoctor.commands.runs import keep_quota
 from torchdoctor.settings import Settings
 from torchprobes import rundir
@@ -50,7 +51,7 @@ def test_runs_lists_the_newest_first_with_verdict_and_sizes(tmp_path: Path) -> N
 def test_prune_deletes_the_oldest_until_all_fit(tmp_path: Path) -> None:
     kept, gone = make(tmp_path, "20260202T000000Z"), make(tmp_path, size=3 << 20)
     said = torchdoctor(tmp_path, "runs", "prune", "--max-mib", "1")
-    assert said.out.splitlines() == [f"deleted {gone.name}", "1 runs deleted"]
+    assert said.out.splitlines() == [f"deleted {gone.name}", "1 runs deleted, 3 MiB"]
     assert names(tmp_path) == [kept.name]
 
 
@@ -135,3 +136,55 @@ def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     said = torchdoctor(tmp_path, "report", make(tmp_path).name, "--markdown", "/no/such/file")
     assert (said.code, "--markdown /no/such/file" in said.one_line()) == (2, True)
+
+
+# --- titles, ages and disk use ---------------------------------------------------------------------------------
+
+
+def test_a_run_is_renamed_and_listed_and_found_by_its_title(tmp_path: Path) -> None:
+    run = make(tmp_path)
+    said = torchdoctor(tmp_path, "runs", "rename", run.name[:8], "node 7 before")
+    assert (said.code, said.out) == (0, f"{run.name} is now 'node 7 before'\n")
+    assert torchdoctor(tmp_path, "runs").out.splitlines()[0].endswith("B  node 7 before")
+    assert f"run: {run.path} (node 7 before)" in torchdoctor(tmp_path, "report", "node 7 before").out
+    refused = torchdoctor(tmp_path, "runs", "rename", run.name, "a\x1b[2J")
+    assert (refused.code, "a title is one line" in refused.one_line()) == (2, True)
+
+
+def test_a_title_from_outside_is_harmless(tmp_path: Path) -> None:
+    run = make(tmp_path)
+    run.change(title="\x1b]0;gone\x07 token=ghp_" + "a" * 36 + "x" * 400)
+    line = torchdoctor(tmp_path, "runs").out.splitlines()[0]
+    assert "\x1b" not in line
+    assert "ghp_aaaa" not in line
+    assert len(line) < 200
+
+
+def test_runs_as_json_say_what_is_held_and_what_cannot_be_read(tmp_path: Path) -> None:
+    new, old = make(tmp_path, "20260202T000000Z", 3000, Verdict.FAIL), make(tmp_path)
+    rundir.rename(new, "after")
+    (old.path / "run.json").write_text('{"schema": 99}')
+    document = json.loads(torchdoctor(tmp_path, "runs", "list", "--json").out)
+    first, second = document["runs"]
+    assert (first["name"], first["title"], first["state"], first["kind"]) == (new.name, "after", "fail", "check")
+    assert (second["state"], second["title"], second["kind"]) == ("unreadable", None, None)
+    assert "upgrade torchdoctor" in second["why"]
+    assert document["held_bytes"] == first["bytes"] + second["bytes"] > 3000
+    assert document["free_bytes"] > 0
+
+
+def test_prune_by_age_names_what_would_go_and_then_deletes_it(tmp_path: Path) -> None:
+    old, kept = make(tmp_path, "20250101T000000Z"), make(tmp_path, "20260202T000000Z")
+    for run, ended in ((old, "2025-01-01T00:10:00Z"), (kept, "2999-01-01T00:00:00Z")):
+        run.change(finished=ended)
+    would = torchdoctor(tmp_path, "runs", "prune", "--older-than", "30d", "--keep", "0", "--dry-run")
+    assert would.out.splitlines()[0] == f"{old.name} would be deleted"
+    assert names(tmp_path) == [kept.name, old.name]
+    assert torchdoctor(tmp_path, "runs", "prune", "--older-than", "30d", "--keep", "0").out.startswith("deleted ")
+    assert names(tmp_path) == [kept.name]
+
+
+@pytest.mark.parametrize("age", ["", "30", "d", "-1d", "1.5h", "9999999d"])
+def test_an_age_that_is_none_is_refused(age: str) -> None:
+    with pytest.raises(ValueError, match="30d"):
+        age_of(age)

@@ -21,7 +21,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "env": ("env", "The exports that make any job diagnosable later."),
     "capture": ("capture", "Run any command and keep what torch.compile says of it."),
     "logs": ("logs", "Open the console on logs or a torch_compile_debug tree."),
-    "runs": ("runs", "The runs that are kept: list, prune, delete."),
+    "runs": ("runs", "The runs that are kept: list, rename, prune, delete."),
     "report": ("runs", "A stored run as a report: text, JSON or Markdown."),
     "release": ("release", "Close every driver handle that torchdoctor holds."),
 }

@@ -99,10 +99,8 @@ def _kept(run: RunDir, info: RunInfo) -> JobSummary:
     """A run without processes that were found here: it has ended, begins just now, or runs on another node."""
     seen = views(run)
     first = seen[0] if seen else None
-    state = _state(seen) if seen else "starting"
-    notes: tuple[str, ...] = ()
-    if state not in OVER and info.host == socket.gethostname() and not _alive(run):
-        state, notes = "lost", (NO_END,)
+    state = _kept_state(run, info, seen)
+    notes = (NO_END,) if state == "lost" and (not seen or _state(seen) != "lost") else ()
     return JobSummary(
         key=first.job if first else f"torchrun:{run.name}",
         name=run.name,
@@ -118,6 +116,20 @@ def _kept(run: RunDir, info: RunInfo) -> JobSummary:
         notes=notes,
         ours=True,
     )
+
+
+def state_of(run: RunDir) -> str:
+    """The state of a job's run as its files and its owner tell it, one of URGENT.
+
+    Raises:
+        RunError: if the run cannot be read.
+    """
+    return _kept_state(run, run.info, views(run))
+
+
+def _kept_state(run: RunDir, info: RunInfo, seen: Sequence[JobView]) -> str:
+    state = _state(seen) if seen else "starting"
+    return "lost" if state not in OVER and info.host == socket.gethostname() and not _alive(run) else state
 
 
 def _state(seen: Sequence[JobView]) -> str:

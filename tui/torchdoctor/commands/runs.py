@@ -15,11 +15,13 @@ from torchprobes import rundir
 from torchprobes.model import Report
 from torchprobes.reports.export import EXPORTERS
 from torchprobes.reports.read import read_file, read_run
-from torchprobes.reports.text import plain
-from torchprobes.rundir import RunDir, RunError
+from torchprobes.reports.text import mask, plain
+from torchprobes.rundir import RunDir
 
-from ._options import refuse_if_read_only, settings_of, settings_options
-from ._output import Destination, note, say
+from . import _kept
+from ._kept import size_words
+from ._options import json_flag, refuse_if_read_only, settings_of, settings_options
+from ._output import Destination, note, say, say_document
 from ._table import report_text
 
 
@@ -47,9 +49,10 @@ def keep_quota(run: RunDir, settings: Settings) -> None:
     held = sum(rundir.size_bytes(other.path) for other in rundir.list_runs(place))
     if held > rundir.QUOTA_BYTES and settings.out is None:
         for name in rundir.prune(place, rundir.QUOTA_BYTES):
-            note(f"runs held more than {_size(rundir.QUOTA_BYTES)}: deleted the oldest, {name}")
+            note(f"runs held more than {size_words(rundir.QUOTA_BYTES)}: deleted the oldest, {name}")
     elif held > NEARLY_FULL * rundir.QUOTA_BYTES:
-        note(f"runs in {place} hold {_size(held)} of {_size(rundir.QUOTA_BYTES)}: `torchdoctor runs prune` makes room")
+        quota = size_words(rundir.QUOTA_BYTES)
+        note(f"runs in {place} hold {size_words(held)} of {quota}: `torchdoctor runs prune` makes room")
 
 
 # --- runs --------------------------------------------------------------------------------------------------------
@@ -66,58 +69,69 @@ def runs_(ctx: click.Context) -> None:
 
 @runs_.command("list")
 @settings_options("out", "read_only")
+@json_flag("The list")
 @click.pass_context
-def list_runs(ctx: click.Context) -> None:
-    """Newest first: name, state or verdict, size."""
-    _list(settings_of(ctx))
+def list_runs(ctx: click.Context, as_json: bool) -> None:
+    """Newest first: name, state or verdict, size, title; and what all of them hold."""
+    _list(settings_of(ctx), as_json=as_json)
 
 
-def _list(settings: Settings) -> None:
+def _list(settings: Settings, *, as_json: bool = False) -> None:
     place = place_of(settings)
-    runs = rundir.list_runs(place)
-    sizes = [rundir.size_bytes(run.path) for run in runs]
-    for run, size in zip(runs, sizes, strict=True):
-        say(f"{plain(run.name)}  {_state(run):11}  {_size(size):>9}\n")
-    say(f"{len(runs)} runs, {_size(sum(sizes))} of {_size(rundir.QUOTA_BYTES)}, in {place}\n")
+    rows = _kept.kept(place)
+    if as_json:
+        say_document(_kept.document(place, rows))
+        return
+    say("".join(line + "\n" for line in _kept.lines(place, rows)))
 
 
-def _state(run: RunDir) -> str:
+def _age(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
     try:
-        if run.alive() and run.info.finished is None:
-            return "running"
-        return _capture_state(run) if run.info.kind == "capture" else read_run(run).verdict.value
-    except RunError:
-        return "unreadable"
-
-
-def _capture_state(run: RunDir) -> str:
-    """How a captured command ended; one whose end nobody wrote was cut off."""
-    from torchprobes.runner.capture import end_of  # deferred: the runner, which no other row needs
-
-    end = end_of(run)
-    return "cut off" if end is None else end.words
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}"
-        count /= 1024
-    return f"{count:.1f} GiB"
+        return None if value is None else _kept.age_of(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is no age: {error}") from None
 
 
 @runs_.command("prune")
 @settings_options("out", "read_only")
 @click.option("--keep", type=click.IntRange(0), default=1, show_default=True, help="The newest runs always stay.")
-@click.option("--max-mib", type=click.IntRange(0), default=rundir.QUOTA_BYTES >> 20, show_default=True,
-              help="What all runs together may hold.")  # fmt: skip
+@click.option("--max-mib", type=click.IntRange(0),
+              help=f"What all runs together may hold.  [default: {rundir.QUOTA_BYTES >> 20}, with --older-than: any]",
+              )  # fmt: skip
+@click.option("--older-than", "older_than_s", metavar="AGE", callback=_age, help="Those that ended before: 30d, 12h.")
+@click.option("--dry-run", is_flag=True, help="Only say which would go.")
 @click.pass_context
-def prune(ctx: click.Context, keep: int, max_mib: int) -> None:
-    """Delete the oldest runs that nobody owns until all fit into the quota."""
+def prune(ctx: click.Context, keep: int, max_mib: int | None, older_than_s: float | None, dry_run: bool) -> None:
+    """Delete the runs that ended long ago, or the oldest until all fit into the quota; nobody's who still runs."""
     settings = settings_of(ctx)
-    refuse_if_read_only(settings, "runs prune deletes runs")
-    gone = rundir.prune(place_of(settings), max_mib << 20, keep)
-    say("".join(f"deleted {plain(name)}\n" for name in gone) + f"{len(gone)} runs deleted\n")
+    if not dry_run:
+        refuse_if_read_only(settings, "runs prune deletes runs")
+    quota = (
+        rundir.QUOTA_BYTES if max_mib is None and older_than_s is None else None if max_mib is None else max_mib << 20
+    )
+    place = place_of(settings)
+    sizes = rundir.held_bytes(place)
+    gone = rundir.prune(place, quota, keep, older_than_s, rundir.spared if dry_run else rundir.delete)
+    done = "would be deleted" if dry_run else "deleted"
+    for name in gone:
+        say(f"{plain(name)} would be deleted\n" if dry_run else f"deleted {plain(name)}\n")
+    freed = sum(sizes.get(name, 0) for name in gone)
+    say(f"{len(gone)} runs {done}, {size_words(freed)}\n")
+
+
+@runs_.command("rename")
+@settings_options("out", "read_only")
+@click.argument("run", metavar="RUN")
+@click.argument("title", metavar="TITLE")
+@click.pass_context
+def rename(ctx: click.Context, run: str, title: str) -> None:
+    """Give a run a title, by which it is listed and found from then on; "" takes it away."""
+    settings = settings_of(ctx)
+    refuse_if_read_only(settings, "runs rename changes a run")
+    found = rundir.open_run(place_of(settings), run)
+    rundir.rename(found, title)
+    name = rundir.title_of(found)
+    say(f"{plain(found.name)} is now {plain(mask(name))!r}\n" if name else f"{plain(found.name)} has no title\n")
 
 
 @runs_.command("delete")
@@ -137,8 +151,20 @@ def delete(ctx: click.Context, names: tuple[str, ...], yes: bool) -> None:
         say(f"deleted {plain(run.name)}\n")
 
 
+def where_of(run: RunDir) -> str:
+    """A run by its folder, and by its title where it has one, as safe text."""
+    title = rundir.title_of(run)
+    return plain(run.path) + (f" ({plain(mask(title), rundir.TITLE_LENGTH)})" if title else "")
+
+
+def named_run(run: RunDir) -> str:
+    """A run by its name, and by its title where it has one, as safe text."""
+    title = rundir.title_of(run)
+    return plain(run.name) + (f" ({plain(mask(title), rundir.TITLE_LENGTH)})" if title else "")
+
+
 def _confirm(runs: Iterable[RunDir], yes: bool) -> None:
-    named = ", ".join(plain(run.name) for run in runs)
+    named = ", ".join(named_run(run) for run in runs)
     if yes:
         return
     if not sys.stdin.isatty():
@@ -181,7 +207,7 @@ def _read(settings: Settings, name: str) -> tuple[Report, str]:
     run = RunDir(path) if (path / "run.json").exists() else rundir.open_run(place_of(settings), name)
     if run.info.kind == "capture":
         raise click.UsageError(f"{run.name} is a capture: `torchdoctor logs {run.name} --explain` says what it tells")
-    return read_run(run), str(run.path)
+    return read_run(run), where_of(run)
 
 
 def terminal_width() -> int:
