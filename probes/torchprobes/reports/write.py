@@ -43,11 +43,12 @@ def record_machine(run: RunDir, machine: Machine, findings: tuple[Finding, ...],
     Raises:
         OSError: if it cannot be written.
     """
-    record = MachineRecord(machine=machine if sample is None else _with_gpus(machine, sample), findings=findings)
+    record = MachineRecord(machine=machine if sample is None else with_gpus(machine, sample), findings=findings)
     write_atomically(_machine_file(run), msgspec.json.encode(record))
 
 
-def _with_gpus(machine: Machine, sample: Sample) -> Machine:
+def with_gpus(machine: Machine, sample: Sample) -> Machine:
+    """The machine with the GPUs, driver and CUDA of a sample; what that could not read stays."""
     gpus = tuple({name: msgspec.to_builtins(getattr(gpu, name)) for name in GPU_IDENTITY} for gpu in sample.gpus)
     driver = sample.driver if isinstance(sample.driver, str) else machine.driver
     cuda = sample.cuda if isinstance(sample.cuda, str) else machine.cuda

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torchdoctor import early
-from torchprobes.cells import Absent, CellState
-from torchprobes.model import Finding, Severity, Verdict
+from torchprobes.model import Finding, Verdict
 from torchprobes.reports import exit_codes
-from torchprobes.samples import GpuSample, Sample
+from torchprobes.samples import Sample
 from torchprobes.telemetry import take_sample
 from torchprobes.telemetry.health import Judge
 from torchprobes.telemetry.past import Past
 from torchprobes.telemetry.rules import unknown_thresholds
+from torchprobes.telemetry.verdict import verdict_of
 
 from ._output import note
-
-_NO_ANSWER = ("hung", "the sampler")
-"""How a driver state begins when there was no answer, not even that there is no GPU."""
 
 DEADLINE_S = 8.0
 """For a sampler that does not even start; a driver that hangs is told by the sampler after 2.5 s."""
@@ -50,28 +47,7 @@ def look(thresholds: Mapping[str, float]) -> Look:
     return Look(sample, past, judged.findings, judged.line)
 
 
-def verdict_of(sample: Sample, findings: Sequence[Finding]) -> Verdict:
-    """`fail` with a critical finding, `degraded` with a warning, `unsure` where a GPU did not answer.
-
-    Without a GPU there is nothing to judge: `skip`, unless nobody could say whether there is one.
-    """
-    severities = {finding.severity for finding in findings}
-    if Severity.CRITICAL in severities:
-        return Verdict.FAIL
-    if any(_is_silent(gpu) for gpu in sample.gpus) or sample.driver_state.startswith(_NO_ANSWER):
-        return Verdict.UNSURE
-    if Severity.WARNING in severities:
-        return Verdict.DEGRADED
-    return Verdict.PASS if sample.gpus else Verdict.SKIP
-
-
 def exit_code(looked: Look) -> int:
     """By the findings; incomplete where a GPU, the driver or the sampler did not answer."""
     unsure = [exit_codes.INCOMPLETE] if looked.verdict is Verdict.UNSURE else []
     return exit_codes.first([*exit_codes.of_findings(looked.findings), *unsure])
-
-
-def _is_silent(gpu: GpuSample) -> bool:
-    """Whether even utilisation and memory of a GPU could not be read for another reason than "not supported"."""
-    cells = (gpu.utilization_percent, gpu.memory_used_bytes)
-    return all(isinstance(cell, Absent) and cell.state is not CellState.NOT_SUPPORTED for cell in cells)

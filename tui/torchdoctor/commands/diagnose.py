@@ -17,9 +17,9 @@ from torchprobes.reports import exit_codes
 from torchprobes.reports.text import mask, plain
 from torchprobes.telemetry.recording.account import Account, Change, give_account
 from torchprobes.telemetry.recording.file import RecordingError
+from torchprobes.telemetry.verdict import verdict_of
 
 from ._flight import find_folder
-from ._look import verdict_of
 from ._options import settings_of, settings_options
 from ._output import say, say_bytes, say_document
 from ._readings import event_line, gpu_lines, past_of, process_lines

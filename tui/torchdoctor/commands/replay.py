@@ -16,9 +16,9 @@ from torchprobes.reports.text import mask, plain
 from torchprobes.telemetry.recording.account import Account, account_of
 from torchprobes.telemetry.recording.file import RecordingError
 from torchprobes.telemetry.recording.timeline import Timeline, open_timeline
+from torchprobes.telemetry.verdict import verdict_of
 
 from ._flight import find_folder
-from ._look import verdict_of
 from ._options import json_flag, settings_of, settings_options
 from ._output import say, say_document
 from ._readings import event_lines, gpu_lines, past_of, process_lines
