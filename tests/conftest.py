@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
@@ -12,6 +13,15 @@ __all__ = ["dead_mount", "frozen_mount"]
 
 TOGETHER = ("runner",)
 """Folders whose files see each other's processes: one worker runs all of a folder, one after another."""
+
+
+def pytest_configure() -> None:
+    """Programs under test heed Ctrl-C and the end of a terminal, also where whoever runs the tests (nohup, a job in the
+    background of a script) has both ignored: that is inherited."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -5,7 +5,6 @@ Two words on its command line, `PLACE forked`: two probes of a lane in place of 
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from pathlib import Path
@@ -20,7 +19,6 @@ FORKED = ("holds_daemon",)
 
 
 def main() -> None:
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever started the tests with nohup ignores it, and so do we
     forked = "forked" in sys.argv[2:]
     rows = [probe(fault, bare=forked) for fault in ("sound", *(FORKED if forked else STARTED))]
     check = make(Path(sys.argv[1]), *rows, options=Options(device="cpu", slots=4, grace_s=600.0))
