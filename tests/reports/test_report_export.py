@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from xml.etree import ElementTree
 
 import msgspec
 import pytest
-from report_material import HOSTILE, finding, random_report, report, result
+from report_material import HOSTILE, random_report, report, result
 
-from torchprobes.model import Figure, Report, Severity, Verdict
+from torchprobes.model import Figure, Report, Verdict
 from torchprobes.reports.export import counts, to_json
 from torchprobes.reports.junit import to_junit
-from torchprobes.reports.markdown import to_markdown
 from torchprobes.reports.text import mask, plain
 
 SEEDS = range(100)
@@ -36,26 +34,6 @@ def test_junit_is_xml_with_a_case_a_probe_and_counts_that_add_up(seed: int) -> N
     for case, r in zip(cases, wanted.results, strict=True):
         broken = case.find("failure") is not None or case.find("error") is not None
         assert broken == (r.verdict in (Verdict.FAIL, Verdict.ERROR, Verdict.UNSURE))
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_markdown_is_one_row_a_probe_and_carries_no_markup_of_others(seed: int) -> None:
-    wanted = random_report(seed)
-    text = to_markdown(wanted)
-    rows = [line for line in text.splitlines() if line.startswith("| ")]
-    assert len(rows) == 1 + len(wanted.results)
-    for row in rows:
-        assert len(re.findall(r"(?<!\\)\|", row)) == 6
-    outside_code = re.sub(r"(?<!`)(`+) .* \1(?!`)", "", text)
-    assert not re.search(r"(?<!\\)[<`\[]", outside_code)
-    assert "\x1b" not in text
-
-
-def test_markdown_tells_findings_with_their_fix_and_scope() -> None:
-    text = to_markdown(report((result(verdict=Verdict.FAIL, findings=(finding(Severity.CRITICAL, "two of 4"),)),)))
-    assert "two of 4" in text
-    assert "Fix (node; needs: root): ` do two of 4 `" in text
-    assert "1 fail" in text
 
 
 def test_junit_tells_degraded_as_passed_with_words() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from torchprobes import catalogue
-from torchprobes.model import REPORT_ORDER, Expectation, Figure, Finding, Report, Result, Severity
+from torchprobes.model import REPORT_ORDER, Expectation, Figure, Finding, Report, Result, Severity, Verdict
 
 THIS_MACHINE: Final = "this machine"
 """Whose finding it is, where no probe's."""
@@ -134,3 +134,32 @@ def _like(report: Report) -> Iterator[tuple[str, str]]:
     for each in like.differences:
         here = f", in the shell {each.here}" if each.here else ""
         yield f"there {each.what}", f"{each.there}{here}{'' if each.applied else ' (told only)'}"
+
+
+def verdict_words(report: Report) -> str:
+    """What the report comes to in a sentence or two: which probes, then how many findings of which weight."""
+    worst = [result for result in report.results if result.verdict is report.verdict]
+    named = ", ".join(result.name for result in worst[:_NAMED]) + (
+        f" and {len(worst) - _NAMED} more" * (len(worst) > _NAMED)
+    )
+    severities = [one.finding.severity for one in told(report)]
+    counted = [_counted(severities.count(s), s) for s in _WEIGHT[:2] if s in severities]
+    found = f"Findings: {', '.join(counted)}." if counted else "No warning and no critical finding."
+    return (
+        f"{_SENTENCES[report.verdict].format(named=named or 'nothing', n=len(worst), of=len(report.results))} {found}"
+    )
+
+
+def _counted(count: int, severity: Severity) -> str:
+    return f"{count} {severity.value}{'s' * (severity is Severity.WARNING and count > 1)}"
+
+
+_NAMED: Final = 3
+_SENTENCES: Final = {
+    Verdict.FAIL: "Does not work: {named}.",
+    Verdict.ERROR: "Did not come to an end: {named}.",
+    Verdict.UNSURE: "Not sure: {named}.",
+    Verdict.DEGRADED: "Works, but a named cause holds it back: {named}.",
+    Verdict.PASS: "No fault found by the {n} of {of} probes that passed.",
+    Verdict.SKIP: "Nothing could be asked here: {n} of {of} probes were skipped.",
+}

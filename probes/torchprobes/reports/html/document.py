@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
+from importlib import resources
 
 from .elements import Child, Markup, el, join
-from .style import STYLE
+
+
+@functools.cache
+def _style() -> tuple[Markup, str]:
+    """The style sheet, and the hash by which a policy allows it; of no text from outside."""
+    css = resources.files("torchprobes.reports.html").joinpath("page.css").read_text("utf-8")
+    return Markup(css), base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
 
 
 def document(title: str, *sections: Child, masked: str = "") -> bytes:
     """A whole HTML file. Its policy lets a browser load nothing and run nothing; the style is allowed by its hash."""
-    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+    style, digest = _style()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     head = el(
         "head",
@@ -21,7 +29,7 @@ def document(title: str, *sections: Child, masked: str = "") -> bytes:
         el("meta", name="color-scheme", content="light dark"),
         el("meta", name="referrer", content="no-referrer"),
         el("title", title),
-        el("style", Markup(STYLE)),
+        el("style", style),
     )
     body = el("body", el("main", *sections), el("footer", _footer(masked)))
     return ("<!DOCTYPE html>\n" + el("html", head, body, lang="en") + "\n").encode("utf-8", "backslashreplace")

@@ -11,7 +11,7 @@ from ..text import plain
 LONGEST: Final = 4_000
 """Characters of one text; the JSON has all of them."""
 
-_VOID: Final = frozenset({"meta", "link", "br", "line", "rect", "path", "circle", "col"})
+_VOID: Final = frozenset({"meta", "br"})
 
 
 class Markup(str):
