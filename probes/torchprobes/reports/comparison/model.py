@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
 from torchprobes.model import Inventory, Report, Verdict
 
 Change = Literal["lost", "gained", "worse", "better", "other", "same", "alone"]
@@ -36,10 +38,11 @@ class Platform:
         return self.devices[0] if self.devices else "cpu"
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(msgspec.Struct, frozen=True, gc=False):
     """One figure of one platform. `share` is `value` as a part of what this very device can do (its own peak, its
     expectation), where somebody says what that is; `of` names it.
+
+    A struct and no dataclass: a thousand reports hold half a million of them, and this one is made ten times faster.
     """
 
     key: str
@@ -131,3 +134,47 @@ class Comparison:
     def differing(self) -> tuple[Row, ...]:
         """The rows in which anything differs."""
         return tuple(row for row in self.rows if row.change != "same")
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One report of a node's time line, and what is another than in the one before it."""
+
+    platform: str
+    started: str
+    verdict: Verdict
+    changes: tuple[str, ...] = ()
+    """Rows that differ from the report before, a line each, weightiest first; () for the first report of a node."""
+    causes: tuple[str, ...] = ()
+    """What of machine and target differs from the report before, likeliest cause first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One figure of one node over time."""
+
+    row: str
+    key: str
+    unit: str
+    values: tuple[float | None, ...]
+    """A value a moment; None where that report has no such figure."""
+    drift: float | None = None
+    """Last by first; None where either is missing or 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One node over time, oldest report first."""
+
+    host: str
+    moments: tuple[Moment, ...]
+    tracks: tuple[Track, ...] = ()
+    """Figures that moved, weightiest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Reports by node and by time. A node of one report has no line: `alone` names it."""
+
+    lines: tuple[Line, ...] = ()
+    alone: tuple[str, ...] = ()

@@ -1,0 +1,220 @@
+"""Figures of a comparison: which are the same one, what part of its device's own peak each is, and what is noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Final, Literal
+
+from ...judge.compute import peaks
+from ...model import Expectation, Figure, Result
+from .model import Said
+
+Direction = Literal["higher", "lower", "neither"]
+"""What is better in a figure."""
+
+LEAST: Final = 0.03
+"""Figures of like devices that differ by no more than this share are the same, however small their spreads are."""
+
+STEADY: Final = 10
+STEADY_LEAST: Final = 0.10
+"""The least difference where no spread was recorded, of a figure of at least `STEADY` measurements ..."""
+
+ONCE_LEAST: Final = 0.30
+"""... and of one that was measured less often: nobody knows how much of it is noise."""
+
+UNLIKE_LEAST: Final = 0.30
+"""The same for shares of the peaks of unlike devices: sound parts reach 51 to 87 % of theirs (`judge.compute.peaks`)."""
+
+ERRORS_LEAST: Final = 2.0
+"""Rounding errors are the same within a factor of three: they are of one number format or of another."""
+
+_DIRECTIONS: Final[dict[str, Direction]] = {
+    "B/s": "higher", "FLOP/s": "higher", "OP/s": "higher", "x": "higher",
+    "us": "lower", "ms": "lower", "s": "lower", "relative": "lower", "levels": "lower",
+}  # fmt: skip
+"""By unit. What is no rate, no time and no error is better in neither direction, unless `_NAMED` knows it."""
+
+_NAMED: Final[tuple[tuple[str, Direction], ...]] = (
+    ("*graph_breaks", "lower"), ("recompiles", "lower"), ("*wrong*", "lower"), ("workers_left", "lower"),
+    ("compiled_share", "higher"), ("init_share_low", "higher"), ("throttled_share", "lower"),
+    ("break_even_calls", "lower"), ("peak_memory_bytes", "lower"), ("sdpa_peak", "lower"),
+    ("memory_fluctuation", "lower"), ("out_of_memory", "lower"), ("nvlinks", "higher"), ("init_ok", "higher"),
+    ("allowed_cores", "higher"), ("*cache_bypass*", "lower"), ("eager_calls", "lower"),
+)  # fmt: skip
+
+ANYWHERE: Final = ("*graph_breaks", "*wrong*", "workers_left", "init_ok", "compiled_share")
+"""Figures that mean the same on any device, and are compared between unlike ones too."""
+
+STATE: Final = (
+    "sm_clock*", "memory_clock*", "temperature", "power", "power_limit*", "pcie_*", "gpu_memory", "memory_peak_told",
+)  # fmt: skip
+"""Under what the others were measured: evidence for causes, and no result."""
+
+QUIET: Final = (
+    *STATE,
+    "*_low", "*_high", "*_std_us", "*_max_us", "*_min_us", "*_p99_us", "arrival_skew_us", "*_seen_us", "*_host_us",
+    "disk_*", "free_*", "cache_bytes", "csv_memory", "budget", "reserved", "allocated", "unused", "pieces",
+    "jobs_with_torch", "running_kernels", "kernelspecs", "requests", "reading_s", "debug_*", "*_bytes_read",
+    "loss_*", "io_wait_s", "workers_gone_s", "killed_told_s", "device_busy_*", "variables_*", "distributions",
+)  # fmt: skip
+"""Figures that differ without meaning anything by it: ends of intervals, room on a disk, what others run just now."""
+
+_SIZED: Final = frozenset({"", "us", "ms", "s", "B", "B/s", "FLOP/s", "OP/s", "x", "share", "percent", "relative",
+                           "levels", "W", "MHz", "C", "loss"})  # fmt: skip
+"""Units of what is measured; all others are counted, and counts have no noise."""
+
+_CIRCUMSTANCES: Final = frozenset({"threads", "fewer", "path"})
+"""Labels that say how it was on that machine, and not which figure it is."""
+
+
+@lru_cache(maxsize=4096)
+def _key(name: str, labels: tuple[tuple[str, str], ...]) -> str:
+    told = [f"{key}={value}" for key, value in sorted(labels) if key not in _CIRCUMSTANCES
+            and not (key == "bytes" and name.startswith("copy_"))]  # fmt: skip
+    return " ".join([name, *told])
+
+
+def key_of(figure: Figure) -> str:
+    """Name and labels of a figure; the same for the same figure of any machine."""
+    return _key(figure.name, tuple(figure.labels.items()))
+
+
+@lru_cache(maxsize=4096)
+def direction(key: str, unit: str) -> Direction:
+    """What is better in the figure of that key."""
+    name = key.partition(" ")[0]
+    named = next((way for pattern, way in _NAMED if fnmatchcase(name, pattern)), None)
+    return named or _DIRECTIONS.get(unit, "neither")
+
+
+@lru_cache(maxsize=4096)
+def quiet(key: str) -> bool:
+    """Whether a difference in it says nothing by itself."""
+    return _named(key, QUIET)
+
+
+@lru_cache(maxsize=4096)
+def is_state(key: str) -> bool:
+    """Whether it says under what the others were measured."""
+    return _named(key, STATE)
+
+
+@lru_cache(maxsize=4096)
+def anywhere(key: str) -> bool:
+    """Whether it means the same on any device."""
+    return _named(key, ANYWHERE)
+
+
+def _named(key: str, patterns: tuple[str, ...]) -> bool:
+    name = key.partition(" ")[0]
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+# --- shares ------------------------------------------------------------------------------------------------------
+
+
+def said(result: Result, device: str) -> tuple[Said, ...]:
+    """The figures of a result, the last of each key, in its order. `device` is the name of the device it ran on."""
+    return tuple({key: _said(figure, key, result, device)
+                  for figure in result.figures for key in (key_of(figure),)}.values())  # fmt: skip
+
+
+def _said(figure: Figure, key: str, result: Result, device: str) -> Said:
+    share, of = _share(figure, result.expectations, device) if figure.unit in _RATES else (None, "")
+    return Said(key, figure.value, figure.unit, figure.n, figure.spread, share, of)
+
+
+_RATES: Final = ("FLOP/s", "OP/s", "B/s")
+
+
+def _share(figure: Figure, expectations: tuple[Expectation, ...], device: str) -> tuple[float | None, str]:
+    """Its share of the device's own peak; where no peak is known, of what it was expected to be.
+
+    The peak comes first: expectations rest on shares that were measured on some parts and guessed for others.
+    """
+    rate = _peak(device, _peak_kind(figure))
+    if rate is not None:
+        return figure.value / rate[0], rate[1]
+    expected = next((e for e in expectations if _belongs(e, figure)), None)
+    if expected is None or not expected.value or expected.unit != figure.unit:
+        return None, ""
+    return figure.value / expected.value, f"expected, {expected.source}"
+
+
+def _peak_kind(figure: Figure) -> str:
+    if figure.name in ("gemm_rate", "gemm_best_rate"):
+        return figure.labels.get("dtype", "")
+    if figure.name in ("copy_rate", "copy_best_rate") and figure.labels.get("kind") == "device":
+        return "memory"
+    return ""
+
+
+@lru_cache(maxsize=1024)
+def _peak(device: str, kind: str) -> tuple[float, str] | None:
+    part = peaks.part(device) if kind else None
+    rate = part.peak.get(kind) if part else None
+    if part is None or rate is None or rate.recalled or not rate.value:  # a recalled peak judges nothing
+        return None
+    return rate.value, f"peak of {part.name} by {rate.source}"
+
+
+def _belongs(expectation: Expectation, figure: Figure) -> bool:
+    return expectation.name == figure.name and _within(expectation.labels, figure.labels)
+
+
+def _within(some: Mapping[str, str], all_: Mapping[str, str]) -> bool:
+    return all(all_.get(key) == value for key, value in some.items())
+
+
+# --- differences -------------------------------------------------------------------------------------------------
+
+
+def tolerance(one: Said, other: Said) -> float:
+    """The share by which two values of like devices may differ and still be the same: 0 for counts."""
+    if one.unit not in _SIZED:
+        return 0.0
+    if one.unit in ("relative", "levels"):
+        return ERRORS_LEAST
+    if one.spread is None or other.spread is None or not one.value:
+        return _unmeasured(one, other)
+    return max(LEAST, 2 * math.hypot(one.spread, other.spread) / abs(one.value))
+
+
+def _unmeasured(one: Said, other: Said) -> float:
+    least = STEADY_LEAST if min(one.n, other.n) >= STEADY else ONCE_LEAST
+    known = one.spread if other.spread is None else other.spread
+    return max(least, 2 * (known or 0.0) / abs(one.value)) if one.value else least
+
+
+def ratio(one: Said, other: Said, like: bool) -> float | None:
+    """`other` by `one`: of values where devices are like, else of shares; None where nothing can be compared."""
+    if one.unit != other.unit:
+        return None
+    if like or anywhere(one.key):
+        return _over(other.value, one.value)
+    if one.share is None or other.share is None:
+        return None
+    return _over(other.share, one.share)
+
+
+def _over(value: float, base: float) -> float | None:
+    if value == base:
+        return 1.0
+    if not math.isfinite(value) or not math.isfinite(base) or base == 0 or value / base < 0:
+        return math.inf if math.isfinite(value) and math.isfinite(base) else None
+    return value / base
+
+
+def differs(one: Said, other: Said, like: bool) -> float | None:
+    """The ratio of two figures where it is more than noise, else None. `inf`: from nothing, or of another sign."""
+    if quiet(one.key):
+        return None
+    found = ratio(one, other, like)
+    if found is None or found == 1.0:
+        return None
+    allowed = tolerance(one, other) if like or anywhere(one.key) else UNLIKE_LEAST
+    apart = found if found >= 1 else (1 / found if found > 0 else math.inf)
+    return found if apart > 1 + allowed else None
