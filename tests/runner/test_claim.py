@@ -12,7 +12,7 @@ from gpu_nodes import GIB, Telemetry, gpu, node, stranger
 from harness import DEADLINE_S, finish, left_of, make, probe, until
 
 from torchprobes.catalogue import PROBES, Probe
-from torchprobes.model import Target, Tier, Verdict
+from torchprobes.model import Target, Result, Tier, Verdict
 from torchprobes.runner import allocations, claim
 from torchprobes.runner.allocations import Allocations
 from torchprobes.runner.check import Check, Options
@@ -273,8 +273,20 @@ def test_force_uses_it_all_the_same_and_what_comes_last_comes_alone(tmp_path: Pa
     check = make(tmp_path, *rows, options=Options(force=True, slots=4), samples=telemetry)
     results = finish(check)
     assert (results["sound"].verdict, results["sound"].device) == (Verdict.PASS, "cuda:0")
+    assert beside(results["sound"]) == ["not looked at: --force"]
     last = [check._log._path.read_text().splitlines()[-1]]
     assert '"fault.sound"' in last[0], "it was first in the order, and came last"
+
+
+def beside(result: Result) -> list[str]:
+    return [evidence.text for evidence in result.evidence if evidence.kind == "neighbours"]
+
+
+def test_a_result_says_who_was_beside_it_on_its_gpu_and_nothing_without_one(tmp_path: Path) -> None:
+    rows = [probe("sound"), probe("exits_3", place="host")]
+    results = finish(make(tmp_path, *rows, options=Options(), samples=Telemetry(gpu())))
+    assert [said.partition(",")[0] for said in beside(results["sound"])] == ["nobody else when it was placed"]
+    assert beside(results["exits_3"]) == []
 
 
 def test_who_came_meanwhile_costs_the_next_probe_no_start(tmp_path: Path) -> None:

@@ -17,7 +17,9 @@ def plain(text: object, width: int | None = None) -> str:
 
     `width` cuts it, with `...` as its end, to that many characters.
     """
-    line = "".join(_harmless(char) for char in str(text))
+    line = str(text)
+    if not line.isprintable():  # printable is all that is harmless, but for some spaces that are harmless too
+        line = "".join(map(_harmless, line))
     if width is not None and len(line) > width:
         line = line[: max(0, width - 3)] + "..."[:width]
     return line

@@ -63,6 +63,7 @@ class One:
         self._guard: Guard | None = None
         self._why_ended = ""
         self._neighbour = ""
+        self._looks = 0
         self._start = ""
         self._lock = threading.Lock()
 
@@ -192,8 +193,18 @@ class One:
         if self._neighbour:
             return
         self._neighbour = self.neighbour()
+        self._looks += 1
         if self._neighbour:
             guard.cancel(f"left the GPU to {self._neighbour}")
+
+    def _beside(self) -> str:
+        """Who else was on its GPUs while it ran, as far as somebody looked: figures are believed by it."""
+        if not self.job.device.seats:
+            return ""
+        if self.job.options.force:
+            return "not looked at: --force"
+        later = "nor at any look while it ran" if self._looks else "it ended before a further look"
+        return f"nobody else when it was placed, {later}"
 
     def _judged(self, prepared: Prepared, told: Outcome) -> Result:
         probe, device = self.job.probe, self.job.device
@@ -202,7 +213,7 @@ class One:
         if told.ending == "ended" and told.broken_lines:
             cause = f"{told.broken_lines} of its event lines could not be read"
             told = msgspec.structs.replace(told, ending="exited", cause=cause)
-        said = (("device", device.memory_text), ("start", self._start))
+        said = (("device", device.memory_text), ("neighbours", self._beside()), ("start", self._start))
         more = tuple(Evidence(kind=kind, text=text) for kind, text in said if text)
         readings = self._collector.readings(probe.name, device.name, told, more)
         judgement = self._judgement(readings)
