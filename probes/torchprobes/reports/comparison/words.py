@@ -1,9 +1,116 @@
-"""Which platforms have what, in words: bounded, however many there are."""
+"""What a comparison says in words and in short lists, the same for Markdown, HTML and a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Final, get_args
+
+from torchprobes.model import REPORT_ORDER, Verdict
+from torchprobes.quantity import quantity
+
+from .model import Cause, Cell, Change, Comparison, Platform, Row, Said
+
+MANY: Final = 8
+"""More platforms than this are a crowd: told by how many, and by name only where they are few."""
+
+_NAMED: Final = 6
+_TELLING: Final = 4
+_CHANGES: Final[tuple[Change, ...]] = get_args(Change)
+
+ABSENT, UNKNOWN, NOT_ASKED = "not there", "not read", "not asked"
+
+
+def headline(comparison: Comparison) -> str:
+    """How many features differ, and how: `3 of 20 features differ: 1 lost, 2 worse`."""
+    changes = Counter(row.change for row in comparison.differing)
+    if not comparison.rows:
+        return "No feature was asked about on any of them"
+    if not changes:
+        return f"None of {_features(len(comparison.rows))} differs"
+    said = ", ".join(f"{changes[change]} {change}" for change in _CHANGES if change in changes)
+    return f"{len(comparison.differing)} of {_features(len(comparison.rows))} differ: {said}"
+
+
+def _features(count: int) -> str:
+    return "1 feature" if count == 1 else f"{count} features"
+
+
+def sides(cause: Cause, platforms: Sequence[Platform]) -> tuple[tuple[str, str], ...]:
+    """(value, platforms that have it), the rarest first: it is the likelier one to be wrong."""
+    groups: dict[str, list[str]] = {}
+    for platform, value in zip(platforms, cause.values, strict=False):
+        groups.setdefault(ABSENT if value is None else value or UNKNOWN, []).append(platform.label)
+    rarest = sorted(groups.items(), key=lambda group: len(group[1]))
+    return tuple((value, named(labels)) for value, labels in rarest)
+
+
+def named(labels: Sequence[str]) -> str:
+    """Names, as many as a line takes, and how many more there are."""
+    more = f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else ""
+    return ", ".join(labels[:_NAMED]) + more
+
+
+def tally(row: Row, platforms: Sequence[Platform]) -> tuple[tuple[Verdict | None, int, str], ...]:
+    """(verdict, how many have it, who), by weight; who is "" for the one that most have."""
+    who: dict[Verdict | None, list[str]] = {}
+    for platform, cell in zip(platforms, row.cells, strict=True):
+        who.setdefault(cell.verdict, []).append(platform.label)
+    most = max(who, key=lambda verdict: len(who[verdict]), default=None)
+    order = [verdict for verdict in (*REPORT_ORDER, None) if verdict in who]
+    return tuple((v, len(who[v]), "" if v is most and len(who) > 1 else named(who[v])) for v in order)
+
+
+def telling(row: Row, most: int = _TELLING) -> tuple[str, ...]:
+    """Keys of the figures that a reader needs of a row: those that its words name, then those with a share."""
+    keys = dict.fromkeys(said.key for cell in row.cells for said in cell.figures)
+    spoken = " ".join(row.words)
+    shared = {said.key for cell in row.cells for said in cell.figures if said.share is not None}
+    in_words = [key for key in keys if key in spoken or key.partition(" ")[0] in spoken]
+    chosen = dict.fromkeys((*in_words, *(key for key in keys if key in shared)))
+    return tuple(chosen or keys)[:most]
+
+
+def said_of(cell: Cell, key: str) -> Said | None:
+    """The figure of a cell by its key."""
+    return next((said for said in cell.figures if said.key == key), None)
+
+
+def figure_words(said: Said) -> str:
+    """A figure with its share: `751 TFLOP/s, 95 % of its expectation`."""
+    value = quantity(said.value, said.unit)
+    return value if said.share is None else f"{value}, {100 * said.share:.0f} %" + (f" of {said.of}" if said.of else "")
+
+
+def key_words(key: str) -> str:
+    """A key as a reader takes it, without the unit that its value says: `gemm_us dtype=bf16` is `gemm · bf16`."""
+    name, _, labels = key.partition(" ")
+    stem, _, unit = name.rpartition("_")
+    values = [label.rpartition("=")[2] for label in labels.split()]
+    return " · ".join([(stem if stem and unit in _UNITS else name).replace("_", " "), *values])
+
+
+_UNITS: Final = frozenset({"s", "ms", "us", "bytes"})
+
+
+def torch_words(platform: Platform) -> str:
+    """Its PyTorch, as a column's second line."""
+    torch = platform.report.target.torch
+    return "no torch" if torch is None else f"torch {torch or UNKNOWN}"
+
+
+def explains(cause: Cause, most: int = _NAMED) -> str:
+    """The rows that a cause may explain."""
+    more = f" and {len(cause.explains) - most} more" if len(cause.explains) > most else ""
+    return ", ".join(cause.explains[:most]) + more
+
+
+def alike(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """The rows in which nothing differs."""
+    return tuple(row for row in rows if row.change == "same")
+
+
+# --- which platforms have what: bounded, however many there are ------------------------------------------------------
 
 MOST_LABELS: Final = 3
 """Labels that are named one by one."""
@@ -13,7 +120,7 @@ MOST_GROUPS: Final = 4
 
 
 def labels_in_words(places: Sequence[int], labels: Sequence[str]) -> str:
-    """ "a", "a and b", "a, b and 41 more"; "all" of more than two."""
+    """As "a", "a and b", "a, b and 41 more"; "all" of more than two."""
     if len(places) == len(labels) > 2:
         return f"all {len(labels)}"
     named = [labels[index] for index in places[:MOST_LABELS]]
