@@ -266,4 +266,22 @@ VARIABLES = (
     _variable("TD-ENV-126", "NVIDIA_TF32_OVERRIDE", "1"),
 )
 
-FAULTS = PACKAGES + KERNELS + IMPORTS + VARIABLES
+# --- libraries -------------------------------------------------------------------------------------------------------
+
+
+def _preloaded(folder: Path) -> State:
+    """A copy of the OpenMP runtime that torch's wheel brings is loaded before it."""
+    torch = importlib.util.find_spec("torch")
+    assert torch is not None
+    assert torch.origin is not None
+    (folder / "outside").mkdir()
+    copy = shutil.copy(Path(torch.origin).parent / "lib" / "libgomp.so.1", folder / "outside")
+    return State(environ={"LD_PRELOAD": str(copy)})
+
+
+LIBRARIES = (
+    Fault("another libgomp before the wheel's", "env.libraries", "TD-CUD-051", _DEGRADED, _preloaded, setting(),
+          "unset LD_LIBRARY_PATH LD_PRELOAD"),
+)  # fmt: skip
+
+FAULTS = PACKAGES + KERNELS + IMPORTS + VARIABLES + LIBRARIES

@@ -52,7 +52,7 @@ def test_torchs_own_library_holds_what_torch_says(
     """The layout of fat binaries, held against the build's own words."""
     path = os.path.join(torch_says[0], "lib", "libtorch_cuda.so")
     begin = time.monotonic()
-    found = load(monkeypatch, "fatbin").read(path, begin + 60)
+    found = load(monkeypatch, "fatbin", "elf").read(path, begin + 60)
     seconds = time.monotonic() - begin
     print(f"{found.architectures} in {sum(found.images.values())} fat binaries, {seconds:.3f} s")
     assert {arch for arch in torch_says[1] if arch.startswith("sm_")} <= set(found.architectures)
@@ -85,7 +85,9 @@ def test_the_build_fits_the_node(tmp_path: Path) -> None:
     print(said.judgement.reason)
 
 
-@pytest.mark.parametrize("name", ["env.packages", "env.python", "env.abi", "env.variables", "env.image", "env.jupyter"])
+@pytest.mark.parametrize(
+    "name", ["env.packages", "env.python", "env.abi", "env.variables", "env.image", "env.jupyter", "env.libraries"]
+)
 def test_the_rest_ends_and_says_on_what_it_rests(tmp_path: Path, name: str) -> None:
     begin = time.monotonic()
     said = run_payload(tmp_path / "run", name)

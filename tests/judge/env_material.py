@@ -101,6 +101,15 @@ IMAGE: Facts = {
     "emulation": "none",
 }
 
+LIBRARIES: Facts = {
+    "torch.version": "2.11.0+cu130",
+    "use.answer": "right",
+    "nccl.version": "2.28.9",
+    "library.libnccl.so.2": "22809, build-id 2b7e, wheel",
+    "library.libgomp.so.1": "build-id 91aa, torch",
+    "nccl.plugin.libnccl-net.so": "build-id 77cd, there",
+}
+
 FACTS: dict[str, Facts] = {
     "env.packages": PACKAGES,
     "env.jupyter": JUPYTER,
@@ -110,12 +119,14 @@ FACTS: dict[str, Facts] = {
     "env.abi": ABI,
     "env.extensions": EXTENSIONS,
     "env.image": IMAGE,
+    "env.libraries": LIBRARIES,
 }
 
 FIGURES: dict[str, tuple[Figure, ...]] = {
     "env.packages": (figure("distributions", 120),),
     "env.variables": (figure("variables_set", 40), figure("variables_told", 1)),
     "env.extensions": (figure("libraries_read", 800),),
+    "env.libraries": (figure("libraries", 90), figure("libraries_identified", 89)),
     "env.image": (figure("cache_bytes", 3 << 20, place="pip"),),
 }
 
@@ -130,5 +141,7 @@ PROOFS: dict[str, str] = {
     "env.abi": "torch 2.11.0+cu130 and numpy 2.1.0: numbers went there and back; OpenCV's libraries are all here",
     "env.extensions": "NVIDIA H200 is 9.0: machine code for it in flash_attn_2_cuda, kernels; 800 libraries read",
     "env.image": "a docker image: 3 MiB of installers' caches; Python and torch for x86_64 on x86_64",
+    "env.libraries": "90 libraries mapped, one copy each, known by their content, 1 of them unread; "
+    "a convolution and a product are right on cuda:0",
 }
 """What the pass of each sound run says."""

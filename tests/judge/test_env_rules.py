@@ -42,6 +42,10 @@ def test_a_sound_run_passes_and_says_on_what_that_rests(name: str) -> None:
         ("env.packages", {"installed.nvidia-cudnn-cu12": "9.1.0.70"}, "TD-ENV-055", D),
         ("env.packages", {"installed.nvidia-cublas-cu12": "12.4.5.8"}, "TD-ENV-056", P),
         ("env.packages", {"managers.numpy": "pip"}, "TD-ENV-057", D),
+        ("env.libraries", {"nccl.plugin.missing": "NCCL_NET_PLUGIN=ofi"}, "TD-ENV-059", D),
+        ("env.libraries", {"copies.libgomp.so.1": 2}, "TD-CUD-050", F),
+        ("env.libraries", {"origin.libgomp.so.1": "environment: LD_PRELOAD /x/libgomp.so.1",
+                           "own.libgomp.so.1": False}, "TD-CUD-051", D),
         ("env.jupyter", {"kernelspec.old.state": "missing"}, "TD-ENV-084", F),
         ("env.jupyter", {"kernelspec.python3.torch": None}, "TD-ENV-085", D),
         ("env.jupyter", {"kernelspec.python3.torch": "2.6.0"}, "TD-ENV-086", D),
@@ -97,6 +101,7 @@ def test_one_fault_is_told_once(name: str, change: Mapping[str, object], card: s
     [
         ("env.packages", {"found.triton": "3.6.2"}),
         ("env.packages", {"torch.recorded": "2.11.0+cu130"}),
+        ("env.libraries", {"nccl.plugin.missing": "NCCL_NET_PLUGIN=ofi", "nccl.version": None}),  # nobody looks for it
         ("env.jupyter", {"kernelspec.ir.state": "other language"}),
         ("env.python", {"python.version": "3.14.2"}),
         ("env.python", {"torch.version": "2.99.0"}),
@@ -123,6 +128,7 @@ def test_what_is_no_fault_is_no_finding(name: str, change: Mapping[str, object])
         ("env.abi", {"numpy.bridge": ...}),
         ("env.extensions", {"device.0.capability": ..., "device.1.capability": ...}),
         ("env.image", {"python.arch": None}),
+        ("env.libraries", {"use.answer": ...}),
     ],
 )
 def test_without_its_evidence_nothing_passes(name: str, change: Mapping[str, object]) -> None:

@@ -14,7 +14,7 @@ from payload_modules import load
 
 @pytest.fixture
 def fatbin(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    return load(monkeypatch, "fatbin")
+    return load(monkeypatch, "fatbin", "elf")
 
 
 def soon() -> float:
@@ -58,7 +58,7 @@ def test_work_is_bounded_and_says_so(fatbin: ModuleType, tmp_path: Path, monkeyp
 def test_what_is_no_such_elf_file_is_refused_in_words(fatbin: ModuleType, tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "e.so"
     path.write_bytes(data)
-    with pytest.raises(fatbin.NotElf, match=r"it (is no|ends)"):
+    with pytest.raises(fatbin.elf.NotElf, match=r"it (is no|ends)"):
         fatbin.read(str(path), soon())
 
 
@@ -75,7 +75,7 @@ def test_broken_libraries_end_in_words_or_in_nothing(fatbin: ModuleType, tmp_pat
         path.write_bytes(data)
         try:
             fatbin.read(str(path), soon())
-        except fatbin.NotElf:
+        except fatbin.elf.NotElf:
             continue
 
 

@@ -8,6 +8,7 @@ asked for its capability through the driver, in a process of its own. Standard l
 import os
 import time
 
+import torchdoctor_elf as elf
 import torchdoctor_fatbin as fatbin
 import torchdoctor_files as files
 import torchdoctor_kit as kit
@@ -81,7 +82,7 @@ class Search:
             own.looked += 1
             try:
                 library = fatbin.read(path, self.deadline)
-            except (OSError, fatbin.NotElf):
+            except (OSError, elf.NotElf):
                 own.unread += 1
                 continue
             own._tell(os.path.join(label, os.path.relpath(path, folder)), path, library)

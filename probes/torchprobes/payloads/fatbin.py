@@ -12,6 +12,8 @@ import struct
 import time
 from collections import Counter
 
+import torchdoctor_elf as elf
+
 MAGIC = 0xBA55ED50
 KINDS = {1: "compute", 2: "sm"}
 """Kind of an entry: PTX, which a driver compiles, and machine code."""
@@ -21,19 +23,13 @@ FAMILY = 1 << 21
 """Flags of an entry: the suffixes `a` and `f`."""
 
 SECTIONS = (b".nv_fatbin", b"__nv_relfatbin")
-MOST_SECTIONS = 4096
 MOST_ENTRIES = 50_000
-DYNAMIC, NEEDED = 6, 1
-MOST_DYNAMIC = 64 << 10
+MOST_NEEDED = 200
 
 _HEADER = struct.Struct("<IHHQ")
 _ENTRY = struct.Struct("<HHIQIIHHIIIQ")
 """kind, version, header size, size, compressed size, options' offset, minor, major, arch, name's offset and length,
 flags."""
-
-
-class NotElf(ValueError):
-    """It is no 64-bit little-endian ELF file, or a broken one; the text says what is wrong."""
 
 
 class Library:
@@ -63,71 +59,25 @@ def read(path, deadline):
     """Read the library at `path` until `deadline` (time.monotonic()).
 
     Raises:
-        OSError: it cannot be read; NotElf: it is none.
+        OSError: it cannot be read; elf.NotElf: it is none.
     """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        return _library(_File(fd), deadline)
+        return _library(elf.File(fd), deadline)
     finally:
         os.close(fd)
 
 
-class _File:
-    """Reads at places of a file; what lies beyond its end is an error, and never a crash as with mmap."""
-
-    def __init__(self, fd):
-        self.fd = fd
-        self.size = os.fstat(fd).st_size
-
-    def at(self, offset, size):
-        data = os.pread(self.fd, size, offset) if 0 <= offset <= self.size else b""
-        if len(data) != size:
-            raise NotElf("it ends before what its headers promise")
-        return data
-
-    def unpack(self, layout, offset):
-        return layout.unpack(self.at(offset, layout.size))
-
-
 def _library(file, deadline):
     found = Library()
-    sections = _sections(file)
-    for _, kind, offset, size, link in sections:
-        if kind == DYNAMIC and link < len(sections):
-            found.needed = _needed(file, offset, min(size, MOST_DYNAMIC), sections[link])
+    sections = elf.sections(file)
+    found.needed = elf.dynamic(file, sections).get(elf.NEEDED, [])[:MOST_NEEDED]
     code = sorted((s for s in sections if s[0] in SECTIONS), key=lambda s: SECTIONS.index(s[0]))
     for name, _, offset, size, _ in code:
         # What is to be linked counts only where nothing was: it can run nowhere by itself.
         if name == SECTIONS[0] or not found.images:
             _images(file, offset, min(size, file.size - offset), deadline, found)
     return found
-
-
-def _sections(file):
-    """(name, type, offset, size, link) of every section."""
-    head = file.at(0, 64)
-    if head[:4] != b"\x7fELF":
-        raise NotElf("it is no ELF file")
-    if head[4:6] != b"\x02\x01":
-        raise NotElf("it is no 64-bit little-endian ELF file")
-    table, (size, count, names) = struct.unpack_from("<Q", head, 40)[0], struct.unpack_from("<HHH", head, 58)
-    if size < 64 or count > MOST_SECTIONS or names >= max(count, 1):
-        raise NotElf("its table of sections makes no sense")
-    rows = file.at(table, size * count)
-    parsed = [struct.unpack_from("<IIQQQQI", rows, size * n) for n in range(count)]
-    words = file.at(parsed[names][4], min(parsed[names][5], 1 << 20)) if parsed else b""
-    return [(_word(words, row[0]), row[1], row[4], row[5], row[6]) for row in parsed]
-
-
-def _word(words, start):
-    return words[start : words.find(b"\0", start)] if 0 <= start < len(words) else b""
-
-
-def _needed(file, offset, size, strings):
-    names = file.at(strings[2], min(strings[3], 4 << 20))
-    rows = file.at(offset, size - size % 16)
-    entries = (struct.unpack_from("<QQ", rows, at) for at in range(0, len(rows), 16))
-    return [_word(names, value).decode("utf-8", "replace") for tag, value in entries if tag == NEEDED][:200]
 
 
 def _images(file, offset, size, deadline, found):

@@ -10,6 +10,8 @@ from .architectures import Capability, Match, best_of, capability_of
 from .driver import version
 
 ARCH, TOOLKITS, LIBRARIES, CUDNN = "cuda.arch", "cuda.toolkits", "cuda.libraries", "cuda.cudnn"
+MAPPED = "env.libraries"
+"""It looks at every library that is mapped, and tells copies and stand-ins as cuda.libraries does."""
 
 # --- cuda.arch --------------------------------------------------------------------------------------------------------
 
@@ -312,8 +314,8 @@ RULES: tuple[Rule, ...] = (
     Rule("TD-CUD-041", (TOOLKITS,), Verdict.DEGRADED, Severity.WARNING, _major, ("TD-CUD-042",)),
     Rule("TD-CUD-042", (TOOLKITS,), Verdict.DEGRADED, Severity.WARNING, _disagree),
     Rule("TD-CUD-044", (TOOLKITS,), None, Severity.INFO, _minor),
-    Rule("TD-CUD-050", (LIBRARIES,), Verdict.FAIL, Severity.CRITICAL, _twice, ("TD-CUD-051", "TD-CUD-022")),
-    Rule("TD-CUD-051", (LIBRARIES,), Verdict.DEGRADED, Severity.WARNING, _from_outside),
+    Rule("TD-CUD-050", (LIBRARIES, MAPPED), Verdict.FAIL, Severity.CRITICAL, _twice, ("TD-CUD-051", "TD-CUD-022")),
+    Rule("TD-CUD-051", (LIBRARIES, MAPPED), Verdict.DEGRADED, Severity.WARNING, _from_outside),
     Rule("TD-CUD-022", (LIBRARIES,), Verdict.FAIL, Severity.CRITICAL, _use_failed),
     Rule("TD-CUD-061", (CUDNN,), Verdict.FAIL, Severity.CRITICAL, _mismatch,
          ("TD-CUD-060", "TD-CUD-062", "TD-CUD-063")),

@@ -8,6 +8,7 @@ from . import extensions as env_extensions
 from . import image as env_image
 from . import importing as env_import
 from . import jupyter as env_jupyter
+from . import libraries as env_libraries
 from . import packages as env_packages
 from . import python as env_python
 from . import variables as env_variables
@@ -22,6 +23,7 @@ RULES: tuple[Rule, ...] = (
     + env_abi.RULES
     + env_extensions.RULES
     + env_image.RULES
+    + env_libraries.RULES
     + env_import.RULES
 )
 
@@ -34,6 +36,7 @@ POSITIVE: Positive = {
     **env_abi.POSITIVE,
     **env_extensions.POSITIVE,
     **env_image.POSITIVE,
+    **env_libraries.POSITIVE,
 }
 
 EXPECTED: Expected = {}
