@@ -16,6 +16,8 @@ def main() -> None:
     """Run the command line and leave with its exit code."""
     if os.name == "nt":
         sys.exit(WINDOWS)
+    if "check" in sys.argv:  # before anything that can fail or wait: a gate stands in front of every job
+        _leave_by_the_gate(sys.argv[1:])
     _open_standard_streams()
     _undo_locale_coercion()
     if sys.argv[1:] == ["--version"]:  # asked by scripts on every start: nothing else is loaded for it
@@ -29,6 +31,20 @@ def main() -> None:
     from torchdoctor.cli import run
 
     _leave(run(sys.argv[1:]))
+
+
+def _leave_by_the_gate(arguments: list[str]) -> None:
+    """Judge and leave if this is `check --gate`; what cannot even be imported is no fault of the node."""
+    if not any(word.startswith("--gate") for word in arguments):
+        return
+    try:
+        from torchdoctor import gate
+
+        if gate.wanted(arguments):
+            gate.main(arguments)
+    except Exception as error:  # noqa: BLE001 - a prolog that fails takes the node away from everybody
+        os.write(2, f"torchdoctor gate: not judged: {type(error).__name__}: {error}\n".encode(errors="replace"))
+        os._exit(0)
 
 
 def _leave(code: int) -> NoReturn:

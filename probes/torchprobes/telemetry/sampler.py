@@ -44,20 +44,27 @@ _ENDING = (signal.SIGTERM, RELEASE)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The command line: `[--once] [--root DIR] [PERIOD]`. `root` is where /proc, /sys and /dev are looked for."""
+    """The command line: `[--once [--within S]] [--root DIR] [PERIOD]`.
+
+    `root` is where /proc, /sys and /dev are looked for; `within_s` is how long one sample waits for silent GPUs.
+    """
 
     period_s: float = 0.5
     once: bool = False
     root: Path = Path("/")
+    within_s: float = ONCE_S
 
     @classmethod
     def of(cls, words: list[str]) -> Options:
         """The options of a command line."""
-        once, root, rest = "--once" in words, Path("/"), [word for word in words if word != "--once"]
-        if "--root" in rest:
-            at = rest.index("--root")
-            root, rest = Path(rest[at + 1]), rest[:at] + rest[at + 2 :]
-        return cls(float(rest[0]) if rest else 0.5, once, root)
+        rest = [word for word in words if word != "--once"]
+        named = {"--root": "/", "--within": str(ONCE_S)}
+        for name in named:
+            if name in rest:
+                at = rest.index(name)
+                named[name], rest = rest[at + 1], rest[:at] + rest[at + 2 :]
+        period_s = float(rest[0]) if rest else 0.5
+        return cls(period_s, "--once" in words, Path(named["--root"]), float(named["--within"]))
 
 
 def own_pipe() -> int:
@@ -111,11 +118,11 @@ def sleep_until(due: float) -> None:
             return
 
 
-def once(composer: Composer, out: int) -> None:
+def once(composer: Composer, within_s: float, out: int) -> None:
     """One sample of everything, then the end."""
     composer.start()
     composer.tick()
-    composer.wait_for_gpus(ONCE_S, patient=True)
+    composer.wait_for_gpus(within_s, patient=True)
     composer.wait_for_rest(REST_S)
     say(composer.line(), out)
     os._exit(0)
@@ -128,7 +135,7 @@ def main(words: list[str]) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     options, out = Options.of(words), own_pipe()
     if options.once:
-        once(Composer(options.root, once=True), out)
+        once(Composer(options.root, once=True), options.within_s, out)
     run(Composer(options.root), options.period_s, out)
 
 

@@ -50,6 +50,11 @@ Exports = tuple[tuple[str, Destination | None], ...]
 @click.option("--json", "json_to", metavar="FILE|-", help="The report as JSON; - puts it alone on stdout.")
 @click.option("--junit", "junit_to", metavar="FILE|-", help="The report as JUnit XML, a test case a probe.")
 @fail_on_option
+@click.option(
+    "--gate",
+    type=click.Choice(["prolog"]),
+    help="Alone: judge this node passively within 2 s; 1 only for a sure critical fault, 0 whatever else happens.",
+)
 @click.option("--resume", "resume", metavar="RUN", help="Do what is missing of an earlier run.")
 @click.option("--from-owner", type=int, hidden=True)
 @click.option("--detach", "detached", is_flag=True, help="Let it live on when the terminal goes; says where it writes.")
@@ -63,6 +68,7 @@ def check_(
     json_to: str | None,
     junit_to: str | None,
     fail_on: FailOn,
+    gate: str | None,
     resume: str | None,
     from_owner: int | None,
     detached: bool,
@@ -73,6 +79,10 @@ def check_(
     and cudagraph probes on your own model; with --graph, that graph. Ctrl-C cancels what runs and writes the report of
     what was finished; a second one ends at once.
     """
+    if gate:  # the program itself goes there before it comes here: `__main__`
+        from torchdoctor.gate import run as judge_here
+
+        return judge_here(("check", "--gate", gate))
     settings = settings_of(ctx)
     refuse_if_read_only(settings, "check runs code on this node and writes a run")
     if entry and graph:
