@@ -191,15 +191,15 @@ def _matrix(platforms: Sequence[Platform], rows: Sequence[Row]) -> Iterator[str]
 
 
 def _row(row: Row) -> Sequence[str]:
-    keys = words.telling(row)
-    return (f"{_md(row.name)} ({row.change})", *(_cell(cell, keys) for cell in row.cells))
+    keys, ways = words.telling(row), words.telling_ways(row)
+    return (f"{_md(row.name)} ({row.change})", *(_cell(cell, keys, ways) for cell in row.cells))
 
 
-def _cell(cell: Cell, keys: Sequence[str]) -> str:
+def _cell(cell: Cell, keys: Sequence[str], ways: Sequence[str]) -> str:
     if cell.verdict is None:
         return words.NOT_ASKED
     said = [f"{SIGNS[cell.verdict]} {cell.verdict.value}"]
-    said += [_md(f"{name}: {way}") for name, way in cell.ways]
+    said += [_md(f"{name}: {way}") for name, way in cell.ways if name in ways]
     there = [figure for key in keys if (figure := words.said_of(cell, key)) is not None]
     said += [_md(f"{words.key_words(figure.key)}: {words.figure_words(figure)}") for figure in there]
     return "; ".join(said + [_md(finding) for finding in cell.findings])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final, get_args
@@ -15,7 +16,7 @@ MANY: Final = 8
 """More platforms than this are a crowd: told by how many, and by name only where they are few."""
 
 _NAMED: Final = 6
-_TELLING: Final = 4
+_TELLING: Final = 3
 _CHANGES: Final[tuple[Change, ...]] = get_args(Change)
 
 ABSENT, UNKNOWN, NOT_ASKED = "not there", "not read", "not asked"
@@ -52,23 +53,32 @@ def named(labels: Sequence[str]) -> str:
 
 
 def tally(row: Row, platforms: Sequence[Platform]) -> tuple[tuple[Verdict | None, int, str], ...]:
-    """(verdict, how many have it, who), by weight; who is "" for the one that most have."""
+    """(verdict, how many have it, who), by weight; who is "" for the one that most have, and where all have one."""
     who: dict[Verdict | None, list[str]] = {}
     for platform, cell in zip(platforms, row.cells, strict=True):
         who.setdefault(cell.verdict, []).append(platform.label)
     most = max(who, key=lambda verdict: len(who[verdict]), default=None)
     order = [verdict for verdict in (*REPORT_ORDER, None) if verdict in who]
-    return tuple((v, len(who[v]), "" if v is most and len(who) > 1 else named(who[v])) for v in order)
+    return tuple((v, len(who[v]), "" if v is most else named(who[v])) for v in order)
 
 
 def telling(row: Row, most: int = _TELLING) -> tuple[str, ...]:
     """Keys of the figures that a reader needs of a row: those that its words name, then those with a share."""
     keys = dict.fromkeys(said.key for cell in row.cells for said in cell.figures)
-    spoken = " ".join(row.words)
-    shared = {said.key for cell in row.cells for said in cell.figures if said.share is not None}
-    in_words = [key for key in keys if key in spoken or key.partition(" ")[0] in spoken]
-    chosen = dict.fromkeys((*in_words, *(key for key in keys if key in shared)))
-    return tuple(chosen or keys)[:most]
+    spoken = {line.partition(": ")[0]: None for line in row.words}
+    shared = {said.key: None for cell in row.cells for said in cell.figures if said.share is not None}
+    return tuple(key for key in spoken | shared if key in keys)[:most]
+
+
+def telling_ways(row: Row, most: int = _TELLING) -> tuple[str, ...]:
+    """Names of the ways that not all have alike: those that its words name, then the others."""
+    ways: dict[str, set[str]] = {}
+    for cell in row.cells:
+        for name, way in cell.ways:
+            ways.setdefault(name, set()).add(way)
+    differ = [name for name, values in ways.items() if len(values) > 1]
+    spoken = [name for name in differ if any(line.startswith(f"{name}:") for line in row.words)]
+    return tuple(dict.fromkeys((*spoken, *differ)))[:most]
 
 
 def said_of(cell: Cell, key: str) -> Said | None:
@@ -86,11 +96,13 @@ def key_words(key: str) -> str:
     """A key as a reader takes it, without the unit that its value says: `gemm_us dtype=bf16` is `gemm · bf16`."""
     name, _, labels = key.partition(" ")
     stem, _, unit = name.rpartition("_")
-    values = [label.rpartition("=")[2] for label in labels.split()]
+    values = [label.partition("=")[2] for label in _LABELS.split(labels) if label]
     return " · ".join([(stem if stem and unit in _UNITS else name).replace("_", " "), *values])
 
 
 _UNITS: Final = frozenset({"s", "ms", "us", "bytes"})
+_LABELS: Final = re.compile(r" (?=[^\s=]+=)")
+"""Between two labels of a key; a label's value may have spaces."""
 
 
 def torch_words(platform: Platform) -> str:

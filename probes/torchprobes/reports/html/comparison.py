@@ -16,6 +16,9 @@ from .tables import NUMBER, folded, mono, pairs, section, table
 _CAUSES = 3
 """Causes that are shown in full; the rest is folded."""
 
+_FEW = 3
+"""Platforms that stand side by side on a page of the usual width."""
+
 _MOST = 200
 
 
@@ -33,6 +36,7 @@ def comparison_html(comparison: Comparison, masked: str = "") -> bytes:
         _outliers(comparison.outliers),
         _limits(comparison),
         masked=masked,
+        wide=len(platforms) > _FEW,
     )
 
 
@@ -58,7 +62,7 @@ def _platform(n: int, platform: Platform) -> Markup:
     said: list[tuple[str, Child]] = [
         ("verdict", verdict), ("device", platform.device or "not read"), ("torch", report.target.torch or "none"),
         ("driver", report.machine.driver or "none"), ("host", report.machine.host or "not known"),
-        ("made", f"{report.started} ({kind})"),
+        ("made", report.started), ("by", kind),
     ]  # fmt: skip
     return el("div", el("h3", platform.label), pairs(said), class_=f"platform p{n}")
 
@@ -90,7 +94,9 @@ def _cause(cause: Cause, platforms: tuple[Platform, ...]) -> Markup:
         "div",
         el("p", cause.words),
         el("p", f"{explained} ", sure, class_="soft"),
-        el("ul", (el("li", mono(value), f" on {labels}") for value, labels in values)) if values else None,
+        folded("who has which", el("ul", (el("li", mono(value), f" on {who}") for value, who in values)))
+        if values
+        else None,
         el("p", cause.why, class_="note") if cause.why else None,
         class_="cause",
     )

@@ -14,6 +14,7 @@ from ..comparison.model import Comparison, Outlier, Platform, Row
 from ..export import SIGNS
 from . import plots
 from .elements import Markup, el, join
+from .matrix import feature, said_lines
 from .tables import NUMBER, folded, section, table
 
 _PLOTS = 24
@@ -69,26 +70,25 @@ def _key() -> Markup:
 
 
 def _table(comparison: Comparison, rows: Sequence[Row]) -> Markup:
-    head = (("feature", "name"), ("", "draw"), ("came to", ""))
-    body = (
-        (_feature(row), plots.strip([_TONES[cell.verdict] for cell in row.cells]), _came_to(row, comparison.platforms))
-        for row in rows
-    )
-    return table(head, body, "crowd")
+    head = el("thead", el("tr", el("th", "feature"), el("th", class_="draw"), el("th", "came to")))
+    body = el("tbody", (_row(row, comparison.platforms) for row in rows))
+    return el("div", el("table", head, body, class_="matrix crowd"), class_="scroll")
 
 
-def _feature(row: Row) -> Markup:
-    change = None if row.change == "same" else el("div", row.change, class_=f"v v-{row.change}")
-    return join(el("b", row.name), change)
+def _row(row: Row, platforms: Sequence[Platform]) -> Markup:
+    drawn = plots.strip([_TONES[cell.verdict] for cell in row.cells])
+    cells = join(el("td", feature(row)), el("td", drawn, class_="draw"), el("td", _came_to(row, platforms)))
+    said = el("tr", el("td", said_lines(row), colspan="3"), class_="said") if row.words else None
+    return join(el("tr", cells, class_="told" if row.words else None), said)
 
 
 def _came_to(row: Row, platforms: Sequence[Platform]) -> Markup:
-    lines = [
-        el("div", el("span", f"{count:,} {verdict.value if verdict else words.NOT_ASKED}",
-                     class_=f"v v-{verdict.value if verdict else 'none'}"), f": {who}" if who else "")
-        for verdict, count, who in words.tally(row, platforms)
-    ]  # fmt: skip
-    return join(lines, (el("div", said, class_="soft") for said in row.words))
+    return join(_tally(verdict, count, who) for verdict, count, who in words.tally(row, platforms))
+
+
+def _tally(verdict: Verdict | None, count: int, who: str) -> Markup:
+    came_to, class_ = (words.NOT_ASKED, "none") if verdict is None else (verdict.value, verdict.value)
+    return el("div", el("span", f"{count:,} {came_to}", class_=f"v v-{class_}"), f": {who}" if who else None)
 
 
 # --- figures ------------------------------------------------------------------------------------------------------
@@ -106,7 +106,9 @@ def crowd_figures(comparison: Comparison) -> Markup | None:
     left = len(pairs) - _PLOTS
     more = el("p", f"{left:,} more figures are in the JSON", class_="note") if left > 0 else None
     head = (("figure", ""), ("", "draw"), ("median", NUMBER), ("least", NUMBER), ("most", NUMBER), ("of", NUMBER))
-    return section("Figures of all", table(head, rows, "plot"), more, note="a dot a platform; red ones are outliers")
+    return section(
+        "Figures of all", table(head, rows, "plot all"), more, note="a dot a platform; red ones are outliers"
+    )
 
 
 def _line(comparison: Comparison, row: Row, key: str) -> Sequence[Markup | str] | None:

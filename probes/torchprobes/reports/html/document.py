@@ -17,7 +17,7 @@ def _style() -> tuple[Markup, str]:
     return Markup(css), base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
 
 
-def document(title: str, *sections: Child, masked: str = "") -> bytes:
+def document(title: str, *sections: Child, masked: str = "", wide: bool = False) -> bytes:
     """A whole HTML file. Its policy lets a browser load nothing and run nothing; the style is allowed by its hash."""
     style, digest = _style()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
@@ -31,7 +31,7 @@ def document(title: str, *sections: Child, masked: str = "") -> bytes:
         el("title", title),
         el("style", style),
     )
-    body = el("body", el("main", *sections), el("footer", _footer(masked)))
+    body = el("body", el("main", *sections), el("footer", _footer(masked)), class_="wide" if wide else None)
     return ("<!DOCTYPE html>\n" + el("html", head, body, lang="en") + "\n").encode("utf-8", "backslashreplace")
 
 

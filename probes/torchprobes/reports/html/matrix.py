@@ -14,6 +14,9 @@ from .elements import Child, Markup, el, join
 from .plots import Axis, Bar
 from .tables import NUMBER, folded, section
 
+_LINES = 3
+"""Of what differs in a row; the rest is folded."""
+
 _FIGURES = 30
 """Figures that are drawn: a page with every one of them is read by nobody."""
 
@@ -39,41 +42,52 @@ def _table(platforms: Sequence[Platform], rows: Sequence[Row]) -> Markup:
 
 
 def _row(row: Row) -> Markup:
-    keys = words.telling(row)
+    keys, ways = words.telling(row), words.telling_ways(row)
+    cells = (el("td", _cell(cell, keys, ways)) for cell in row.cells)
+    said = el("tr", el("td", said_lines(row), colspan=str(len(row.cells) + 1)), class_="said") if row.words else None
+    return join(el("tr", el("td", feature(row)), cells, class_="told" if row.words else None), said)
+
+
+def feature(row: Row) -> Markup:
+    """The name of a row and how it differs."""
     change = None if row.change == "same" else el("div", row.change, class_=f"v v-{row.change}")
-    cells = (el("td", _cell(cell, keys)) for cell in row.cells)
-    said = el("tr", el("td", el("ul", map(_item, row.words)), colspan=str(len(row.cells) + 1)), class_="said")
-    return join(el("tr", el("td", el("b", row.name), change), cells, class_="told" if row.words else None),
-                said if row.words else None)  # fmt: skip
+    return join(el("b", row.name), change)
+
+
+def said_lines(row: Row) -> Markup:
+    """What differs in a row: the weightiest lines, the others folded."""
+    shown, rest = (list(map(_item, part)) for part in (row.words[:_LINES], row.words[_LINES:]))
+    return el("div", el("ul", shown), folded(f"{len(rest)} more", el("ul", rest)) if rest else None, class_="lines")
 
 
 def _item(line: str) -> Markup:
     return el("li", line)
 
 
-def _cell(cell: Cell, keys: Sequence[str]) -> Markup:
+def _cell(cell: Cell, keys: Sequence[str], ways: Sequence[str]) -> Markup:
     if cell.verdict is None:
         return el("span", words.NOT_ASKED, class_="v-none")
     value = cell.verdict.value
     return join(
         el("span", f"{SIGNS[cell.verdict]} {value}", class_=f"v v-{value}", title=cell.reason),
-        el("div", _beneath(cell, keys), class_="beneath"),
+        el("div", _beneath(cell, keys, ways), class_="beneath"),
     )
 
 
-def _beneath(cell: Cell, keys: Sequence[str]) -> Iterable[Markup]:
-    for name, way in cell.ways:
-        yield el("div", el("span", name), el("span", way))
+def _beneath(cell: Cell, keys: Sequence[str], ways: Sequence[str]) -> Iterable[Markup]:
+    yield from (el("div", el("span", name), f" {way}") for name, way in cell.ways if name in ways)
     for key in keys:
         said = words.said_of(cell, key)
         if said is not None:
-            yield el("div", el("span", words.key_words(key)), el("span", _figure(said)))
+            yield el("div", el("span", words.key_words(key)), f" {_figure(said)}")
     if cell.findings:
         yield el("div", el("span", ", ".join(cell.findings)))
 
 
 def _figure(said: Said) -> str:
-    return quantity(said.value, said.unit) + ("" if said.share is None else f" · {100 * said.share:.0f} %")
+    """Its value and share, which stay in one line."""
+    share = "" if said.share is None else f" · {100 * said.share:.0f} %"
+    return f"{quantity(said.value, said.unit)}{share}".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 # --- figures side by side -----------------------------------------------------------------------------------------
