@@ -16,10 +16,11 @@ from test_markdown import GEMM
 
 from torchprobes.model import Figure, Inventory, Severity, Verdict
 from torchprobes.reports.comparison import words
-from torchprobes.reports.comparison.model import Outlier
+from torchprobes.reports.comparison.model import Line, Moment, Outlier, Timeline, Track
 from torchprobes.reports.export import EXPORTERS
-from torchprobes.reports.html import comparison_html, plots, to_html
+from torchprobes.reports.html import comparison_html, plots, timeline_html, to_html
 from torchprobes.reports.html.elements import LONGEST, Markup, el, text
+from torchprobes.reports.markdown import timeline_markdown
 
 TAGS = {
     "html", "head", "meta", "title", "style", "body", "main", "header", "footer", "section", "h1", "h2", "h3", "p", "b",
@@ -162,3 +163,53 @@ def test_a_matrix_shows_each_figure_with_its_share_and_what_was_not_asked() -> N
     content = comparison_html(comparison_of(columns)).decode()
     assert "751 TFLOP/s · 95 %".replace(" ", "\N{NO-BREAK SPACE}") in content
     assert words.NOT_ASKED in content
+
+
+TIMELINE = Timeline(
+    lines=(
+        Line(
+            host="node7",
+            moments=(
+                Moment("a", "2026-01-01T00:00:00Z", Verdict.PASS),
+                Moment(
+                    "b",
+                    "2026-01-02T00:00:00Z",
+                    Verdict.FAIL,
+                    ("compute.gemm: pass, then fail",),
+                    ("driver: 1, then 2",),
+                ),
+                Moment("c", "2026-01-03T00:00:00Z", Verdict.PASS, tuple(f"row {n}" for n in range(9))),
+            ),
+            tracks=(Track("compute.gemm", "gemm_best_rate dtype=bf16", "FLOP/s", (7e14, None, 3.5e14), 0.5),),
+        ),
+    ),
+    alone=("node8",),
+)
+
+
+def test_a_time_line_says_what_changed_when_and_which_figures_moved() -> None:
+    content = timeline_html(TIMELINE, "public: masked 3 hosts").decode()
+    check(content.encode())
+    order = ["node7 over time", "3 reports", "gemm best rate · bf16", "700 TFLOP/s", "350 TFLOP/s", "-50.0 %",
+             "2026-01-02T00:00:00Z", "✘ fail", "compute.gemm: pass, then fail", "driver: 1, then 2", "4 more", "node8",
+             "masked 3 hosts"]  # fmt: skip
+    places = [content.index(part) for part in order]
+    assert places == sorted(places)
+    drawn = re.search(r'<svg class="track".*?</svg>', content)
+    assert drawn
+    assert (drawn[0].count("<circle"), drawn[0].count("<line")) == (2, 0), "a gap is no line"
+
+
+def test_a_time_line_of_hostile_text_is_text() -> None:
+    for bad in HOSTILE:
+        line = Line(
+            host=bad, moments=(Moment(bad, bad, Verdict.PASS, (bad,), (bad,)),), tracks=(Track(bad, bad, bad, (1.0,)),)
+        )
+        check(timeline_html(Timeline((line,), (bad,)), bad))
+        assert "<script" not in re.sub(r"\\<", "", timeline_markdown(Timeline((line,), (bad,)), bad))
+
+
+def test_a_time_line_in_a_ticket() -> None:
+    text = timeline_markdown(TIMELINE)
+    assert "| 2026-01-02T00:00:00Z | ✘ fail | compute.gemm: pass, then fail; also another: driver: 1, then 2 |" in text
+    assert "- compute.gemm gemm best rate · bf16: 700 TFLOP/s, not measured, 350 TFLOP/s (-50.0 %)" in text

@@ -2,5 +2,6 @@
 
 from .comparison import comparison_html
 from .report import to_html
+from .timeline import timeline_html
 
-__all__ = ["comparison_html", "to_html"]
+__all__ = ["comparison_html", "timeline_html", "to_html"]

@@ -6,6 +6,7 @@ on a phone and on paper. The numbers stand beside the bars as text: a plot is ne
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from .elements import Markup, el, join
 
 _TALL: Final = 26
 _BAR: Final = 10
+_TRACK: Final = 40
 _LEAST: Final = 0.15
 """Per cent of the width of a cell that can be seen."""
 
@@ -132,6 +134,25 @@ def strip(tones: Sequence[str]) -> Markup:
 
 def _cell(tone: str, at: float, wide: float) -> Markup:
     return el("rect", x=_percent(at), y=0, width=_percent(max(wide, _LEAST)), height=14, class_=tone)
+
+
+def track(values: Sequence[float | None], tone: str = "accent") -> Markup:
+    """One figure over time, a place a report; where one has no value the line is broken. From the least to the most."""
+    there = [value for value in values if value is not None]
+    least, wide = min(there, default=0.0), (max(there, default=0.0) - min(there, default=0.0)) or 1.0
+    places = [
+        None
+        if value is None
+        else ((index + 0.5) * 100 / len(values), _TRACK - 6 - (value - least) / wide * (_TRACK - 12))
+        for index, value in enumerate(values)
+    ]
+    lines = (
+        el("line", x1=_percent(a[0]), y1=a[1], x2=_percent(b[0]), y2=b[1], class_="course")
+        for a, b in itertools.pairwise(places)
+        if a is not None and b is not None
+    )
+    dots_ = (el("circle", cx=_percent(at[0]), cy=at[1], r=3, class_=tone) for at in places if at is not None)
+    return _svg(_TRACK, [*lines, *dots_], "track")
 
 
 def _lines(on: Axis, tall: float) -> Markup:
