@@ -60,7 +60,7 @@ def mask_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _masked_variable(name: str, value: str) -> str:
     """An empty value stays empty: that it is unset can be the reason of a fault."""
-    return MASK if value and _is_secret(name, variable=True) else mask_text(value)
+    return MASK if value and is_secret(name, variable=True) else mask_text(value)
 
 
 def mask_text(text: str) -> str:
@@ -87,10 +87,11 @@ def _leads_to_secret(match: re.Match[str]) -> bool:
     """Whether a name in a text gives a value to a secret: `DB_PASS=x` as a variable, `--token x` as an option."""
     name, between = match.groups()
     assigned = "=" in between or ":" in between or name.startswith("-")
-    return assigned and _is_secret(name, variable=name.isupper() and "_" in name and "=" in between)
+    return assigned and is_secret(name, variable=name.isupper() and "_" in name and "=" in between)
 
 
-def _is_secret(name: str, *, variable: bool) -> bool:
+def is_secret(name: str, *, variable: bool) -> bool:
+    """Whether what has this name is a secret. In the name of a `variable` more words say so than in a text."""
     parts = [part.lower() for part in _PART.findall(name)]
     if any(part.endswith(_STRONG) for part in parts):
         return variable or _VOCABULARY.isdisjoint(parts)
