@@ -1,4 +1,4 @@
-"""Make screenshots/*.svg from real runs: the real sampler, real probes on this machine, the real console.
+"""Make screenshots/*.svg and *.png from real runs: the real sampler, real probes on this machine, the real console.
 
     python screenshots/make.py
 
@@ -9,7 +9,9 @@ temporary folder, so that no path of the machine gets into a picture; the pictur
 from __future__ import annotations
 
 import asyncio
+import lzma
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,7 +28,11 @@ from torchdoctor.commands.replay import DEMO  # noqa: E402
 from torchdoctor.settings import Settings  # noqa: E402
 from torchdoctor.terminal import Capabilities  # noqa: E402
 from torchprobes.catalogue import select  # noqa: E402
-from torchprobes.model import Tier  # noqa: E402
+from torchprobes.model import Report, Tier  # noqa: E402
+from torchprobes.reports.comparison import compared, platforms  # noqa: E402
+from torchprobes.reports.html import comparison_html, to_html  # noqa: E402
+from torchprobes.reports.redaction import Level, Redactor  # noqa: E402
+from torchprobes.rundir import decode  # noqa: E402
 
 SIZE = (120, 36)
 READY_S, CHECK_S = 60.0, 1200.0
@@ -246,11 +252,44 @@ async def make_logs(folder: Path) -> None:
         await picture(pilot, "logs-kernels", "e", "e")
 
 
+STORED = ROOT / "tests" / "reports" / "data"
+"""Reports of real runs: of an H200, and of a machine without a GPU under three versions of torch."""
+
+PAGES = {"report": ("h200",), "compare": ("cpu", "torch26", "torch21")}
+PAGE = (1200, 1640)
+BROWSER_S = 120.0
+
+
+async def make_pages(folder: Path) -> None:
+    """The HTML of stored reports of real runs, as somebody gets it who is handed one over: redacted for the public."""
+    browser = shutil.which("chromium")
+    if browser is None:
+        raise SystemExit("the pictures of HTML need chromium")
+    for name, stored in PAGES.items():
+        redactor = Redactor(Level.PUBLIC)
+        read = [decode(lzma.decompress((STORED / f"{one}.json.xz").read_bytes()), Report, one) for one in stored]
+        reports = redactor.reports(read)
+        labelled = compared(platforms(list(zip(stored, reports, strict=True))))
+        masked = redactor.masked
+        page = to_html(reports[0], masked) if len(reports) == 1 else comparison_html(labelled, masked)
+        shown = [path for path in PRIVATE if path.encode() in page]
+        if shown:
+            raise SystemExit(f"{name}.html shows a path of this machine: {shown[0]}")
+        (folder / f"{name}.html").write_bytes(page)
+        path = Path(__file__).parent / f"{name}.html.png"
+        command = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+                   f"--user-data-dir={folder / 'browser'}", f"--screenshot={path}",
+                   f"--window-size={PAGE[0]},{PAGE[1]}", (folder / f"{name}.html").as_uri()]  # fmt: skip
+        subprocess.run(command, stderr=subprocess.DEVNULL, timeout=BROWSER_S, check=True)
+        print(path.relative_to(ROOT))
+
+
 def main() -> None:
-    """All of them, or those of the check (`--check`), of jobs, of logs, from the recording (`--recording`) alone."""
+    """All, or those of the check (`--check`), of jobs, logs, the recording (`--recording`) or `--report` alone."""
     os.environ.pop("NO_COLOR", None)
     os.environ["PATH"] = "/usr/local/bin:/usr/bin:/bin"
-    parts = {"--check": make, "--jobs": make_jobs, "--logs": make_logs, "--recording": make_from_recording}
+    parts = {"--check": make, "--jobs": make_jobs, "--logs": make_logs, "--recording": make_from_recording,
+             "--report": make_pages}  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="td-") as folder:
         for flag, work in parts.items():
             if len(sys.argv) == 1 or flag in sys.argv:

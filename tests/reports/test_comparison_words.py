@@ -37,6 +37,12 @@ def test_sides_name_the_rarest_value_first_and_tell_absent_from_unknown() -> Non
     )  # fmt: skip
 
 
+def test_who_is_not_known_is_named() -> None:
+    cause = Cause(kind="gpu", name="power limit", values=("700 W", "", None, ""), words="")
+    assert words.unknown(cause, columns(4)) == "node1, node3"
+    assert words.unknown(cause, columns(1)) == ""
+
+
 def test_a_tally_names_who_differs_and_counts_the_rest() -> None:
     row = Row(name="a.b", group="a", cells=(*[PASS] * 10, FAIL, Cell()))
     assert words.tally(row, columns(12)) == (

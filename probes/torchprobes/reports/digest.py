@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from torchprobes import catalogue
-from torchprobes.model import REPORT_ORDER, Expectation, Figure, Finding, Report, Result, Severity, Verdict
+from torchprobes.model import REPORT_ORDER, Expectation, Figure, Finding, Inventory, Report, Result, Severity, Verdict
 
 THIS_MACHINE: Final = "this machine"
 """Whose finding it is, where no probe's."""
@@ -134,6 +134,13 @@ def _like(report: Report) -> Iterator[tuple[str, str]]:
     for each in like.differences:
         here = f", in the shell {each.here}" if each.here else ""
         yield f"there {each.what}", f"{each.there}{here}{'' if each.applied else ' (told only)'}"
+
+
+def unread(made_of: Inventory) -> Pairs:
+    """(what of an inventory could not be read, why); nobody knows whether any of that is there."""
+    return tuple(
+        (name.removesuffix(":").replace("/", ", ") or "all of it", why) for name, why in made_of.unread.items()
+    )
 
 
 def verdict_words(report: Report) -> str:

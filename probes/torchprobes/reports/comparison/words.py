@@ -46,6 +46,12 @@ def sides(cause: Cause, platforms: Sequence[Platform]) -> tuple[tuple[str, str],
     return tuple((value, named(labels)) for value, labels in rarest)
 
 
+def unknown(cause: Cause, platforms: Sequence[Platform]) -> str:
+    """Platforms of which nobody knows what they have; its words name the others."""
+    pairs = zip(platforms, cause.values, strict=False)
+    return named([platform.label for platform, value in pairs if value == ""])
+
+
 def named(labels: Sequence[str]) -> str:
     """Names, as many as a line takes, and how many more there are."""
     more = f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else ""
@@ -77,7 +83,7 @@ def telling_ways(row: Row, most: int = _TELLING) -> tuple[str, ...]:
         for name, way in cell.ways:
             ways.setdefault(name, set()).add(way)
     differ = [name for name, values in ways.items() if len(values) > 1]
-    spoken = [name for name in differ if any(line.startswith(f"{name}:") for line in row.words)]
+    spoken = [name for line in row.words if (name := line.partition(": ")[0]) in differ]
     return tuple(dict.fromkeys((*spoken, *differ)))[:most]
 
 

@@ -89,17 +89,21 @@ def _causes(comparison: Comparison) -> Markup:
 def _cause(cause: Cause, platforms: tuple[Platform, ...]) -> Markup:
     sure = el("span", "evidence in the reports" if cause.sure else "by its kind", class_=f"tag{' sure' * cause.sure}")
     explained = f"may explain {words.explains(cause)}" if cause.explains else "explains no row that differs"
-    values = words.sides(cause, platforms) if len(platforms) > 2 else ()
+    nobody = words.unknown(cause, platforms)
     return el(
         "div",
-        el("p", cause.words),
+        el("p", cause.words, f"; not read on {nobody}" if nobody else None),
         el("p", f"{explained} ", sure, class_="soft"),
-        folded("who has which", el("ul", (el("li", mono(value), f" on {who}") for value, who in values)))
-        if values
-        else None,
         el("p", cause.why, class_="note") if cause.why else None,
+        _who(cause, platforms) if len(platforms) > words.MANY else None,
         class_="cause",
     )
+
+
+def _who(cause: Cause, platforms: tuple[Platform, ...]) -> Markup:
+    """Who has which value, the rarest first: of many, the words of a cause count and do not name."""
+    each = (el("li", mono(value), f" on {who}") for value, who in words.sides(cause, platforms)[:_MOST])
+    return folded("who has which", el("ul", each))
 
 
 # --- the end ------------------------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ def _cell(name: str, value: object) -> str:
 def _inventory(made_of: Inventory) -> Markup:
     kinds = [kind for kind in inventory.KINDS if kind in made_of.parts]
     kinds += [kind for kind in made_of.parts if kind not in inventory.KINDS]
-    unread = [(name or "all of it", why) for name, why in made_of.unread.items()]
+    unread = digest.unread(made_of)
     return join(
         el("h3", "Inventory"),
         (_kind(kind, made_of.parts[kind]) for kind in kinds),

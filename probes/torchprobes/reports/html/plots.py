@@ -17,6 +17,8 @@ from .elements import Markup, el, join
 _TALL: Final = 26
 _BAR: Final = 10
 _TRACK: Final = 40
+_OVER: Final = 2
+"""Pixels that lines go beyond a row, to those of the next."""
 _LEAST: Final = 0.15
 """Per cent of the width of a cell that can be seen."""
 
@@ -159,7 +161,7 @@ def _lines(on: Axis, tall: float) -> Markup:
     places = [(value, "tick") for value, _ in on.ticks if value != on.line]
     places += [] if on.line is None else [(on.line, "line")]
     return join(*(
-        el("line", x1=_percent(on.at(value)), x2=_percent(on.at(value)), y1=0, y2=tall, class_=tone)
+        el("line", x1=_percent(on.at(value)), x2=_percent(on.at(value)), y1=-_OVER, y2=tall + _OVER, class_=tone)
         for value, tone in places
     ))  # fmt: skip
 

@@ -9,9 +9,9 @@ from torchprobes.quantity import quantity
 from ..comparison import words
 from ..comparison.model import Cause, Cell, Comparison, Platform, Row
 from ..export import SIGNS
-from .pieces import code, left, md, redaction, table
+from .pieces import left, md, redaction, table
 
-_CAUSES, _NOTES, _OUTLIERS = 10, 50, 50
+_CAUSES, _EXPLAINED, _NOTES, _OUTLIERS = 10, 3, 50, 50
 
 
 def comparison_markdown(comparison: Comparison, masked: str = "") -> str:
@@ -42,13 +42,13 @@ def _comparison_lines(comparison: Comparison, masked: str) -> Iterator[str]:
 
 
 def _cause(n: int, cause: Cause, platforms: Sequence[Platform]) -> str:
+    """Its words name who has what; the rest of a line says what it may explain, and why."""
     sure = "evidence in the reports" if cause.sure else "by its kind"
-    explained = f"may explain {words.explains(cause)}" if cause.explains else "explains no row that differs"
-    said = [f"{n}. **{md(cause.words)}**: {md(explained)} ({sure})"]
-    said += [md(cause.why)] if cause.why else []
-    if len(platforms) > 2:
-        said += [f"{code(value)} on {md(labels)}" for value, labels in words.sides(cause, platforms)]
-    return "\\\n   ".join(said)
+    explained = f"may explain {words.explains(cause, _EXPLAINED)}" if cause.explains else "explains no row that differs"
+    why = f": {cause.why}" if cause.why else ""
+    nobody = words.unknown(cause, platforms)
+    unread = f"; not read on {md(nobody)}" if nobody else ""
+    return f"{n}. **{md(cause.words)}**{unread}\\\n   {md(explained)} ({sure}){md(why)}"
 
 
 def _matrix(platforms: Sequence[Platform], rows: Sequence[Row]) -> Iterator[str]:

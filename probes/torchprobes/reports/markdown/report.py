@@ -99,7 +99,7 @@ def _made_of(report: Report) -> Iterator[str]:
     made_of = inventory.of(report)
     known = ", ".join(f"{len(parts):,} {_kind(kind)}" for kind, parts in made_of.parts.items())
     yield f"- inventory: {md(known or 'none')}"
-    yield from (f"- not read: {md(f'{kind}: {why}' if kind else why)}" for kind, why in made_of.unread.items())
+    yield from (f"- not read: {md(name)}: {md(why)}" for name, why in digest.unread(made_of))
 
 
 def _kind(kind: str) -> str:
