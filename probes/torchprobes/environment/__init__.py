@@ -7,6 +7,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ..model import Inventory, Machine, Target
     from ..samples import Sample
 
@@ -40,3 +42,17 @@ def sampled_inventory(sample: Sample) -> Inventory:
     from .sampled import inventory
 
     return inventory(sample)
+
+
+def gpu_settings(gpu: dict[str, Any]) -> dict[str, str]:
+    """What a report keeps of a GPU (cells of its sample by name), in the words and under the names of an inventory."""
+    from .sampled import gpu_settings as settings
+
+    return settings(gpu)
+
+
+def is_settled(sample: Sample) -> bool:
+    """Whether every setting that an inventory tells was read or cannot be, so that none still has its turn to come."""
+    from .sampled import settled
+
+    return settled(sample)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
 
-from ..cells import Absent, Cell, CellState
+from ..cells import UNREAD, Absent, Cell, CellState
 from ..model import Inventory
 from ..samples import GpuSample, Sample
 
@@ -95,6 +95,24 @@ def inventory(sample: Sample) -> Inventory:
         _put_gpu(taking, gpu)
     _put_links(taking, sample)
     return Inventory(parts=taking.parts, unread=taking.unread)
+
+
+def gpu_settings(gpu: Mapping[str, Any]) -> dict[str, str]:
+    """The same of the cells that a report keeps of a GPU; an absent cell is left out."""
+    found = {}
+    for name, setting in GPU.items():
+        cell = gpu.get(setting.cell)
+        if isinstance(cell, (int, float, str)) and not isinstance(cell, bool) and cell != "":
+            found[f"GPU{gpu.get('index', '?')} {name}"] = setting.say(cell)
+    return found
+
+
+def settled(sample: Sample) -> bool:
+    """Whether no setting of a GPU that answers, and no link, still waits for its first reading."""
+    answering = [gpu for gpu in sample.gpus if gpu.state in ("ok", "starting")]
+    cells = (getattr(gpu, setting.cell) for gpu in answering for setting in GPU.values())
+    waiting = any(isinstance(cell, Absent) and cell.why == UNREAD.why for cell in cells)
+    return not waiting and (len(answering) < 2 or bool(sample.topology))
 
 
 class _Taking:

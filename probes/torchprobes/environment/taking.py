@@ -46,7 +46,7 @@ def take(target: Target | None, deadline_s: float, environ: Mapping[str, str] = 
         if kind in beyond and not slash:
             continue
         values, why = _told(part)
-        if part.state == "done" and (values or not slash):
+        if values or (not slash and "" not in why):
             found.setdefault(kind, {}).update(values)
         unread.update({f"{kind}/{name}" if name else item: words for name, words in why.items()})
     return Inventory(parts=found, unread=unread)

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from torchprobes.environment import gpu_settings
 from torchprobes.model import Inventory, Report
+
+from .said_inventory import FROM_PROBES, of_results
+
+NOT_ASKED: Final = "no probe of this report says it"
 
 
 class Kind(NamedTuple):
@@ -27,6 +32,7 @@ KINDS: Final[dict[str, Kind]] = {
     "toolchain": Kind("toolchain", 0.6),
     "cgroup": Kind("control group", 0.8),
     "limit": Kind("limit", 0.6),
+    "setting": Kind("setting of PyTorch", 0.7),
     "python": Kind("Python", 0.5),
     "module": Kind("kernel module", 0.6),
     "cpu": Kind("CPU", 0.4),
@@ -44,9 +50,8 @@ def joined(*inventories: Inventory) -> Inventory:
     unread: dict[str, str] = {}
     for inventory in inventories:
         for kind, values in inventory.parts.items():
-            known = parts.setdefault(kind, {})
-            known.update({name: value for name, value in values.items() if name not in known})
-        unread.update({key: why for key, why in inventory.unread.items() if key not in unread})
+            parts[kind] = {**values, **parts.get(kind, {})}
+        unread = {**inventory.unread, **unread}
     return Inventory(parts=parts, unread={key: why for key, why in unread.items() if not _known(parts, key)})
 
 
@@ -55,21 +60,50 @@ def _known(parts: Mapping[str, Mapping[str, str]], key: str) -> bool:
     return bool(slash) and name in parts.get(kind, {})
 
 
-def unread(inventory: Inventory, kind: str, name: str = "") -> str:
-    """Why nobody knows whether `name` of `kind` is there, "" if its absence means that it is not.
+def unread(inventory: Inventory, kind: str, name: str) -> str:
+    """Why nobody knows whether `name` of `kind` is there; "" where it is known, or known not to be there.
 
-    Reasons stand under "" (all of it), the kind, the kind and a part of it that ends in a colon (`package/deb:`), or
-    `kind/name`.
+    Ask this of a name that one platform has and another has not: only "" makes that a difference. Reasons stand in
+    `Inventory.unread` under "" (all of it), a kind, `kind/name`, or `kind/beginning:` for names that begin so. What
+    only probes say (`said_inventory.FROM_PROBES`) is unknown where no probe said it.
     """
-    if name and name in inventory.parts.get(kind, {}):
+    if name in inventory.parts.get(kind, {}):
         return ""
-    for key in ("", kind, f"{kind}/{name}"):
+    beginning = f"{kind}/{name.partition(':')[0]}:"
+    for key in ("", kind, f"{kind}/{name}", beginning):
         if key in inventory.unread:
             return inventory.unread[key]
-    part = next((key for key in inventory.unread if key.endswith(":") and f"{kind}/{name}".startswith(key)), None)
-    return inventory.unread[part] if part is not None else ""
+    return NOT_ASKED if (kind, name) in FROM_PROBES else ""
 
 
 def of(report: Report) -> Inventory:
-    """The inventory of machine and target together."""
-    return report.machine.inventory
+    """The inventory of machine and target together: what was read from files, the identity, and what results say.
+
+    Of a report that was made without an inventory it is what its identity and its results say; the rest is unread.
+    """
+    own = report.machine.inventory
+    return joined(own, _of_identity(report), of_results(report, own.parts))
+
+
+def _of_identity(report: Report) -> Inventory:
+    """Machine and target as every report has them; "", 0 and None are what nobody could read, or what is not there."""
+    machine, target = report.machine, report.target
+    said: dict[str, Mapping[str, str | None]] = {
+        "driver": {"driver": machine.driver, "CUDA": machine.cuda},
+        "kernel": {"release": machine.kernel},
+        "cpu": {
+            "model": machine.cpu,
+            "architecture": machine.arch,
+            "memory": f"{machine.memory_bytes / 2**30:.3g} GiB" if machine.memory_bytes else "",
+        },
+        "toolchain": {"distribution": machine.os},
+        "python": {
+            "executable": target.python,
+            "version": target.python_version,
+            "torch": target.torch,
+            "torch CUDA": target.cuda,
+        },
+        "gpu": {name: text for gpu in machine.gpus for name, text in gpu_settings(gpu).items()},
+    }
+    parts = {kind: {name: value for name, value in values.items() if value} for kind, values in said.items()}
+    return Inventory(parts={kind: values for kind, values in parts.items() if values})

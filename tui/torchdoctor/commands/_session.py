@@ -19,7 +19,7 @@ import torchprobes
 from torchdoctor.settings import Settings
 from torchprobes import catalogue, rundir
 from torchprobes.catalogue import Probe
-from torchprobes.environment import describe_node, likeness
+from torchprobes.environment import describe_node, is_settled, likeness
 from torchprobes.jobs import BUILDERS
 from torchprobes.model import Report, Result, Target
 from torchprobes.reports import write
@@ -233,19 +233,25 @@ def _finish(run: RunDir, seconds: float) -> None:
 def _describe_machine(run: RunDir, sampler: Sampler) -> None:
     """Keep what the node is, and what its sensors say, in the run; in a thread, because a driver may hang."""
     machine = describe_node(run.info.target, MACHINE_DEADLINE_S)
-    sample = first_sample(sampler, SAMPLE_DEADLINE_S)
+    sample = settled_sample(sampler, SAMPLE_DEADLINE_S)
     try:
         write.record_machine(run, machine, health.judge(sample).findings if sample else (), sample)
     except OSError as error:
         note(f"torchdoctor: the machine is not described in the report: {error.strerror}")
 
 
-def first_sample(sampler: Sampler, deadline_s: float) -> Sample | None:
-    """The first sample that comes within the deadline."""
+def settled_sample(sampler: Sampler, deadline_s: float) -> Sample | None:
+    """The first sample that has each GPU's settings; at the deadline the newest, whatever it lacks.
+
+    The first of all has what is read on every tick; power limits, modes and links come within the next ones.
+    """
     deadline = time.monotonic() + deadline_s
-    while (sample := sampler.latest()[1]) is None and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
+        sample = sampler.latest()[1]
+        if sample is not None and is_settled(sample):
+            return sample
         time.sleep(0.05)
-    return sample
+    return sampler.latest()[1]
 
 
 # --- detached ----------------------------------------------------------------------------------------------------

@@ -91,11 +91,9 @@ def _quota(folders: list[str]) -> str:
 
 
 def _quota_one(folders: list[str]) -> str:
-    pairs = []
-    for folder in folders:
-        said = zip(_each([folder], "cpu.cfs_quota_us"), _each([folder], "cpu.cfs_period_us"), strict=True)
-        pairs += [(int(quota), int(period)) for quota, period in said if int(quota) > 0]
-    return _cores(pairs)
+    """The same in version 1, where each level that has a quota (-1: none) has a period too."""
+    said = zip(_each(folders, "cpu.cfs_quota_us"), _each(folders, "cpu.cfs_period_us"), strict=True)
+    return _cores([(int(quota), int(period)) for quota, period in said if int(quota) > 0])
 
 
 def _cores(pairs: list[tuple[int, int]]) -> str:

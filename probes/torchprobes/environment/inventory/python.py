@@ -26,8 +26,8 @@ def python(path: str, python_path: list[str], user_base: str) -> Any:
     folders = (os.path.join(site, "torch") for site in home["sites"])
     package = next((each for each in folders if os.path.isfile(os.path.join(each, "version.py"))), "")
     for name, value in torch_versions(package).items() if package else ():
-        if name in _TORCH and value is not None:
-            told.put(_TORCH[name], value or "unknown")
+        if name in _TORCH:
+            told.put(_TORCH[name], "none" if value is None else value or "unknown")
     return told.answer()
 
 
