@@ -38,6 +38,8 @@ DAEMON: Final = 3 << 3
 CRITICAL: Final = 2
 WARNING: Final = 4
 
+ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
 DRAIN: Final = "drain"
 WORDS: Final = (DRAIN, "fine", "unsure")
 
@@ -66,7 +68,7 @@ def run(arguments: Sequence[str], look: Callable[[], Answer] | None = None) -> i
     answer = ("unsure", refused) if refused else _watched(look or _look, begun + LIMIT_S - TELLING_S)
     word, line = answer
     if word != "fine":
-        _told(word, line, begun + LIMIT_S)
+        _told(word, line)
     return int(word == DRAIN)
 
 
@@ -96,22 +98,22 @@ def _age_s() -> float:
 # --- the looker, watched -----------------------------------------------------------------------------------------
 
 
-class _Ended(BaseException):
-    """Somebody ends us: that says nothing of the node."""
+_signals: list[int] = []
+"""What somebody sent to end us. It is noted, not raised: Python loses what is raised inside its own fork."""
 
 
-def _end(number: int, _: object) -> None:
-    raise _Ended(f"ended by {signal.Signals(number).name}")
+def _note(number: int, _: object) -> None:
+    _signals.append(number)
 
 
 def _watched(look: Callable[[], Answer], deadline: float) -> Answer:
     """The looker's answer, or why there is none."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _end)
+    for number in ENDING:
+        signal.signal(number, _note)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    _occupy_streams()
     looker = 0
     try:
+        _occupy_streams()
         source, sink = os.pipe()
         looker = os.fork()
         if not looker:
@@ -119,8 +121,6 @@ def _watched(look: Callable[[], Answer], deadline: float) -> Answer:
         os.close(sink)
         os.set_blocking(source, False)
         return _answer(*_read(source, looker, deadline))
-    except _Ended as ended:
-        return "unsure", f"not judged: {ended}"
     except (OSError, MemoryError) as error:
         return "unsure", f"not judged: {error}"
     finally:
@@ -142,6 +142,8 @@ def _read(source: int, looker: int, deadline: float) -> tuple[bytes, str]:
         said += _there(source)
         if b"\n" in said or len(said) > ANSWER_BYTES or ended:
             return said, ended
+        if _signals:
+            return said, f"ended by {signal.Signals(_signals[0]).name}"
         if time.monotonic() >= deadline:
             return said, f"no answer within {LIMIT_S:g} s"
         time.sleep(LOOK_S)
@@ -169,12 +171,12 @@ def _how_it_ended(child: int) -> str:
 
 def _answer(said: bytes, ended: str) -> Answer:
     """Only a whole line that begins with one of our words is an answer; all else is the looker's failure."""
-    line, newline, _ = said.partition(b"\n")
-    word, _, text = line.decode("utf-8", "replace").partition(" ")
+    line, newline, _ = said.decode("utf-8", "replace").partition("\n")
+    word, _, text = line.partition(" ")
     if newline and word in WORDS:
         return word, text
-    what = f"it said {line[:80]!r}" if line else "it said nothing"
-    return "unsure", f"not judged: {ended or what}{f', {what}' if ended and line else ''}"
+    words = f"it said {line[:80]!r}" if line else "it said nothing"
+    return "unsure", f"not judged: {', '.join(part for part in (ended, words) if part)}"
 
 
 def _kill(child: int) -> None:
@@ -192,7 +194,7 @@ def _looks(look: Callable[[], Answer], sink: int, deadline: float) -> NoReturn:
     """The looker's life: in a session of its own, without our streams, and no longer than it is waited for."""
     try:
         os.setsid()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
+        for number in (*ENDING, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, max(0.01, deadline - time.monotonic()))
         _leave_streams()
@@ -222,36 +224,34 @@ def _look() -> Answer:
 # --- what is said ------------------------------------------------------------------------------------------------
 
 
-def _told(word: str, line: str, deadline: float) -> None:
+def _told(word: str, line: str) -> None:
     """Say it in a child: syslog, stdout and stderr can block, and none of them is worth a node."""
     try:
         teller = os.fork()
     except (OSError, MemoryError):
+        os.set_blocking(2, False)  # nobody else can say it, and nobody may hold us
+        _tell(word, line)
         return
     if not teller:
         try:
+            os.setsid()
+            for number in ENDING:
+                signal.signal(number, signal.SIG_DFL)
             _tell(word, line)
         finally:
             os._exit(0)
-    try:
-        while not _how_it_ended(teller):
-            if time.monotonic() >= deadline:
-                break
-            time.sleep(LOOK_S)
-    except _Ended:
-        pass
+    deadline = time.monotonic() + TELLING_S
+    while not _how_it_ended(teller) and time.monotonic() < deadline:
+        time.sleep(LOOK_S)
     _kill(teller)
 
 
 def _tell(word: str, line: str) -> None:
-    os.setsid()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
     text = f"torchdoctor gate: {'drain: ' if word == DRAIN else ''}{_harmless(line)}"
     _log(CRITICAL if word == DRAIN else WARNING, text)
-    _say(text)
     if word == DRAIN:
-        os.write(1, text.encode("utf-8", "replace") + b"\n")
+        _say(text, 1)
+    _say(text)
 
 
 def _harmless(line: str) -> str:
@@ -259,9 +259,9 @@ def _harmless(line: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in line)[:1000]
 
 
-def _say(text: str) -> None:
+def _say(text: str, stream: int = 2) -> None:
     try:
-        os.write(2, text.encode("utf-8", "replace") + b"\n")
+        os.write(stream, text.encode("utf-8", "replace") + b"\n")
     except OSError:
         pass
 

@@ -8,7 +8,7 @@ from torchprobes.model import Finding, Severity
 from torchprobes.samples import Sample
 from torchprobes.telemetry import take_sample
 from torchprobes.telemetry.health import Health, Judge
-from torchprobes.telemetry.sure import sure
+from torchprobes.telemetry.sure import silence, sure
 
 SAMPLE_S = 1.4
 """For the whole sampler; the gate's own limit comes soon after."""
@@ -39,7 +39,7 @@ def judged(sample: Sample, settings: Settings) -> tuple[str, str]:
     if proven:
         return "drain", "; ".join(map(_words, proven))
     doubts = [f"{_words(f)} (not sure enough to drain)" for f in health.findings if f.severity is Severity.CRITICAL]
-    doubts += _unread(health)
+    doubts += [f"not judged: {silence(sample)}"] if silence(sample) else _unread(health)
     return ("unsure", "; ".join(doubts)) if doubts else ("fine", health.line)
 
 
