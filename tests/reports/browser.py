@@ -133,6 +133,9 @@ def browser(folder: Path) -> Iterator[Browser]:
     try:
         one.attach()
         yield one
+        one.session = ""
+        one.ask("Browser.close")
+        process.wait(WAIT_S)
     finally:
         process.kill()
         process.wait()

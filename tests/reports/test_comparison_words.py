@@ -87,6 +87,13 @@ def test_keys_are_words(key: str, said: str) -> None:
     assert words.key_words(key) == said
 
 
+def test_rows_are_parted_by_who_was_asked() -> None:
+    changes: tuple[Change, ...] = ("lost", "alone", "same")
+    rows = tuple(Row(name=change, group="a", cells=(), change=change) for change in changes)
+    parts = words.parted_rows(Comparison(platforms=(), rows=rows))
+    assert [[row.name for row in part] for part in parts] == [["lost"], ["alone"], ["same"]]
+
+
 def test_rows_that_are_the_same_are_alike() -> None:
     comparison = comparison_of(columns(2))
     assert [row.name for row in words.alike(comparison.rows)] == ["env.identity"]

@@ -95,3 +95,5 @@ def test_it_fits_a_window_of_any_width(page: Browser, tmp_path: Path, width: int
         path = tmp_path / name
         path.write_bytes(content)
         assert page.load(path, width).wide <= 0
+        tall = "Math.max(...[...document.querySelectorAll('th')].map(one => one.getBoundingClientRect().height))"
+        assert page.value(tall) < 90, "a heading stands letter under letter"

@@ -157,5 +157,5 @@ def test_without_a_difference_it_says_so() -> None:
     same = platforms((report((GEMM,)), report((GEMM,))), ("a", "b"))
     text = comparison_markdown(comparison_of(same))
     assert "None of 1 feature differs." in text
-    assert "Nothing that was asked." in text
+    assert "Nothing that was asked on more than one." in text
     assert "The reports say of nothing that differs." in text

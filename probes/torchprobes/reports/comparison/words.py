@@ -123,6 +123,13 @@ def explains(cause: Cause, most: int = _NAMED) -> str:
     return ", ".join(cause.explains[:most]) + more
 
 
+def parted_rows(comparison: Comparison) -> tuple[tuple[Row, ...], tuple[Row, ...], tuple[Row, ...]]:
+    """Rows that differ where several were asked, rows of one platform alone, and rows that are the same."""
+    told = tuple(row for row in comparison.differing if row.change != "alone")
+    alone = tuple(row for row in comparison.rows if row.change == "alone")
+    return told, alone, alike(comparison.rows)
+
+
 def alike(rows: Iterable[Row]) -> tuple[Row, ...]:
     """The rows in which nothing differs."""
     return tuple(row for row in rows if row.change == "same")

@@ -53,11 +53,12 @@ def crowd_platforms(platforms: Sequence[Platform]) -> Markup:
 
 def crowd(comparison: Comparison) -> Markup:
     """Features by how many platforms came to what; those that differ in full, the others folded."""
-    same, differing = words.alike(comparison.rows), comparison.differing
+    told, alone, same = words.parted_rows(comparison)
     return section(
         "What differs",
         _key(),
-        _table(comparison, differing) if differing else el("p", "Nothing that was asked.", class_="soft"),
+        _table(comparison, told) if told else el("p", "Nothing that was asked on more than one.", class_="soft"),
+        folded(f"{len(alone)} asked on one platform only", _table(comparison, alone)) if alone else None,
         folded(f"{len(same)} that are the same", _table(comparison, same)) if same else None,
         note="a cell a platform, in the order of the list",
     )

@@ -59,8 +59,8 @@ def _evidence(evidence: Evidence) -> str:
 def _figures(result: Result, figures: list[Figure]) -> Markup:
     expected = {id(one.figure): one for one in digest.measured(result)}
     head = (
-        ("figure", ""),
-        ("of", ""),
+        ("figure", "term"),
+        ("of", "value"),
         ("value", NUMBER),
         ("± 95 %", NUMBER),
         ("n", NUMBER),
@@ -82,7 +82,7 @@ def _figures(result: Result, figures: list[Figure]) -> Markup:
 
 def _facts(facts: tuple[Fact, ...]) -> Markup:
     rows = ((mono(fact.name), _value(fact.value), el("span", fact.evidence, class_="soft")) for fact in facts[:_MOST])
-    return join(table((("fact", ""), ("value", ""), ("told by", "")), rows), _left_out(len(facts)))
+    return join(table((("fact", "term"), ("value", "value"), ("told by", "value")), rows), _left_out(len(facts)))
 
 
 def _value(value: str | float | bool | None) -> str:

@@ -74,4 +74,4 @@ def _kind(kind: str, parts: Mapping[str, str]) -> Markup:
     words = inventory.KINDS[kind].words if kind in inventory.KINDS else kind
     rows = [(mono(name), parts[name]) for name in sorted(parts)[:_MOST]]
     more = f", of which {_MOST:,} are shown" if len(parts) > _MOST else ""
-    return folded(f"{words} ({len(parts):,}{more})", table((("name", "name"), ("value", "")), rows))
+    return folded(f"{words} ({len(parts):,}{more})", table((("name", "term"), ("value", "value")), rows))

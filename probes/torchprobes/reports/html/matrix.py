@@ -23,11 +23,11 @@ _FIGURES = 30
 
 def matrix(comparison: Comparison) -> Markup:
     """Features by platforms: rows that differ in full, the others folded."""
-    platforms, same = comparison.platforms, words.alike(comparison.rows)
-    differing = comparison.differing
+    platforms, (told, alone, same) = comparison.platforms, words.parted_rows(comparison)
     return section(
         "What differs",
-        _table(platforms, differing) if differing else el("p", "Nothing that was asked.", class_="soft"),
+        _table(platforms, told) if told else el("p", "Nothing that was asked on more than one.", class_="soft"),
+        folded(f"{len(alone)} asked on one platform only", _table(platforms, alone)) if alone else None,
         folded(f"{len(same)} that are the same", _table(platforms, same)) if same else None,
     )
 
@@ -129,7 +129,8 @@ def _group(platforms: Sequence[Platform], row: Row, key: str) -> Markup:
     sized = [None if one is None else (one, (one.share or 0.0) if by_share else one.value / unit) for one in said]
     on = plots.axis([size for pair in sized if pair for _, size in [pair]], 1.0 if by_share else None, "%")
     title = el("tr", el("td", el("b", row.name), f" {words.key_words(key)}", colspan=str(len(_HEAD))), class_="first")
-    lines = (_line(n, platforms[n].label, on, pair) for n, pair in enumerate(sized))
+    asked = [n for n, cell in enumerate(row.cells) if cell.verdict is not None]
+    lines = (_line(n, platforms[n].label, on, sized[n]) for n in asked)
     return el("tbody", title, lines)
 
 

@@ -95,7 +95,7 @@ def _key(*each: tuple[str, str]) -> Markup:
 def _phases(phases: Sequence[conditions.Phase]) -> Markup | None:
     if not phases:
         return None
-    head = [("while", "name"), *((words, NUMBER) for words, _ in conditions.COLUMNS), ("clocks held by", "")]
+    head = [("while", "name"), *((words, NUMBER) for words, _ in conditions.COLUMNS), ("clocks held by", "value")]
     rows = (
         (conditions.while_words(phase), *(cell or "not read" for cell in phase.cells), _held(phase.held))
         for phase in phases

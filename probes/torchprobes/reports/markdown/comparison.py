@@ -28,12 +28,14 @@ def _comparison_lines(comparison: Comparison, masked: str) -> Iterator[str]:
     if not comparison.causes:
         yield "The reports say of nothing that differs."
     yield from ("", "## What differs", "")
-    if comparison.differing:
-        yield from _crowd(comparison) if many else _matrix(platforms, comparison.differing)
+    told, alone, same = words.parted_rows(comparison)
+    if told:
+        yield from _crowd(platforms, told) if many else _matrix(platforms, told)
     else:
-        yield "Nothing that was asked."
+        yield "Nothing that was asked on more than one."
     yield from _outliers(comparison)
-    yield from _same(comparison)
+    yield from _named("Asked on one platform only", alone)
+    yield from _named("The same everywhere", same)
     if not many:
         yield from _platforms(platforms)
     yield from _list("What limits this comparison", comparison.notes)
@@ -72,14 +74,14 @@ def _cell(cell: Cell, keys: Sequence[str], ways: Sequence[str]) -> str:
     return "; ".join(said + [md(finding) for finding in cell.findings])
 
 
-def _crowd(comparison: Comparison) -> Iterator[str]:
-    yield from table(("feature", "came to", "what differs"), (_tally(row, comparison) for row in comparison.differing))
+def _crowd(platforms: Sequence[Platform], rows: Sequence[Row]) -> Iterator[str]:
+    yield from table(("feature", "came to", "what differs"), (_tally(row, platforms) for row in rows))
 
 
-def _tally(row: Row, comparison: Comparison) -> Sequence[str]:
+def _tally(row: Row, platforms: Sequence[Platform]) -> Sequence[str]:
     each = (
         f"{count:,} {verdict.value if verdict else words.NOT_ASKED}" + (f" ({md(who)})" if who else "")
-        for verdict, count, who in words.tally(row, comparison.platforms)
+        for verdict, count, who in words.tally(row, platforms)
     )
     return (f"{md(row.name)} ({row.change})", ", ".join(each), "; ".join(map(md, row.words)))
 
@@ -98,10 +100,9 @@ def _outliers(comparison: Comparison) -> Iterator[str]:
     yield from left("outliers", len(comparison.outliers) - _OUTLIERS)
 
 
-def _same(comparison: Comparison) -> Iterator[str]:
-    same = words.alike(comparison.rows)
-    if same:
-        yield from ("", f"The same everywhere: {md(', '.join(row.name for row in same))}.")
+def _named(title: str, rows: Sequence[Row]) -> Iterator[str]:
+    if rows:
+        yield from ("", f"{title}: {md(', '.join(row.name for row in rows))}.")
 
 
 def _platforms(platforms: Sequence[Platform]) -> Iterator[str]:
