@@ -69,7 +69,8 @@ def _at(names: Names, match: re.Match[str]) -> str:
 _WIDE: Final = (
     "com|org|edu|gov|mil|corp|lan|intra|intranet|internal|localdomain|arpa|de|fr|ch|nl|eu|uk|jp|cn|kr|fi|dk|au|it|at|se"
     "|no"
-)_NARROW: Final = "net|local|io|ai|cloud|dev|cluster|site|tech|science|us|in|es|ca|be|sg|hk|tw|info"
+)
+_NARROW: Final = "net|local|io|ai|cloud|dev|cluster|site|tech|science|us|in|es|ca|be|sg|hk|tw|info"
 """Ends of domains. The narrow ones end names of Python, too (`self.net`): they count from three labels on."""
 
 _LABEL: Final = r"[a-z0-9][a-z0-9-]{0,62}\."
