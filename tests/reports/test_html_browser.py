@@ -97,3 +97,17 @@ def test_it_fits_a_window_of_any_width(page: Browser, tmp_path: Path, width: int
         assert page.load(path, width).wide <= 0
         tall = "Math.max(...[...document.querySelectorAll('th')].map(one => one.getBoundingClientRect().height))"
         assert page.value(tall) < 90, "a heading stands letter under letter"
+
+
+def test_on_paper_everything_is_open_and_within_the_sheet(page: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_bytes(to_html(report((GEMM,))))
+    page.ask("Emulation.setEmulatedMedia", media="print")
+    try:
+        assert page.load(path, 700).wide <= 0  # what A4 has between its margins
+        shown = page.value("document.querySelector('.probe .inside').getBoundingClientRect().height")
+        over = "Math.max(...[...document.querySelectorAll('table')].map(one => one.getBoundingClientRect().right))"
+        assert shown > 100
+        assert page.value(over) <= 700
+    finally:
+        page.ask("Emulation.setEmulatedMedia", media="")

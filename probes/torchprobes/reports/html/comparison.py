@@ -25,7 +25,7 @@ _MOST = 200
 def comparison_html(comparison: Comparison, masked: str = "") -> bytes:
     """The comparison as one HTML file; `masked` is what the redactor says that it did."""
     platforms, many = comparison.platforms, len(comparison.platforms) > words.MANY
-    title = f"{len(platforms)} platforms"
+    title = f"{len(platforms):,} platforms"
     return document(
         f"torchdoctor: {title} compared",
         _head(comparison, title),

@@ -21,7 +21,7 @@ def comparison_markdown(comparison: Comparison, masked: str = "") -> str:
 
 def _comparison_lines(comparison: Comparison, masked: str) -> Iterator[str]:
     platforms, many = comparison.platforms, len(comparison.platforms) > words.MANY
-    yield f"# torchdoctor: {len(platforms)} platforms compared"
+    yield f"# torchdoctor: {len(platforms):,} platforms compared"
     yield from ("", f"{md(words.headline(comparison))}.", "", "## Likely causes", "")
     yield from (_cause(n, cause, platforms) for n, cause in enumerate(comparison.causes[:_CAUSES], 1))
     yield from left("causes", len(comparison.causes) - _CAUSES)
