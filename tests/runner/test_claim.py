@@ -12,7 +12,7 @@ from gpu_nodes import GIB, Telemetry, gpu, node, stranger
 from harness import DEADLINE_S, finish, left_of, make, probe, until
 
 from torchprobes.catalogue import PROBES, Probe
-from torchprobes.model import Target, Result, Tier, Verdict
+from torchprobes.model import Result, Target, Tier, Verdict
 from torchprobes.runner import allocations, claim
 from torchprobes.runner.allocations import Allocations
 from torchprobes.runner.check import Check, Options
