@@ -22,7 +22,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "capture": ("capture", "Run any command and keep what torch.compile says of it."),
     "logs": ("logs", "Open the console on logs or a torch_compile_debug tree."),
     "runs": ("runs", "The runs that are kept: list, rename, prune, delete."),
-    "report": ("runs", "A stored run as a report: text, JSON or Markdown."),
+    "report": ("report", "A stored run as a report: text, JSON, Markdown, HTML."),
+    "compare": ("compare", "Hold reports against each other: what differs, and why."),
     "release": ("release", "Close every driver handle that torchdoctor holds."),
 }
 """Name -> (module in `commands`, one line of help). The module has a click command of that name."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from torchprobes.model import Report, worst
 from torchprobes.rundir import RunDir, RunError, decode
@@ -16,18 +19,45 @@ MAX_BYTES = 64 << 20
 
 
 def read_file(path: Path) -> Report:
-    """The report in a file.
+    """The report in a file; of what `snapshot --json` wrote, the report that it makes.
 
     Raises:
         RunError: one line: it is missing, no regular file, too large, not a report, or of a later schema.
     """
-    report = decode(_bytes(path), Report, str(path))
+    raw = _bytes(path)
+    report = _snapshot(raw, str(path)) if _is_snapshot(raw) else decode(raw, Report, str(path))
     said = worst([result.verdict for result in report.results])
     if report.verdict is not said:
         raise RunError(
             f"{path} contradicts itself: its verdict is {report.verdict.value}, its results say {said.value}"
         )
     return report
+
+
+class _Head(msgspec.Struct):
+    """What tells a snapshot from a report, whatever else is in them."""
+
+    sample: msgspec.Raw = msgspec.Raw()
+    results: msgspec.Raw = msgspec.Raw()
+
+
+def _is_snapshot(raw: bytes) -> bool:
+    try:
+        head = msgspec.json.decode(raw, type=_Head)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False  # decoding it as a report says what it is
+    return bool(head.sample) and not head.results
+
+
+def _snapshot(raw: bytes, where: str) -> Report:
+    from .fleet.snapshot_report import report_of  # deferred: samples and their rules, which no report needs
+
+    try:
+        return report_of(msgspec.json.decode(raw, type=dict[str, Any]))
+    except RunError as error:
+        raise RunError(f"{where}: {error}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RunError(f"{where} cannot be read: {error}") from None
 
 
 def read_run(run: RunDir) -> Report:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,6 +136,17 @@ class Destination:
                 path.write_bytes(data)
         except OSError as error:
             raise Undelivered(f"{self.flag} {self.path}: cannot be written: {error.strerror}") from None
+
+
+def only_one_to_stdout(targets: Mapping[str, Destination | None]) -> None:
+    """Refuse a command line of which two forms want stdout; `targets` is form -> where it goes.
+
+    Raises:
+        click.UsageError: if they do.
+    """
+    wanting = [f"--{form} -" for form, target in targets.items() if target and target.is_stdout]
+    if len(wanting) > 1:
+        raise click.UsageError(f"{' and '.join(wanting)} both want stdout: name a file for one of them")
 
 
 def _replaceable(path: Path) -> bool:

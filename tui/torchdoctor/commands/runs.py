@@ -1,4 +1,4 @@
-"""`runs` and `report`: what earlier runs left behind."""
+"""`runs`: what earlier runs left behind."""
 
 from __future__ import annotations
 
@@ -10,19 +10,14 @@ from pathlib import Path
 import click
 
 from torchdoctor.settings import Settings
-from torchdoctor.terminal import decide
 from torchprobes import rundir
-from torchprobes.model import Report
-from torchprobes.reports.export import EXPORTERS
-from torchprobes.reports.read import read_file, read_run
 from torchprobes.reports.text import mask, plain
 from torchprobes.rundir import RunDir
 
 from . import _kept
 from ._kept import size_words
 from ._options import json_flag, refuse_if_read_only, settings_of, settings_options
-from ._output import Destination, note, say, say_document
-from ._table import report_text
+from ._output import note, say, say_document
 
 
 def place_of(settings: Settings) -> Path:
@@ -170,44 +165,6 @@ def _confirm(runs: Iterable[RunDir], yes: bool) -> None:
     if not sys.stdin.isatty():
         raise click.UsageError(f"nobody can be asked here: say --yes to delete {named}")
     click.confirm(f"Delete {named} for good?", abort=True, err=True)
-
-
-# --- report ------------------------------------------------------------------------------------------------------
-
-
-@click.command("report")
-@settings_options("out", "read_only")
-@click.argument("run", metavar="RUN")
-@click.option("--json", "json_to", metavar="FILE|-", help="As JSON.")
-@click.option("--markdown", "markdown_to", metavar="FILE|-", help="As Markdown, for a ticket.")
-@click.pass_context
-def report_(ctx: click.Context, run: str, json_to: str | None, markdown_to: str | None) -> None:
-    """A stored run as a report.
-
-    RUN is a run's name, the beginning of one, its folder, or a report.json. A run that was cut off, or is still
-    running, gives what it has.
-    """
-    targets = (
-        ("json", Destination.checked("--json", json_to)),
-        ("markdown", Destination.checked("--markdown", markdown_to)),
-    )
-    settings = settings_of(ctx)
-    report, where = _read(settings, run)
-    wanted = [(form, destination) for form, destination in targets if destination]
-    for form, destination in wanted:
-        destination.deliver(EXPORTERS[form](report, ""))
-    if not wanted:
-        say(report_text(report, signs=not decide(settings).ascii, where=where, width=terminal_width()))
-
-
-def _read(settings: Settings, name: str) -> tuple[Report, str]:
-    path = Path(name)
-    if path.is_file():
-        return read_file(path), ""
-    run = RunDir(path) if (path / "run.json").exists() else rundir.open_run(place_of(settings), name)
-    if run.info.kind == "capture":
-        raise click.UsageError(f"{run.name} is a capture: `torchdoctor logs {run.name} --explain` says what it tells")
-    return read_run(run), where_of(run)
 
 
 def terminal_width() -> int:
