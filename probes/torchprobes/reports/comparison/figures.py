@@ -15,21 +15,34 @@ from .model import Said
 Direction = Literal["higher", "lower", "neither"]
 """What is better in a figure."""
 
+Likeness = Literal["gpu", "cpu", "unlike"]
+"""Of the devices of two figures: both the same kind of GPU, both the same kind of CPU, or not the same."""
+
 LEAST: Final = 0.03
 """Figures of like devices that differ by no more than this share are the same, however small their spreads are."""
+
+LEAST_ON_CPU: Final = 0.20
+"""The same where a CPU did the work: others share its caches and clocks, and no run's own spread shows that."""
 
 STEADY: Final = 10
 STEADY_LEAST: Final = 0.10
 """The least difference where no spread was recorded, of a figure of at least `STEADY` measurements ..."""
 
-ONCE_LEAST: Final = 0.30
-"""... and of one that was measured less often: nobody knows how much of it is noise."""
+FEW_LEAST: Final = 0.5
+"""... of one that was measured less often ..."""
+
+ONCE_LEAST: Final = 1.0
+"""... and of one that was measured once: it is the same within a factor of two. Two runs on one quiet machine had
+`first_batch_s` and `import_s` up to 1.9 times apart."""
 
 UNLIKE_LEAST: Final = 0.30
-"""The same for shares of the peaks of unlike devices: sound parts reach 51 to 87 % of theirs (`judge.compute.peaks`)."""
+"""The same for shares of the peaks of unlike devices: sound parts reach 51 to 87 % of theirs (judge.compute.peaks)."""
 
 ERRORS_LEAST: Final = 2.0
 """Rounding errors are the same within a factor of three: they are of one number format or of another."""
+
+FURTHEST: Final = 1e6
+"""The ratio that stands for one to nothing."""
 
 _DIRECTIONS: Final[dict[str, Direction]] = {
     "B/s": "higher", "FLOP/s": "higher", "OP/s": "higher", "x": "higher",
@@ -55,12 +68,29 @@ STATE: Final = (
 
 QUIET: Final = (
     *STATE,
-    "*_low", "*_high", "*_std_us", "*_max_us", "*_min_us", "*_p99_us", "arrival_skew_us", "*_seen_us", "*_host_us",
-    "disk_*", "free_*", "cache_bytes", "csv_memory", "budget", "reserved", "allocated", "unused", "pieces",
-    "jobs_with_torch", "running_kernels", "kernelspecs", "requests", "reading_s", "debug_*", "*_bytes_read",
-    "loss_*", "io_wait_s", "workers_gone_s", "killed_told_s", "device_busy_*", "variables_*", "distributions",
+    "*_low", "*_high", "*_std_us", "*_std_s", "*_max_us", "*_max_s", "*_min_us", "*_p95_us", "*_p99_us", "init_first_s",
+    "arrival_skew_us", "*_seen_us", "*_host_us", "*_queued*", "*_waited_s", "*_queue_s", "io_wait_s",
+    "break_even_calls", "disk_*", "free_*", "cache_bytes", "csv_memory", "budget", "reserved", "allocated", "unused",
+    "pieces", "import_disk*", "jobs_with_torch", "running_kernels", "kernelspecs", "requests", "reading_s", "debug_*",
+    "python_start*", "loss_*", "workers_gone_s", "killed_told_s", "device_busy_*", "variables_*", "distributions",
+    "shm_needed",
 )  # fmt: skip
-"""Figures that differ without meaning anything by it: ends of intervals, room on a disk, what others run just now."""
+"""Figures that differ without meaning anything by it: ends of intervals and what is derived from others, room on a
+disk, what others run just now."""
+
+SETTLED: Final = (
+    "power_*limit_w", "*_clock_max_mhz", "application_*", "memory_total_bytes", "pcie_width", "pcie_*_max", "nvlinks*",
+    "ecc_uncorrected_*", "dram_uncorrected_*", "sram_uncorrected_*", "remapped_*", "retired_*", "*_crc_errors",
+    "*_replay_errors", "*_recovery_errors", "pcie_replays", "nvswitches", "fabric_manager", "persistence_daemon",
+    "shm_total_bytes", "*_limit", "memlock_limit_bytes", "zombies", "uninterruptible",
+)  # fmt: skip
+"""Figures of a sample that stay as they are while jobs come and go: a difference in any other is one of load."""
+
+UNTOLD: Final = (
+    "uptime_s", "tasks*", "files_*", "load_*", "*_used_bytes", "*_bytes_per_s", "utilization_percent", "cpu_percent",
+    "memory_utilization_percent", "*coder_percent", "disk_*", "age_*", "processes*",
+)  # fmt: skip
+"""Figures of a sample in which no node is an outlier: it has another job than its neighbours."""
 
 _SIZED: Final = frozenset({"", "us", "ms", "s", "B", "B/s", "FLOP/s", "OP/s", "x", "share", "percent", "relative",
                            "levels", "W", "MHz", "C", "loss"})  # fmt: skip
@@ -86,14 +116,28 @@ def key_of(figure: Figure) -> str:
 def direction(key: str, unit: str) -> Direction:
     """What is better in the figure of that key."""
     name = key.partition(" ")[0]
-    named = next((way for pattern, way in _NAMED if fnmatchcase(name, pattern)), None)
-    return named or _DIRECTIONS.get(unit, "neither")
+    for pattern, better in _NAMED:
+        if fnmatchcase(name, pattern):
+            return better
+    return _DIRECTIONS.get(unit, "neither")
 
 
 @lru_cache(maxsize=4096)
 def quiet(key: str) -> bool:
     """Whether a difference in it says nothing by itself."""
     return _named(key, QUIET)
+
+
+@lru_cache(maxsize=4096)
+def unsettled(key: str) -> bool:
+    """Whether it is a figure of a sample that comes and goes with jobs."""
+    return not _named(key, SETTLED)
+
+
+@lru_cache(maxsize=4096)
+def untold(key: str) -> bool:
+    """Whether it is a figure of a sample in which a node cannot be an outlier."""
+    return _named(key, UNTOLD)
 
 
 @lru_cache(maxsize=4096)
@@ -141,7 +185,7 @@ def _share(figure: Figure, expectations: tuple[Expectation, ...], device: str) -
     expected = next((e for e in expectations if _belongs(e, figure)), None)
     if expected is None or not expected.value or expected.unit != figure.unit:
         return None, ""
-    return figure.value / expected.value, f"expected, {expected.source}"
+    return figure.value / expected.value, "what is expected"
 
 
 def _peak_kind(figure: Figure) -> str:
@@ -158,7 +202,7 @@ def _peak(device: str, kind: str) -> tuple[float, str] | None:
     rate = part.peak.get(kind) if part else None
     if part is None or rate is None or rate.recalled or not rate.value:  # a recalled peak judges nothing
         return None
-    return rate.value, f"peak of {part.name} by {rate.source}"
+    return rate.value, f"{part.name}'s peak"
 
 
 def _belongs(expectation: Expectation, figure: Figure) -> bool:
@@ -172,28 +216,41 @@ def _within(some: Mapping[str, str], all_: Mapping[str, str]) -> bool:
 # --- differences -------------------------------------------------------------------------------------------------
 
 
-def tolerance(one: Said, other: Said) -> float:
-    """The share by which two values of like devices may differ and still be the same: 0 for counts."""
+def likeness(device: str, other: str) -> Likeness:
+    """Of two devices by their names (`platforms.device_of`)."""
+    if device != other or not device:
+        return "unlike"
+    return "cpu" if device.startswith("cpu ") else "gpu"
+
+
+def tolerance(one: Said, other: Said, like: Likeness) -> float:
+    """The share by which two values may differ and still be the same: 0 for counts.
+
+    max(3 %, twice the joint spread) where both spreads were recorded (each is the half-width of a 95 % interval).
+    """
+    if like == "unlike" and not anywhere(one.key):
+        return UNLIKE_LEAST
     if one.unit not in _SIZED:
         return 0.0
     if one.unit in ("relative", "levels"):
         return ERRORS_LEAST
-    if one.spread is None or other.spread is None or not one.value:
-        return _unmeasured(one, other)
-    return max(LEAST, 2 * math.hypot(one.spread, other.spread) / abs(one.value))
+    least = LEAST_ON_CPU if like == "cpu" else LEAST
+    if one.spread is None or other.spread is None:
+        least = max(least, _unmeasured(min(one.n, other.n)))
+    if not one.value:
+        return least
+    return max(least, 2 * math.hypot(one.spread or 0.0, other.spread or 0.0) / abs(one.value))
 
 
-def _unmeasured(one: Said, other: Said) -> float:
-    least = STEADY_LEAST if min(one.n, other.n) >= STEADY else ONCE_LEAST
-    known = one.spread if other.spread is None else other.spread
-    return max(least, 2 * (known or 0.0) / abs(one.value)) if one.value else least
+def _unmeasured(n: int) -> float:
+    return STEADY_LEAST if n >= STEADY else FEW_LEAST if n > 1 else ONCE_LEAST
 
 
-def ratio(one: Said, other: Said, like: bool) -> float | None:
+def ratio(one: Said, other: Said, like: Likeness) -> float | None:
     """`other` by `one`: of values where devices are like, else of shares; None where nothing can be compared."""
     if one.unit != other.unit:
         return None
-    if like or anywhere(one.key):
+    if like != "unlike" or anywhere(one.key):
         return _over(other.value, one.value)
     if one.share is None or other.share is None:
         return None
@@ -201,20 +258,18 @@ def ratio(one: Said, other: Said, like: bool) -> float | None:
 
 
 def _over(value: float, base: float) -> float | None:
+    """`inf` from nothing or of another sign, 0 to nothing; None where one of them is no number."""
     if value == base:
         return 1.0
-    if not math.isfinite(value) or not math.isfinite(base) or base == 0 or value / base < 0:
-        return math.inf if math.isfinite(value) and math.isfinite(base) else None
-    return value / base
-
-
-def differs(one: Said, other: Said, like: bool) -> float | None:
-    """The ratio of two figures where it is more than noise, else None. `inf`: from nothing, or of another sign."""
-    if quiet(one.key):
+    if not math.isfinite(value) or not math.isfinite(base):
         return None
+    return value / base if base and value / base >= 0 else math.inf
+
+
+def differs(one: Said, other: Said, like: Likeness) -> float | None:
+    """The ratio of two figures where it is more than noise, else None. `inf`: from nothing, or of another sign."""
     found = ratio(one, other, like)
     if found is None or found == 1.0:
         return None
-    allowed = tolerance(one, other) if like or anywhere(one.key) else UNLIKE_LEAST
     apart = found if found >= 1 else (1 / found if found > 0 else math.inf)
-    return found if apart > 1 + allowed else None
+    return found if apart > 1 + tolerance(one, other, like) else None

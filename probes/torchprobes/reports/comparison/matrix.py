@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple, TypeVar
 
 from ...model import Result, Verdict
 from ...quantity import quantity
 from . import figures, ways
 from .model import Cell, Change, Platform, Row, Said
+from .platforms import device_of
 from .words import parted
 
 WEIGHTS: Final[dict[Change, float]] = {
@@ -24,6 +25,9 @@ MOST_WORDS: Final = 8
 
 _STANDING: Final = {Verdict.PASS: 3, Verdict.DEGRADED: 2, Verdict.SKIP: 1, Verdict.FAIL: 0}
 """How much of a feature there is; what is unsure or broke says nothing about that."""
+
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,44 +50,31 @@ class Difference:
 
 def rows(platforms: Sequence[Platform]) -> tuple[Judged, ...]:
     """Every probe that any platform has, those that differ first and by weight."""
-    kinds = [_kinds_of_devices(platform) for platform in platforms]
-    judged = [
-        _judged(name, group, cells, [kind(device) for kind, device in zip(kinds, devices, strict=True)], platforms)
-        for name, group, cells, devices in _asked(platforms)
-    ]
+    labels = [platform.label for platform in platforms]
+    judged = [_judged(asked, labels) for asked in _asked(platforms)]
     return tuple(sorted(judged, key=lambda each: -each.row.weight))
 
 
 # --- cells -------------------------------------------------------------------------------------------------------
 
 
-class _kinds_of_devices:  # noqa: N801 - a function with the platform bound to it
-    """The name of the device that a result of that platform is about; figures of equal names are compared."""
+class _Asked(NamedTuple):
+    """One probe over all platforms: its cells, and the names of the devices that they are about."""
 
-    __slots__ = ("_cpu", "_devices")
-
-    def __init__(self, platform: Platform) -> None:
-        machine = platform.report.machine
-        self._cpu = f"cpu {machine.cpu} {machine.cores}"
-        self._devices = platform.devices
-
-    def __call__(self, device: str) -> str:
-        kind, _, index = device.partition(":")
-        if kind in ("", "cpu") or not self._devices:
-            return self._cpu
-        place = int(index) if index.isdigit() and len(index) < 6 else 0
-        return self._devices[place] if place < len(self._devices) else self._devices[0]
+    name: str
+    group: str
+    cells: tuple[Cell, ...]
+    devices: tuple[str, ...]
 
 
-def _asked(platforms: Sequence[Platform]) -> Iterator[tuple[str, str, tuple[Cell, ...], list[str]]]:
-    """(name, group, cells, devices) of every probe, in the order of the first platform that has it."""
+def _asked(platforms: Sequence[Platform]) -> Iterator[_Asked]:
+    """Every probe, in the order of the first platform that has it."""
     results = [{result.name: result for result in platform.report.results} for platform in platforms]
-    kinds = [_kinds_of_devices(platform) for platform in platforms]
     for name in dict.fromkeys(name for each in results for name in each):
         told = [each.get(name) for each in results]
-        group = next(result.group for result in told if result is not None)
-        cells = tuple(_cell(r, kind(r.device)) if r else NOT_ASKED for r, kind in zip(told, kinds, strict=True))
-        yield name, group, cells, [result.device if result else "" for result in told]
+        devices = tuple(device_of(p, r.device) if r else "" for p, r in zip(platforms, told, strict=True))
+        cells = tuple(_cell(r, device) if r else NOT_ASKED for r, device in zip(told, devices, strict=True))
+        yield _Asked(name, next(r.group for r in told if r is not None), cells, devices)
 
 
 NOT_ASKED: Final = Cell()
@@ -102,22 +93,23 @@ def _cell(result: Result, device: str) -> Cell:
 # --- rows --------------------------------------------------------------------------------------------------------
 
 
-def _judged(
-    name: str, group: str, cells: tuple[Cell, ...], devices: list[str], platforms: Sequence[Platform]
-) -> Judged:
-    labels = [platform.label for platform in platforms]
-    asked = [index for index, cell in enumerate(cells) if cell.verdict is not None]
-    if len(asked) < 2:
+def _judged(asked: _Asked, labels: Sequence[str]) -> Judged:
+    name, group, cells, _ = asked
+    places = [index for index, cell in enumerate(cells) if cell.verdict is not None]
+    if len(places) < 2:
         change: Change = "alone" if len(cells) > 1 else "same"
-        words = (f"asked on {labels[asked[0]]} only",) if change == "alone" else ()
+        words = (f"asked on {labels[places[0]]} only",) if change == "alone" else ()
         return Judged(Row(name, group, cells, change, words, WEIGHTS[change]), frozenset())
-    found = [*_verdicts(cells, asked, labels), *_ways(name, cells, asked, labels), *_figures(cells, devices, labels)]
+    found = [*_verdicts(cells, places, labels), *_ways(name, cells, places, labels), *_figures(asked, labels)]
+    if not found:
+        return Judged(Row(name, group, cells), frozenset())
     found.sort(key=_weight, reverse=True)
-    apart = frozenset(index for each in found if each.change != "other" for index in each.apart)
-    row = Row(
-        name, group, cells, found[0].change if found else "same", _words(found), _weight(found[0]) if found else 0
-    )
-    return Judged(row, apart or frozenset(index for each in found for index in each.apart))
+    row = Row(name, group, cells, found[0].change, _words(found), _weight(found[0]))
+    return Judged(row, _apart(each for each in found if each.change != "other") or _apart(found))
+
+
+def _apart(found: Iterable[Difference]) -> frozenset[int]:
+    return frozenset(index for each in found for index in each.apart)
 
 
 def _weight(difference: Difference) -> float:
@@ -130,20 +122,20 @@ def _words(found: list[Difference]) -> tuple[str, ...]:
     return (*told, f"and {left} more") if left > 0 else told
 
 
-def _verdicts(cells: Sequence[Cell], asked: Sequence[int], labels: Sequence[str]) -> Iterator[Difference]:
-    verdicts = {index: verdict for index in asked if (verdict := cells[index].verdict) is not None}
-    if len(set(verdicts.values())) < 2:
+def _verdicts(cells: Sequence[Cell], places: Sequence[int], labels: Sequence[str]) -> Iterator[Difference]:
+    groups = _grouped((verdict, index) for index in places if (verdict := cells[index].verdict) is not None)
+    if len(groups) < 2:
         return
-    groups = grouped(verdicts)
-    change = _of_standing([verdicts[index] for index in asked])
-    far = max(_STANDING.values()) - min(_STANDING.get(verdict, 3) for verdict in groups)
-    told = parted([(verdict.value, places) for verdict, places in groups.items()], labels)
+    first = next(iter(groups))
+    change = _of_standing(tuple(groups))
+    far = abs(_STANDING.get(first, 3) - min(_STANDING.get(verdict, 3) for verdict in groups))
+    told = parted([(verdict.value, its) for verdict, its in groups.items()], labels)
     why = _why(cells, groups)
     words = f"{told}{': ' + change if change in ('lost', 'gained') else ''}{f' ({why})' if why else ''}"
-    yield Difference(change, words, far / 3, smaller(groups))
+    yield Difference(change, words, far / 3, _smaller(groups.values()))
 
 
-def _of_standing(verdicts: list[Verdict]) -> Change:
+def _of_standing(verdicts: Sequence[Verdict]) -> Change:
     """`lost` if the first that says anything has more of the feature than any other; `gained` if less."""
     known = [_STANDING[verdict] for verdict in verdicts if verdict in _STANDING]
     if len(set(known)) < 2:
@@ -158,26 +150,27 @@ def _why(cells: Sequence[Cell], groups: dict[Verdict, list[int]]) -> str:
     return reason if len(reason) <= 160 else f"{reason[:159]}…"
 
 
-def grouped(values: dict[int, Verdict]) -> dict[Verdict, list[int]]:
+def _grouped(told: Iterable[tuple[_T, int]]) -> dict[_T, list[int]]:
     """Places by value, in the order of their first places."""
-    groups: dict[Verdict, list[int]] = {}
-    for index, value in values.items():
+    groups: dict[_T, list[int]] = {}
+    for value, index in told:
         groups.setdefault(value, []).append(index)
     return groups
 
 
-def smaller(groups: dict[Verdict, list[int]] | dict[str, list[int]]) -> frozenset[int]:
+def _smaller(groups: Iterable[list[int]]) -> frozenset[int]:
     """The places that are not of the largest group; of two as large, not of the one that comes first."""
-    most = max(groups.values(), key=len)
-    return frozenset(index for places in groups.values() if places is not most for index in places)
+    every = list(groups)
+    most = max(every, key=len)
+    return frozenset(index for places in every if places is not most for index in places)
 
 
 # --- ways --------------------------------------------------------------------------------------------------------
 
 
-def _ways(name: str, cells: Sequence[Cell], asked: Sequence[int], labels: Sequence[str]) -> Iterator[Difference]:
+def _ways(name: str, cells: Sequence[Cell], places: Sequence[int], labels: Sequence[str]) -> Iterator[Difference]:
     told: dict[str, dict[str, list[int]]] = {}
-    for index in asked:
+    for index in places:
         for what, how in cells[index].ways:
             told.setdefault(what, {}).setdefault(how, []).append(index)
     for what, groups in told.items():
@@ -190,48 +183,48 @@ def _way(name: str, what: str, groups: dict[str, list[int]], labels: Sequence[st
     said = [ways.better(name, what, first, how) for how in groups if how != first]
     change: Change = "lost" if False in said else "gained" if True in said else "other"
     words = f"{what}: {parted(list(groups.items()), labels)}{': ' + change if change != 'other' else ''}"
-    return Difference(change, words, 0.5, smaller(groups))
+    return Difference(change, words, 0.5, _smaller(groups.values()))
 
 
 # --- figures -----------------------------------------------------------------------------------------------------
 
 
-def _figures(cells: Sequence[Cell], devices: Sequence[str], labels: Sequence[str]) -> Iterator[Difference]:
+def _figures(asked: _Asked, labels: Sequence[str]) -> Iterator[Difference]:
     told: defaultdict[str, list[tuple[int, Said]]] = defaultdict(list)
-    for index, cell in enumerate(cells):
+    for index, cell in enumerate(asked.cells):
         if cell.verdict in (Verdict.ERROR, Verdict.SKIP):
             continue  # it did not come to its figures: those that are there mean nothing
         for said in cell.figures:
             told[said.key].append((index, said))
+    quiet = figures.unsettled if asked.group == "telemetry" else figures.quiet
     for key, values in told.items():
-        if len(values) > 1 and not figures.quiet(key) and not _all_near(values):
-            found = _figure(key, values, devices, labels)
-            if found is not None:
-                yield found
+        if len(values) < 2 or quiet(key) or _all_equal(values):
+            continue
+        found = _figure(key, values, asked.devices, labels)
+        if found is not None:
+            yield found
 
 
-def _all_near(values: list[tuple[int, Said]]) -> bool:
-    """Whether all are equal, or within the least tolerance of what is measured: the usual case, and cheaply told."""
-    numbers = [said.value for _, said in values]
-    low, high = min(numbers), max(numbers)
-    return low == high
+def _all_equal(values: Sequence[tuple[int, Said]]) -> bool:
+    first = values[0][1].value
+    return all(said.value == first for _, said in values)
 
 
 def _figure(
-    key: str, values: list[tuple[int, Said]], devices: Sequence[str], labels: Sequence[str]
+    key: str, values: Sequence[tuple[int, Said]], devices: Sequence[str], labels: Sequence[str]
 ) -> Difference | None:
     first, base = values[0]
-    moved = [(index, said, ratio) for index, said in values[1:]
-             if (ratio := figures.differs(base, said, devices[index] == devices[first])) is not None]  # fmt: skip
+    ratios = (figures.differs(base, said, figures.likeness(devices[first], devices[i])) for i, said in values[1:])
+    moved = [(index, said, r) for (index, said), r in zip(values[1:], ratios, strict=True) if r is not None]
     if not moved:
         return None
     index, worst, ratio = max(moved, key=lambda each: _distance(each[2]))
-    change = _change(figures.direction(key, base.unit), ratio)
     told = f"{key}: {_value(base)} on {labels[first]}, {_value(worst)} on {labels[index]} ({_by(ratio)})"
-    others = f", {len(moved)} of {len(values) - 1} differ" if len(values) > 2 else ""
-    apart = frozenset(i for i, _, _ in moved)
-    if len(apart) * 2 > len(values):  # then it is the first that lies apart
+    others = f"; {len(moved)} of {len(values) - 1} differ from {labels[first]}" if len(values) > 2 else ""
+    apart = frozenset(place for place, _, _ in moved)
+    if 2 * len(apart) > len(values):  # it is the first that lies apart
         apart = frozenset({first})
+    change = _change(figures.direction(key, base.unit), ratio)
     return Difference(change, told + others, min(1.0, _distance(ratio)), apart)
 
 
@@ -253,8 +246,4 @@ def _by(ratio: float) -> str:
 
 def _value(said: Said) -> str:
     text = quantity(said.value, said.unit)
-    return text if said.share is None else f"{text} ({said.share:.0%} of {_of(said)})"
-
-
-def _of(said: Said) -> str:
-    return "peak" if said.of.startswith("peak") else "the expected"
+    return text if said.share is None else f"{text} ({said.share:.0%} of {said.of})"

@@ -9,6 +9,7 @@ from typing import Final
 
 from . import figures
 from .model import Outlier, Platform, Row, Said
+from .platforms import device_of
 
 LEAST_PLATFORMS: Final = 4
 """Fewer have no middle that one of them could lie apart from."""
@@ -24,10 +25,10 @@ MOST: Final = 200
 
 
 def found(platforms: Sequence[Platform], rows: Sequence[Row]) -> tuple[Outlier, ...]:
-    """Every figure of every sort of device in which a platform lies apart, the furthest first."""
+    """Every figure of every kind of device in which a platform lies apart, the furthest first."""
     sorts: defaultdict[str, list[int]] = defaultdict(list)
     for index, platform in enumerate(platforms):
-        sorts[platform.sort].append(index)
+        sorts[device_of(platform, "gpu:0")].append(index)
     large = [places for places in sorts.values() if len(places) >= LEAST_PLATFORMS]
     told = [each for places in large for row in rows for each in _of_row(platforms, places, row)]
     return tuple(sorted(told, key=lambda each: -abs(each.z))[:MOST])
@@ -38,18 +39,29 @@ def _of_row(platforms: Sequence[Platform], places: Sequence[int], row: Row) -> I
     for index in places:
         for said in row.cells[index].figures:
             values[said.key].append((index, said))
+    quiet = figures.untold if row.group == "telemetry" else figures.quiet
     for key, told in values.items():
-        if len(told) >= LEAST_PLATFORMS and not figures.quiet(key):
+        if len(told) >= LEAST_PLATFORMS and not quiet(key):
             yield from _of_key(platforms, row.name, key, told)
 
 
 def _of_key(platforms: Sequence[Platform], row: str, key: str, told: Sequence[tuple[int, Said]]) -> Iterator[Outlier]:
+    """Those beyond the limit that are also further from the median than what is noise in such a figure.
+
+    Where more than half are equal the deviation is 0: then the limit is at the noise, and z is counted in that.
+    """
     numbers = [said.value for _, said in told]
     middle = median(numbers)
+    noise = _noise(told, middle)
     deviation = NORMAL * median([abs(number - middle) for number in numbers])
-    least = deviation or figures.LEAST * abs(middle) / LIMIT
+    unit = max(deviation, noise / LIMIT) or 1.0
     for index, said in told:
-        apart = abs(said.value - middle)
-        if apart > LIMIT * least and apart > figures.LEAST * abs(middle) and least:
-            z = (said.value - middle) / least
+        z = (said.value - middle) / unit
+        if abs(z) > LIMIT:
             yield Outlier(platforms[index].label, row, key, said.value, said.unit, middle, z, len(told))
+
+
+def _noise(told: Sequence[tuple[int, Said]], middle: float) -> float:
+    """What differs by chance in such a figure, in its unit."""
+    typical = min((said for _, said in told), key=lambda said: abs(said.value - middle))
+    return figures.tolerance(typical, typical, "gpu") * abs(middle)

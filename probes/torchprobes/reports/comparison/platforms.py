@@ -77,6 +77,18 @@ def _in_words(devices: tuple[str, ...], report: Report) -> str:
     return ", ".join(name if n == 1 else f"{n} x {name}" for name, n in counted.items())
 
 
+def device_of(platform: Platform, device: str) -> str:
+    """The name of the device that a result is about, by what the result calls it: "cuda:1", "cpu".
+
+    Results about devices of one name are like; of a CPU its number of cores belongs to the name.
+    """
+    kind, _, index = device.partition(":")
+    if kind in ("", "cpu") or not platform.devices:
+        return f"cpu {platform.report.machine.cpu} {platform.report.machine.cores}"
+    place = int(index) if index.isdigit() and len(index) < 6 else 0
+    return platform.devices[place if place < len(platform.devices) else 0]
+
+
 # --- labels ------------------------------------------------------------------------------------------------------
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Final, NamedTuple
 
-from ...model import Verdict
+from ...model import Result, Verdict
 from .model import Platform
+from .words import labels_in_words
 
 
 class Area(NamedTuple):
@@ -46,29 +48,51 @@ AREAS: Final[tuple[Area, ...]] = (
 _RAN: Final = (Verdict.PASS, Verdict.DEGRADED, Verdict.FAIL)
 """Verdicts of probes that looked."""
 
+_LONGEST: Final = 120
+
 
 def areas(platforms: Sequence[Platform]) -> tuple[str, ...]:
     """Every area that was looked at on none of them, or only on some, a line each."""
-    ran = [_ran(platform) for platform in platforms]
-    lines = (_line(area, [_looked(area, each) for each in ran], platforms) for area in AREAS)
-    return tuple(line for line in lines if line)
+    probed = [platform for platform in platforms if platform.kind == "check"]
+    told = [line for area in AREAS if (probed or not area.probes) and (line := _line(area, probed))]
+    return (*_only_looked_at(platforms), *told)
 
 
-def _ran(platform: Platform) -> frozenset[str]:
-    return frozenset(result.name for result in platform.report.results if result.verdict in _RAN)
+def _only_looked_at(platforms: Sequence[Platform]) -> Iterator[str]:
+    places = [index for index, platform in enumerate(platforms) if platform.kind == "snapshot"]
+    if places:
+        who = labels_in_words(places, [platform.label for platform in platforms])
+        yield f"every feature on {who}: a snapshot is passive, and no probe ran"
 
 
-def _looked(area: Area, ran: frozenset[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in area.probes for name in ran)
-
-
-def _line(area: Area, looked: Sequence[bool], platforms: Sequence[Platform]) -> str:
-    if all(looked) and looked:
+def _line(area: Area, platforms: Sequence[Platform]) -> str:
+    if not area.probes:
+        return f"{area.words}: {area.why}"
+    missing = [index for index, platform in enumerate(platforms) if not _looked(area, platform)]
+    if not missing:
         return ""
-    from .words import labels_in_words
+    if len(missing) < len(platforms):
+        return f"{area.words}: not on {labels_in_words(missing, [p.label for p in platforms])}"
+    return f"{area.words}: {_why_nowhere(area, platforms)}"
 
-    why = area.why or f"ask for it: torchdoctor check {' '.join(area.probes)}"
-    if not any(looked):
-        return f"{area.words}: {why}"
-    missing = [index for index, each in enumerate(looked) if not each]
-    return f"{area.words}: not on {labels_in_words(missing, [p.label for p in platforms])}"
+
+def _of_area(area: Area, platform: Platform) -> Iterator[Result]:
+    return (result for result in platform.report.results if _belongs(area, result.name))
+
+
+@lru_cache(maxsize=8192)
+def _belongs(area: Area, probe: str) -> bool:
+    return any(fnmatchcase(probe, pattern) for pattern in area.probes)
+
+
+def _looked(area: Area, platform: Platform) -> bool:
+    return any(result.verdict in _RAN for result in _of_area(area, platform))
+
+
+def _why_nowhere(area: Area, platforms: Sequence[Platform]) -> str:
+    """The reason that a probe gave which was asked and did not look; else how to ask."""
+    asked = next((result for platform in platforms for result in _of_area(area, platform)), None)
+    if asked is not None:
+        reason = " ".join(asked.reason.split())
+        return f"{asked.name} came to {asked.verdict.value}: {reason[:_LONGEST]}"
+    return area.why or f"ask for it: torchdoctor check {' '.join(area.probes)}"
