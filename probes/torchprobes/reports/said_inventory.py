@@ -144,7 +144,7 @@ def of_results(report: Report, kinds: Collection[str]) -> Inventory:
         if result.facts:
             told.add(result.name)
     for family in FAMILIES.values():
-        if family.listed and family.probe not in told:
+        if family.listed and family.listed not in kinds and family.probe not in told:
             saying.unread[family.listed] = f"{family.probe} was not run, or said nothing"
     return Inventory(parts=saying.parts, unread=saying.unread)
 
