@@ -328,6 +328,23 @@ class Machine(Frozen, frozen=True, kw_only=True):
     inventory: Inventory = msgspec.field(default_factory=Inventory)
 
 
+class Baseline(Frozen, frozen=True, kw_only=True):
+    """The report of a known good node that a report was judged against, and how far it could be.
+
+    `probes` and `figures` could be held against it; `uncompared` says what could not, and why; `unread` why nothing
+    could: then nothing was judged against it.
+    """
+
+    where: str
+    host: str = ""
+    started: str = ""
+    verdict: Verdict | None = None
+    probes: int = 0
+    figures: int = 0
+    uncompared: tuple[str, ...] = ()
+    unread: str = ""
+
+
 class Report(Frozen, frozen=True, kw_only=True):
     """One run's identity, results and findings as one JSON file. `findings` are the machine's checks only."""
 
@@ -341,6 +358,7 @@ class Report(Frozen, frozen=True, kw_only=True):
     verdict: Verdict
     results: tuple[Result, ...]
     findings: tuple[Finding, ...] = ()
+    baseline: Baseline | None = None
 
 
 def worst(verdicts: list[Verdict]) -> Verdict:

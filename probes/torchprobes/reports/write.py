@@ -82,7 +82,7 @@ def collect(run: RunDir, told: Iterable[Result] = ()) -> Report:
     done = {**finished(run), **{result.name: result for result in told}}
     why = _why_missing(run, info)
     results = tuple(done.get(name) or _interrupted(name, info, why) for name in info.probes)
-    return Report(
+    report = Report(
         torchdoctor=__version__,
         machine=record.machine,
         target=info.target or NO_TARGET,
@@ -93,6 +93,11 @@ def collect(run: RunDir, told: Iterable[Result] = ()) -> Report:
         results=results,
         findings=record.findings,
     )
+    if not info.baseline:
+        return report
+    from . import baseline  # deferred: most runs have none
+
+    return baseline.applied(report, run.path, info.baseline)
 
 
 def write(run: RunDir, told: Iterable[Result] = ()) -> Report:

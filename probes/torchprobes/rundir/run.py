@@ -63,6 +63,7 @@ class RunInfo(Frozen, frozen=True, kw_only=True):
     probes: tuple[str, ...] = ()
     argv: tuple[str, ...] = ()
     title: str = ""
+    baseline: str = ""
     entry: str = ""
     entry_folder: str = ""
     graph: str = ""

@@ -32,6 +32,7 @@ from torchprobes.samples import Sample
 from torchprobes.target import TargetError, find_targets
 from torchprobes.telemetry import Sampler, health
 
+from ._baseline import KnownGood
 from ._interrupts import Interrupts
 from ._output import note
 from ._progress import Progress
@@ -108,7 +109,12 @@ def options_of(run: RunDir, target: Target, settings: Settings) -> Options:
 
 
 def new_run(
-    settings: Settings, probes: Sequence[Probe], entry: str = "", like: int | None = None, graph: str = ""
+    settings: Settings,
+    probes: Sequence[Probe],
+    entry: str = "",
+    like: int | None = None,
+    graph: str = "",
+    good: KnownGood | None = None,
 ) -> RunDir:
     """A new run directory for these probes on the chosen target; `entry` is found from the present directory on.
 
@@ -116,7 +122,7 @@ def new_run(
         RunError, TargetError, LikeError, click.UsageError: one line: what of it cannot be done.
     """
     target = chosen_target(settings, like)
-    return rundir.create(
+    run = rundir.create(
         place_of(settings),
         "check",
         target=target,
@@ -127,7 +133,11 @@ def new_run(
         entry=entry,
         entry_folder=os.getcwd() if entry else "",
         graph=graph,
+        baseline=good.where if good else "",
     )
+    if good is not None:
+        good.keep(run)
+    return run
 
 
 def resumed_run(settings: Settings, name: str, from_owner: int | None = None) -> RunDir:

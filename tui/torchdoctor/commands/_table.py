@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator
 
 from torchprobes.model import Finding, Report, Severity, Target
+from torchprobes.reports.against import in_words
 from torchprobes.reports.export import ASCII_SIGNS, SIGNS, counts
 from torchprobes.reports.text import mask, plain
 
@@ -36,6 +37,9 @@ def _lines(report: Report, signs: bool, where: str, width: int) -> Iterator[str]
         yield "this machine:"
         for finding in report.findings:
             yield from finding_lines(finding, width)
+    if report.baseline is not None:
+        yield ""
+        yield from hanging("judged against the baseline: ", plain(mask(in_words(report.baseline))), width, indent=2)
     yield ""
     if where:
         yield f"run: {where}"

@@ -17,6 +17,7 @@ from torchprobes.reports.text import plain
 from torchprobes.rundir import RunDir
 from torchprobes.runner import graphs
 
+from ._baseline import known_good
 from ._options import fail_on_option, refuse_if_read_only, settings_of, settings_options
 from ._output import Destination, Undelivered, note, say
 from ._session import Ended, detach, new_run, resumed_run, run_to_its_end
@@ -49,6 +50,12 @@ Exports = tuple[tuple[str, Destination | None], ...]
 )
 @click.option("--json", "json_to", metavar="FILE|-", help="The report as JSON; - puts it alone on stdout.")
 @click.option("--junit", "junit_to", metavar="FILE|-", help="The report as JUnit XML, a test case a probe.")
+@click.option(
+    "--baseline",
+    "baseline",
+    metavar="FILE|RUN",
+    help="The report of a known good node: what is lost or worse than there is a finding, beyond the recorded noise.",
+)
 @fail_on_option
 @click.option(
     "--gate",
@@ -67,6 +74,7 @@ def check_(
     like: int | None,
     json_to: str | None,
     junit_to: str | None,
+    baseline: str | None,
     fail_on: FailOn,
     gate: str | None,
     resume: str | None,
@@ -89,14 +97,15 @@ def check_(
         raise click.UsageError("--entry and --graph are two checks: ask for one of them")
     probes = catalogue.select(names, settings.tier, entry=bool(checked_entry(entry, settings)), graph=bool(graph))
     exports = _exports(json_to, junit_to, detached)
-    if resume and (names or entry or graph or like):
+    if resume and (names or entry or graph or like or baseline):
         raise click.UsageError(
-            "--resume RUN does what that run was asked: it takes no names, no --entry, no --graph, no --like"
+            "--resume RUN does what that run was asked: it takes no names, no --entry, --graph, --like or --baseline"
         )
     if like and {"python", "target"} & ctx.ensure_object(dict).keys():
         raise click.UsageError("--like takes the interpreter of the process: it goes with no --python and no --target")
     file = checked_graph(graph, settings)
-    run = resumed_run(settings, resume, from_owner) if resume else new_run(settings, probes, entry, like, file)
+    good = known_good(baseline, settings) if baseline else None
+    run = resumed_run(settings, resume, from_owner) if resume else new_run(settings, probes, entry, like, file, good)
     if detached:
         return _detach(run, settings, exports, fail_on)
     ended = run_to_its_end(run, settings)

@@ -6,6 +6,7 @@ import difflib
 
 from .accel import CARDS as _ACCEL
 from .base import Card
+from .baseline import CARDS as _BASELINE
 from .compiler import CARDS as _COMPILER
 from .compute import CARDS as _COMPUTE
 from .cuda import CARDS as _CUDA
@@ -28,7 +29,7 @@ from .toolchain import CARDS as _TOOLCHAIN
 
 _STACK = _IDENTITY + _ENV + _CUDA + _ACCEL + _COMPUTE + _LAUNCH
 _TORCH = _EXPORT + _COMPILER + _MECHANISMS + _TOOLCHAIN + _ENTRY + _GRAPH + _CUDAGRAPH + _ERRORS
-CARDS: tuple[Card, ...] = _STACK + _TORCH + _DDP + _JOBS + _DATA + _SYSTEM + _RUNNER + _MACHINE
+CARDS: tuple[Card, ...] = _STACK + _TORCH + _DDP + _JOBS + _DATA + _SYSTEM + _RUNNER + _MACHINE + _BASELINE
 
 _BY_ID = {card.id: card for card in CARDS}
 

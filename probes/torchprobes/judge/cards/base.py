@@ -12,9 +12,9 @@ class Card:
     """What a finding means and what to do about it.
 
     `id` never changes its meaning (`TD-CMP-001`: CMP compile, CGR CUDA graphs, ENV, FWD forward, EXP export, GRF a
-    graph alone, DDP, JOB launches, DTL DataLoader, GPU, HST host, RUN runner). `title` is half a line, `why` the
-    mechanism in a few sentences, `source` whose rule it is (a URL, a file of PyTorch, or "measured"), `versions` the
-    PyTorch versions that it holds for, in words ("all", "2.9 and later").
+    graph alone, DDP, JOB launches, DTL DataLoader, GPU, HST host, RUN runner, BAS baseline). `title` is half a line,
+    `why` the mechanism in a few sentences, `source` whose rule it is (a URL, a file of PyTorch, or "measured"),
+    `versions` the PyTorch versions that it holds for, in words ("all", "2.9 and later").
     """
 
     id: str
