@@ -9,6 +9,7 @@ from typing import Any
 
 from fake_jobs import FakeJobs
 from fake_logs import FakeEngine
+from fake_reports import FakeReportDesk
 
 from torchdoctor.interfaces import Engines
 from torchprobes.catalogue import PROBES, Probe
@@ -359,6 +360,7 @@ class World:
     earlier: Sequence[tuple[str, Report]] = ()
     check: FakeCheck = field(default_factory=FakeCheck)
     jobs: FakeJobs = field(default_factory=FakeJobs)
+    reports: FakeReportDesk = field(default_factory=FakeReportDesk)
     asked: list[tuple[str, ...]] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
     sampler: FakeSampler | None = None
@@ -374,7 +376,7 @@ class World:
             find_target=lambda _: self._choice(), make_check=self._check,
             finish=lambda *_: None, last_report=lambda _: ("/runs/1", self.report) if self.report else None,
             earlier=lambda _: self.earlier,
-            export=lambda report, run: self._wrote(f"{run}/export.md"), copy=lambda _, text: self._wrote(text),
+            reports=lambda _: self.reports, copy=lambda _, text: self._wrote(text),
             jobs=lambda _: self.jobs.engines(), logs=lambda _: FakeEngine(),
             exports=lambda _: self._wrote("exports"), inspect=self._inspect, signal=self._signal,
         )  # fmt: skip

@@ -233,7 +233,7 @@ async def test_keys_of_the_settings_replace_ours_also_in_help() -> None:
         await pilot.press("question_mark")
         await pilot.pause()
         text = app.screen.query_one(Lines).plain_text()
-        row = next(row for row in text.splitlines() if "JSON and Markdown" in row)
+        row = next(row for row in text.splitlines() if "as a file, or this screen" in row)
         assert row.split()[0] == "f4"
 
 
@@ -329,13 +329,6 @@ async def test_over_a_slow_line_new_numbers_come_further_apart() -> None:
         assert app.sources._live is not None
         app.sources._live.taken_s -= 60
         assert app.sources.snapshot().sample is not before
-
-
-async def test_export_says_where() -> None:
-    async with console() as (app, pilot):
-        await until(pilot, lambda: app.sources.snapshot().report)
-        await pilot.press("x")
-        await until(pilot, lambda: any("exported" in n.message for n in app._notifications))
 
 
 # --- the end -----------------------------------------------------------------------------------------------------

@@ -160,8 +160,8 @@ class TorchDoctor(App[None]):
         self.sources.copy(text)
 
     def action_export(self) -> None:
-        """Write the report; where it is comes as a notice."""
-        self.sources.export()
+        """Ask what to write of what is on screen; where it is comes as a notice."""
+        later.export(self)
 
     def action_help(self) -> None:
         """Help for this pane."""

@@ -1,4 +1,4 @@
-"""Checks of the console: run, reported and exported.
+"""Checks of the console: run and reported.
 
 Everything here is called in threads: it reads and writes the state directory, and imports the runner and the judge.
 """
@@ -14,8 +14,8 @@ from torchprobes import rundir
 from torchprobes.catalogue import Probe
 from torchprobes.environment import describe_node
 from torchprobes.jobs import BUILDERS
-from torchprobes.model import Finding, Report, Target
-from torchprobes.reports import export, write
+from torchprobes.model import Finding, Target
+from torchprobes.reports import write
 from torchprobes.rundir import RunDir
 from torchprobes.runner import graphs
 from torchprobes.runner.check import Check, Options
@@ -53,15 +53,3 @@ def finish(run: RunDir, findings: tuple[Finding, ...], seconds: float, sample: S
     finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     run.change(finished=finished, seconds=seconds)
     write.write(run)
-
-
-def export_beside(report: Report, run: str) -> str:
-    """Write the report into its run's folder: one file for programs, one for a ticket. The latter's path.
-
-    Raises:
-        OSError: if they cannot be written.
-    """
-    folder = Path(run)
-    rundir.write_atomically(folder / "export.json", export.to_json(report))
-    rundir.write_atomically(folder / "export.md", export.EXPORTERS["markdown"](report, ""))
-    return str(folder / "export.md")

@@ -20,7 +20,7 @@ from torchprobes.target import TargetChoice, find_targets
 from torchprobes.telemetry import Sampler
 
 from . import early
-from .interfaces import Engines, JobEngines, SamplerLike
+from .interfaces import DeskLike, Engines, JobEngines, SamplerLike
 from .settings import Settings
 
 TARGET_DEADLINE_S: Final = 10.0
@@ -57,7 +57,7 @@ def real() -> Engines:
         finish=lambda run, findings, seconds: _checks().finish(run, findings, seconds, newest()),
         last_report=_last_report,
         earlier=_earlier,
-        export=lambda report, run: _checks().export_beside(report, run),
+        reports=_report_desk,
         copy=_copy,
         jobs=_jobs,
         logs=lambda root: import_module("torchprobes.compilelog.engine").Engine(root).start(),
@@ -86,6 +86,13 @@ def _jobs(settings: Settings) -> JobEngines:
         diagnose=lambda run: str(files().diagnose(run)),
         export=lambda view, run: str(files().export(view, run)),
     )
+
+
+def _report_desk(settings: Settings) -> DeskLike:
+    """Runs and reports are listed, read and compared in a process of its own."""
+    module = import_module(".desk", __package__)
+    desk: DeskLike = module.Desk(str(_place(settings)), module.REPORTS)
+    return desk
 
 
 def _exports(settings: Settings) -> str:

@@ -179,7 +179,7 @@ class CheckLike(Protocol):
 
 
 class DeskLike(Protocol):
-    """What answers questions about jobs, in a process of its own (`torchprobes.jobs.desk`)."""
+    """What answers questions, in a process of its own (`torchprobes.desks`)."""
 
     def ask(self, question: str, arguments: Mapping[str, Any], deadline_s: float) -> Any:
         """The answer; waits, in threads only."""
@@ -224,7 +224,7 @@ class Engines:
     finish: Callable[[Any, tuple[Finding, ...], float], None]
     last_report: Callable[[Settings], tuple[str, Report] | None]
     earlier: Callable[[Settings], Sequence[tuple[str, Report]]]
-    export: Callable[[Report, str], str]
+    reports: Callable[[Settings], DeskLike]
     copy: Callable[[Settings, str], str]
     jobs: Callable[[Settings], JobEngines]
     logs: Callable[[str], LogEngineLike]

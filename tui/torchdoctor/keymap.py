@@ -17,7 +17,8 @@ def _pane(digit: int, name: str, title: str) -> Binding:
 
 EVERYWHERE: Final[list[BindingType]] = [
     *(_pane(digit, name, title) for digit, (name, title) in enumerate(TITLES.items(), 1)),
-    Binding("x", "export", "Export", id="app.export", tooltip="Write the last report as JSON and Markdown"),
+    Binding("x,X", "export", "Export", id="app.export", tooltip="Write a report or a comparison as a file, or this "
+            "screen as a picture; X where x is taken"),
     Binding("colon", "command_palette", "Actions", id="app.palette", tooltip="Every action and probe by name"),
     Binding("question_mark,f1", "help", "Help", key_display="?", id="app.help", tooltip="This pane and its keys"),
     Binding("q", "quit", "Quit", id="app.quit", tooltip="Back, or quit; asks only while probes run"),

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from torchprobes.samples import ProcessSample
 
-    from .interfaces import Engines, JobEngines
+    from .interfaces import DeskLike, Engines, JobEngines
     from .job_source import JobSource
     from .paint import Page
+    from .report_source import ReportSource
     from .widgets.lines import Lines
 
 PANES: Final = {
@@ -148,6 +149,23 @@ def job_source(engines: Callable[[], JobEngines], tell: Callable[[str], None], p
     """Where the Jobs pane's data comes from."""
     made: JobSource = _module("job_source").JobSource(engines, tell, probe)
     return made
+
+
+def report_source(desk: Callable[[], DeskLike], tell: Callable[[str], None]) -> ReportSource:
+    """Where the Report pane's data comes from."""
+    made: ReportSource = _module("report_source").ReportSource(desk, tell)
+    return made
+
+
+def ask_line(*asked: Any) -> Widget:
+    """The line that asks for a text: what stands in it, a hint, who gets the keys back, and what is done with it."""
+    made: Widget = _module("widgets.ask_line").AskLine(*asked)
+    return made
+
+
+def export(app: Any) -> None:
+    """Ask what to write of what is on screen, masked how, and where."""
+    _module("export_dialog").export(app)
 
 
 def job_views() -> Any:

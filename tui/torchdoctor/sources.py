@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .interfaces import (
         AnswerLike,
         CheckLike,
+        DeskLike,
         Engines,
         HistoryLike,
         JobEngines,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         ReplayLike,
     )
     from .job_source import JobSource
+    from .report_source import ReportSource
     from .settings import Settings
 
 _log = logging.getLogger("torchdoctor.sources")
@@ -103,6 +105,7 @@ class Sources:
         self._looked = threading.Event()
         """Whether the search for a target is over."""
         self._jobs: JobSource | None = None
+        self._reports: ReportSource | None = None
 
     # --- life --------------------------------------------------------------------------------------------------
 
@@ -117,8 +120,9 @@ class Sources:
             self._check.abandon()
         if self._live is not None:
             self._live.sampler.stop()
-        if self._jobs is not None:
-            self._jobs.stop()
+        for source in (self._jobs, self._reports):
+            if source is not None:
+                source.stop()
 
     def _open(self) -> None:
         try:
@@ -307,14 +311,6 @@ class Sources:
 
         _thread("earlier", read)
 
-    def export(self) -> None:
-        """Write the report on screen as JSON and Markdown; a notice says where, or why not."""
-        report, run = self._state.report, self._state.report_run
-        if report is None:
-            self.notices.append(self._state.report_note)
-            return
-        self._tell("not exported", lambda: "exported " + self._need().export(report, run))
-
     def copy(self, text: str) -> None:
         """Keep a copied text in a file, and give it to tmux; a notice says where it is."""
         self._tell("not copied into a file", lambda: "copied " + self._need().copy(self.settings, text))
@@ -341,6 +337,18 @@ class Sources:
         """What answers questions about jobs; in a thread, as soon as it is there."""
         self._loaded.wait()
         return self._need().jobs(self.settings)
+
+    @property
+    def reports(self) -> ReportSource:
+        """Where reports come from, made when it is first asked for."""
+        if self._reports is None:
+            self._reports = later.report_source(self._report_desk, lambda text: self.notices.append(text))
+        return self._reports
+
+    def _report_desk(self) -> DeskLike:
+        """What answers questions about reports; in a thread, as soon as it is there."""
+        self._loaded.wait()
+        return self._need().reports(self.settings)
 
     def log_engine(self, root: str) -> LogEngineLike:
         """What follows and explains the files below `root`, started; in a thread, as soon as it is there."""

@@ -94,7 +94,8 @@ def _held(figure: Figure, expected: Expectation, width: int) -> list[Line]:
     rows = [] if wide and cell_len(name) <= _NAMES else [line("    ", name)]
     rows.append(line(
         "    ", fit("" if rows else name, beside), (fit(said(figure.value, figure.unit), _VALUE, "right"), role), "  ",
-        *_bar(figure, expected, room, role), (fit(quantity(share(figure, expected), "share"), _PERCENT, "right"), role),
+        *against(figure, expected, room, role),
+        (fit(quantity(share(figure, expected), "share"), _PERCENT, "right"), role),
     ))  # fmt: skip
     note = join((_of(expected), _spread(figure), f"n {figure.n}" if figure.n > 1 else ""))
     return [*rows, line(("      " + note, "dim"))]
@@ -114,7 +115,7 @@ def _sources(expected: Iterable[Expectation], width: int) -> list[Line]:
     return [line(("    " + text, "dim")) for text in (marks, *said_by)]
 
 
-def _bar(figure: Figure, expected: Expectation, width: int, role: str) -> list[Span]:
+def against(figure: Figure, expected: Expectation, width: int, role: str) -> list[Span]:
     """The value on a scale from 0, with a mark where it is expected and one where `degraded` begins."""
     numbers = [figure.value, expected.value, expected.limit or 0.0]
     top = max(numbers) * _SPARE
