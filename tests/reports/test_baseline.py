@@ -26,7 +26,7 @@ def rate(value: float, spread: float | None = None, n: int = 20, name: str = "ge
 
 def on_gpu(*figures: Figure, gpu: str = GPU, gpus: int = 1, verdict: Verdict = Verdict.PASS, **more: object) -> Report:
     """A report of one probe on a GPU."""
-    made = report((result("compute.gemm", verdict, device="cuda:0", figures=figures, **more),))
+    made = report((result("compute.gemm", verdict, **{"device": "cuda:0", "figures": figures, **more}),))
     rows = tuple({"index": index, "uuid": f"GPU-{index}", "name": gpu} for index in range(gpus))
     return planted.with_machine(made, gpus=rows)
 
@@ -152,6 +152,20 @@ def test_what_could_not_be_held_against_it_is_told() -> None:
     assert (found.baseline.probes, found.baseline.where) == (1, "good.json")
     words = in_words(found.baseline)
     assert words.startswith("node7 2026-01-02T03:04:05Z good.json, itself error: 0 figures of 1 probes; not held")
+
+
+BUSY = ("no idle GPU: cuda:0 has pid 7 of ann (--force uses it all the same)", "left the GPU: pid 7 of ann came")
+
+
+@pytest.mark.parametrize("reason", BUSY, ids=["busy", "left"])
+def test_a_probe_that_made_room_for_others_has_lost_nothing(reason: str) -> None:
+    busy, free = on_gpu(verdict=Verdict.SKIP, reason=reason), on_gpu()
+    for here, good, where in ((busy, free, "here"), (free, busy, "there")):
+        found = judged(here, good)
+        assert ids(found) == []
+        assert found.baseline is not None
+        assert found.baseline.uncompared == (f"compute.gemm: others used the device {where}",)
+    assert ids(judged(on_gpu(verdict=Verdict.SKIP, reason="needs a GPU"), free)) == [("compute.gemm", LOST)]
 
 
 # --- real reports ------------------------------------------------------------------------------------------------

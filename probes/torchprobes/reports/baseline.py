@@ -18,6 +18,7 @@ from torchprobes.judge.cards import card
 from torchprobes.model import Baseline, Finding, Report, Result, Severity, Verdict, worst
 from torchprobes.quantity import quantity
 from torchprobes.rundir import RunError, decode, write_atomically
+from torchprobes.runner.results import gave_way
 
 from .comparison import figures, ways
 from .comparison.model import Platform, Said
@@ -98,6 +99,8 @@ def _held(result: Result, known: Result | None, here: Platform, base: Platform) 
         return _Held(result, why=f"{result.name}: {known.verdict.value} in the baseline")
     if result.verdict is Verdict.ERROR:
         return _Held(result, why=f"{result.name}: error here")
+    if gave_way(result) or gave_way(known):
+        return _Held(result, why=f"{result.name}: others used the device {'here' if gave_way(result) else 'there'}")
     lost = [*_less(result, known), *_other_ways(result, known)]
     device, other = device_of(here, result.device), device_of(base, known.device)
     pairs = _pairs(result, known, device, other)

@@ -17,6 +17,7 @@ from torchprobes.samples import Sample
 from . import allocations, idle
 from .idle import Recent
 from .order import Device
+from .results import FORCE
 from .visible import VARIABLES, Seat, View, view
 
 FIRST_SAMPLE_S = 6.0
@@ -31,7 +32,6 @@ ROOMY_CORES = 8
 """From so many on, what is timed on the host beside work for a GPU only waits for the CPU's timing lock."""
 
 _POLL_S = 0.05
-_FORCE = "--force uses {} all the same"
 
 Samples = Callable[[], Sample | None]
 
@@ -199,7 +199,7 @@ class Claimed:
         self._await(recent, lambda: recent.newest is not None, FIRST_SAMPLE_S if driver_present() else 0.0)
         sample = recent.newest
         if sample is None and driver_present() and wish.kind in ("auto", "cuda"):
-            return Claim(refusal=f"no telemetry: cannot tell whether the GPUs are idle ({_FORCE.format('them')})")
+            return Claim(refusal=f"no telemetry: cannot tell whether the GPUs are idle ({FORCE.format('them')})")
         seen = View() if sample is None else self._view(sample)
         seats, refusal = chosen(wish, seen)
         if refusal or not seats:
@@ -230,7 +230,7 @@ def chosen(wish: Wish, seen: View) -> tuple[Sequence[Seat], str]:
         return seen.seats, f"no GPU is chosen: {seen.unsure}" if seen.unsure and not seen.seats else ""
     if not seen.seats and wish.kind != "cuda":
         unseen = f"whether somebody uses {wish.device} cannot be seen here, so it does not count as idle"
-        return (), "" if wish.force else f"{unseen} ({_FORCE.format('it')})"
+        return (), "" if wish.force else f"{unseen} ({FORCE.format('it')})"
     if seen.unsure and (len(seen.seats) > 1 or not seen.seats):
         return (), f"{wish.device} is not known: {seen.unsure}"
     found = seen.seats[wish.number or 0 :][:1]
@@ -256,7 +256,7 @@ def locked(
         claim.locks += [] if lock is None else [lock]
     if not claim.seats:
         claim.taken = seats
-        claim.refusal = f"no idle GPU: {'; '.join(busy[:3])} ({_FORCE.format('it')})"
+        claim.refusal = f"no idle GPU: {'; '.join(busy[:3])} ({FORCE.format('it')})"
     return claim
 
 

@@ -209,7 +209,7 @@ class One:
     def _judged(self, prepared: Prepared, told: Outcome) -> Result:
         probe, device = self.job.probe, self.job.device
         if self._neighbour:
-            return self._unjudged(Verdict.SKIP, f"left the GPU: {self._neighbour} came", told)
+            return self._unjudged(Verdict.SKIP, f"{results.LEFT}{self._neighbour} came", told)
         if told.ending == "ended" and told.broken_lines:
             cause = f"{told.broken_lines} of its event lines could not be read"
             told = msgspec.structs.replace(told, ending="exited", cause=cause)

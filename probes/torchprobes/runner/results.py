@@ -13,6 +13,12 @@ from torchprobes.rundir import RunDir
 
 _AGAIN = ("interrupted", "cancelled")
 
+FORCE = "--force uses {} all the same"
+"""How a refusal ends that is due to others on the device."""
+
+LEFT = "left the GPU: "
+"""How the reason of a probe begins that made room for somebody."""
+
 
 class ResultLog:
     """The writer of `results.jsonl`. What cannot be written now is kept and written with the next one."""
@@ -73,6 +79,12 @@ def finished(run: RunDir) -> dict[str, Result]:
 def runs_again(result: Result) -> bool:
     """Whether a resumed run does this probe once more: it was cancelled or interrupted, not judged."""
     return result.verdict is Verdict.ERROR and result.reason.startswith(_AGAIN)
+
+
+def gave_way(result: Result) -> bool:
+    """Whether it was skipped because others use the device: that says nothing of what the device can do."""
+    busy = FORCE.partition("{")[0] in result.reason or result.reason.startswith(LEFT)
+    return result.verdict is Verdict.SKIP and busy
 
 
 def unjudged(probe: Probe, device: str, verdict: Verdict, reason: str, outcome: Outcome | None = None) -> Result:
