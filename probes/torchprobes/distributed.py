@@ -206,12 +206,15 @@ class JobView(Frozen, frozen=True, kw_only=True):
 class JobSummary(Frozen, frozen=True, kw_only=True):
     """One row of the list. `ranks` counts those of this node that live, or that a run had; `run` is "" if not ours.
 
+    `title` is what a person calls that run.
+
     `state` is one of JOB_STATES: of a job that is not ours it is `running`, since nobody has looked closer.
     `cause`, `sure` and `line` are of its verdict, where it has one.
     """
 
     key: str
     name: str = ""
+    title: str = ""
     launcher: str = "unknown"
     ranks: int = 0
     world_size: int | None = None

@@ -14,10 +14,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from torchdoctor.commands.jobs import job_rows
 from torchprobes import rundir
 from torchprobes.distributed import JobIdentity, JobView, RankIdentity, RankView
 from torchprobes.jobs.find import Found
-from torchprobes.jobs.listing import list_jobs, listing
+from torchprobes.jobs.listing import list_jobs, listing, state_of
 from torchprobes.jobs.node import node_folder
 from torchprobes.rundir import Owner, RunDir
 
@@ -133,3 +134,20 @@ def test_many_runs_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     began = time.monotonic()
     assert len(list_jobs(tmp_path, Found())) == 2
     assert time.monotonic() - began < 60
+
+
+def test_a_run_with_a_title_is_listed_with_it(tmp_path: Path, owner: Owner) -> None:
+    rundir.rename(run_in(tmp_path, state="failed"), "the first try")
+    rundir.rename(run_in(tmp_path, state="running", owner=owner), "the second")
+    found = listing(tmp_path, Found(jobs=(), notes=()))
+    assert {row.title for row in found.jobs} == {"the first try", "the second"}
+    assert all(
+        f"{row.title}: " in line for row, line in zip(found.jobs, list(job_rows(found.jobs, 200))[1:], strict=True)
+    )
+
+
+@pytest.mark.parametrize(("state", "lives", "told"), [
+    ("failed", False, "failed"), ("running", True, "running"), ("running", False, "lost"), ("", False, "lost"),
+])  # fmt: skip
+def test_a_kept_job_has_a_state_of_its_own(tmp_path: Path, owner: Owner, state: str, lives: bool, told: str) -> None:
+    assert state_of(run_in(tmp_path, state=state, owner=owner if lives else None)) == told

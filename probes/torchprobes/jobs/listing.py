@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from ..distributed import JobIdentity, JobSummary, JobView
 from ..model import Frozen
-from ..rundir import RunDir, RunError, RunInfo, list_runs
+from ..rundir import RunDir, RunError, RunInfo, list_runs, title_of
 from .find import Found, find_jobs
 from .node import nodes, views
 from .view import command_of
@@ -81,6 +81,7 @@ def _running(job: JobIdentity, run: RunDir | None, notes: Sequence[str]) -> JobS
     return JobSummary(
         key=job.key,
         name=run.name if run else job.key,
+        title=title_of(run) if run else "",
         launcher="torchdoctor" if run else job.launcher,
         ranks=len(job.ranks),
         world_size=job.world_size,
@@ -104,6 +105,7 @@ def _kept(run: RunDir, info: RunInfo) -> JobSummary:
     return JobSummary(
         key=first.job if first else f"torchrun:{run.name}",
         name=run.name,
+        title=info.title,
         launcher="torchdoctor",
         ranks=sum(len(view.ranks) for view in seen),
         world_size=first.world_size if first else None,

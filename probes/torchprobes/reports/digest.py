@@ -9,6 +9,8 @@ from typing import Final
 from torchprobes import catalogue
 from torchprobes.model import REPORT_ORDER, Expectation, Figure, Finding, Inventory, Report, Result, Severity, Verdict
 
+from .against import in_words
+
 THIS_MACHINE: Final = "this machine"
 """Whose finding it is, where no probe's."""
 
@@ -122,6 +124,7 @@ def identity(report: Report) -> Pairs:
         ("torch", f"{target.torch or 'none'} on Python {target.python_version or 'not known'}"),
         *_like(report),
         ("torchdoctor", f"{report.torchdoctor}, tier {report.tier}"),
+        ("judged against", in_words(report.baseline) if report.baseline else ""),
     ]
     return tuple((name, value) for name, value in pairs if value)
 

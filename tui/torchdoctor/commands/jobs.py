@@ -66,7 +66,8 @@ def job_rows(found: Sequence[JobSummary], width: int) -> Iterator[str]:
 def _cells(job: JobSummary) -> tuple[str, ...]:
     ranks = f"{_count(job.ranks)}/{job.world_size}" if job.world_size is not None else str(_count(job.ranks))
     name = plain(job.run.rpartition("/")[2] or job.key, 48)
-    words = (job.launcher, ranks, job.state, job.user, _age(job), short(job.command))
+    called = f"{mask(job.title)}: " if job.title else ""
+    words = (job.launcher, ranks, job.state, job.user, _age(job), f"{called}{short(job.command)}")
     return (name, *(plain(word) for word in words))
 
 
