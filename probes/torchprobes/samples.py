@@ -374,7 +374,8 @@ class Sample(Frozen, frozen=True, kw_only=True):
     `device_holders` is how many processes have a GPU's device file open, looked at only while a GPU gives no answer
     (they are then processes of kind `holder`), or why not all of them could be seen.
     `events` are those since the last sample; the first sample brings those since boot.
-    `topology` is a square matrix over `gpus` (X, NV18, PIX, PXB, PHB, NODE, SYS), () until it is known.
+    `topology` is a square matrix over `gpus` (X, NV18, PIX, PXB, PHB, NODE, SYS), () until it is known. `peers` is one
+    of whether a GPU may read the other's memory: X, yes, or no with the reason; ? in either is unknown.
     """
 
     t_ns: int
@@ -393,6 +394,7 @@ class Sample(Frozen, frozen=True, kw_only=True):
     live_xids: Cell = UNREAD
     events: tuple[KernelEvent, ...] = ()
     topology: tuple[tuple[str, ...], ...] = ()
+    peers: tuple[tuple[str, ...], ...] = ()
     accelerators: tuple[Accelerator, ...] = ()
     cost_ms: float = 0.0
     self_percent: Cell = UNREAD

@@ -105,6 +105,7 @@ def test_a_library_whose_content_is_not_known_is_unread_and_not_absent() -> None
         ({"package/deb:": "hung"}, "package", "deb:libnccl2", "hung"),
         ({"package/deb:": "hung"}, "package", "apex", ""),
         ({}, "setting", "cuDNN TF32", inventory.NOT_ASKED),
+        ({}, "topology", "P2P: GPU0-GPU1", inventory.NOT_ASKED),
         ({}, "python", "torch CUDA", ""),
     ],
 )

@@ -311,6 +311,21 @@ def test_a_gpu_that_does_not_answer_is_unknown_and_the_others_are_told(nvml: Nvm
     assert topology.UNKNOWN == "?"
 
 
+@pytest.mark.parametrize(
+    ("status", "words"), [(0, "yes"), (3, topology.PEERS[3]), (4, topology.PEERS[4]), (6, "?"), (99, "?")]
+)
+def test_peer_access_is_told_in_words_with_its_reason(nvml: Nvml, status: int, words: str) -> None:
+    nvml.set("gpus", "2")
+    nvml.set("values", f"*:p2p:{status}")
+    assert nvml.vendor.peers([nvml.device(0), nvml.device(1)]) == (("X", words), (words, "X"))
+
+
+def test_peer_access_that_the_driver_refuses_to_tell_is_unknown(nvml: Nvml) -> None:
+    nvml.set("gpus", "2")
+    nvml.set("rules", "0:nvmlDeviceGetP2PStatus:15")
+    assert nvml.vendor.peers([nvml.device(0), nvml.device(1)]) == (("X", "?"), ("?", "X"))
+
+
 # --- an older pynvml -------------------------------------------------------------------------------------------
 
 

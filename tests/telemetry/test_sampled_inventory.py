@@ -48,6 +48,13 @@ def test_a_link_is_told_once_and_a_matrix_that_is_not_read_is_unread() -> None:
     assert "topology" in sampled_inventory(sample(*three)).unread
 
 
+def test_peer_access_is_told_with_its_reason_and_what_is_unknown_is_unread() -> None:
+    two, why = (gpu(0), gpu(1)), "no: switched off by a key of the driver's registry"
+    found = sampled_inventory(sample(*two, topology=(("X", "?"), ("?", "X")), peers=(("X", why), (why, "X"))))
+    assert found.parts["topology"] == {"P2P: GPU0-GPU1": why}
+    assert found.unread == {"topology/GPU0-GPU1": "the driver did not say it"}
+
+
 def test_a_sample_is_settled_when_no_setting_has_its_turn_to_come() -> None:
     first = GpuSample(index=0, uuid="GPU-0", bus_id="0")
     assert not is_settled(sample(first))

@@ -65,6 +65,7 @@ def test_a_single_look_reads_every_lane(driver: FakeDriver) -> None:
         assert {name for name in unread if not name.endswith(("_1m", "_per_s", "_errors"))} == {"inforom_valid"}
         assert len(gpu.links) == 18
     assert sample.topology == (("X", "NV18"), ("NV18", "X"))
+    assert sample.peers == (("X", "yes"), ("yes", "X"))
     assert sample.events == () or all(event.source != "nvml" for event in sample.events)
 
 

@@ -116,6 +116,9 @@ class Library:
     def topology(self, devices: Sequence[Device]) -> tuple[tuple[str, ...], ...]:
         return ()
 
+    def peers(self, devices: Sequence[Device]) -> tuple[tuple[str, ...], ...]:
+        return ()
+
 
 class Ticked:
     """A GPU of a library, ticked by hand every half second."""

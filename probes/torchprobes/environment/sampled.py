@@ -9,6 +9,9 @@ from ..cells import UNREAD, Absent, Cell, CellState
 from ..model import Inventory
 from ..samples import GpuSample, Sample
 
+UNTOLD: Final = Absent(state=CellState.ERROR, why="the driver did not say it")
+_UNKNOWN: Final = "?"
+
 Words = Callable[[int | float | str], str]
 
 
@@ -141,9 +144,11 @@ def _put_gpu(taking: _Taking, gpu: GpuSample) -> None:
 
 
 def _put_links(taking: _Taking, sample: Sample) -> None:
-    """The upper half of the matrix: a link is the same from both ends."""
+    """The upper half of each matrix: a link is the same from both ends."""
     if len(sample.gpus) > 1 and not sample.topology:
         taking.unread["topology"] = "it was not read yet when the sample was taken"
-    for row, (gpu, links) in enumerate(zip(sample.gpus, sample.topology, strict=False)):
-        for other, link in list(zip(sample.gpus, links, strict=False))[row + 1 :]:
-            taking.put("topology", f"GPU{gpu.index}-GPU{other.index}", link)
+    for start, matrix in (("", sample.topology), ("P2P: ", sample.peers)):
+        for row, (gpu, cells) in enumerate(zip(sample.gpus, matrix, strict=False)):
+            for other, cell in list(zip(sample.gpus, cells, strict=False))[row + 1 :]:
+                known = UNTOLD if cell == _UNKNOWN else cell
+                taking.put("topology", f"{start}GPU{gpu.index}-GPU{other.index}", known)

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from torchprobes.environment import gpu_settings
 from torchprobes.model import Inventory, Report
 
-from .said_inventory import FROM_PROBES, of_results
+from .said_inventory import FROM_PROBES, PEERS, of_results
 
 NOT_ASKED: Final = "no probe of this report says it"
 
@@ -73,7 +73,8 @@ def unread(inventory: Inventory, kind: str, name: str) -> str:
     for key in ("", kind, f"{kind}/{name}", beginning):
         if key in inventory.unread:
             return inventory.unread[key]
-    return NOT_ASKED if (kind, name) in FROM_PROBES else ""
+    never_absent = (kind, name) in FROM_PROBES or (kind == "topology" and name.startswith(PEERS))
+    return NOT_ASKED if never_absent else ""
 
 
 def of(report: Report) -> Inventory:

@@ -107,6 +107,9 @@ FROM_PROBES: Final = frozenset(
 )
 """Things that only a probe says: where they are missing, no probe was asked."""
 
+PEERS: Final = "P2P: "
+"""How names begin that say whether a GPU may read another's memory; it is said of each pair, or not known of it."""
+
 
 class Family(NamedTuple):
     """Facts of one beginning, each of which names a thing; `name` has {} for the rest of the fact's name."""
@@ -116,14 +119,14 @@ class Family(NamedTuple):
     probe: str = ""
     """The probe that tells all of them; "" for any, which tells some."""
     end: str = ""
-    listed: str = ""
-    """Under which key the absence of that probe is `unread`: the kind, or a beginning of names that ends in a colon."""
+    listed: bool = False
+    """Whether nothing of the kind is known without that probe."""
 
 
 FAMILIES: Final[dict[str, Family]] = {
-    "library.": Family("library", "{}", "env.libraries", listed="library"),
+    "library.": Family("library", "{}", "env.libraries", listed=True),
     "nccl.plugin.": Family("library", "NCCL plugin {}", "env.libraries"),
-    "p2p.": Family("topology", "P2P: {}", "compute.p2p", end=".peer", listed="topology/P2P:"),
+    "p2p.": Family("topology", PEERS + "{}", "compute.p2p", end=".peer"),
     "installed.": Family("package", "{}", "env.packages"),
     "environ.": Family("variable", "{}"),
 }
@@ -144,8 +147,8 @@ def of_results(report: Report, kinds: Collection[str]) -> Inventory:
         if result.facts:
             told.add(result.name)
     for family in FAMILIES.values():
-        if family.listed and family.listed not in kinds and family.probe not in told:
-            saying.unread[family.listed] = f"{family.probe} was not run, or said nothing"
+        if family.listed and family.kind not in kinds and family.probe not in told:
+            saying.unread[family.kind] = f"{family.probe} was not run, or said nothing"
     return Inventory(parts=saying.parts, unread=saying.unread)
 
 

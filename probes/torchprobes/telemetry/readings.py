@@ -162,3 +162,7 @@ class Vendor(Protocol):
     def topology(self, devices: Sequence[Device]) -> tuple[tuple[str, ...], ...]:
         """How its devices are connected, as `Sample.topology` says it; () where the library does not tell."""
         ...
+
+    def peers(self, devices: Sequence[Device]) -> tuple[tuple[str, ...], ...]:
+        """Which of them may read another's memory, as `Sample.peers` says it; () where the library does not tell."""
+        ...

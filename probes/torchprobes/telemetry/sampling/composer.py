@@ -150,6 +150,7 @@ class Composer:
             live_xids=self.xid_events.state,
             events=self._events(),
             topology=main.topology if len(main.topology) == len(gpus) else (),
+            peers=main.peers if len(main.peers) == len(gpus) else (),
             accelerators=seen.accelerators,
             cost_ms=round(sum(looked.cost_ms for looked in looks), 3),
             self_percent=self.own.percent(),

@@ -51,6 +51,7 @@ class Driver:
         self.cuda: Cell = MISSING
         self.gpus: tuple[GpuReader, ...] = ()
         self.topology: tuple[tuple[str, ...], ...] = ()
+        self.peers: tuple[tuple[str, ...], ...] = ()
         self.settled = threading.Event()
         """Set when it was opened and its GPUs are known, or when it could not be."""
         self.described = threading.Event()
@@ -151,9 +152,10 @@ class Driver:
             return
         self._calling_since = time.monotonic()
         try:
-            self.topology = self.vendor.topology(devices)
+            peers = self.vendor.peers(devices)
+            self.topology, self.peers = self.vendor.topology(devices), peers
         except Exception:  # noqa: BLE001 - a node without a matrix is still a node
-            self.topology = ()
+            self.topology, self.peers = (), ()
         finally:
             self._calling_since = None
 

@@ -314,6 +314,10 @@ class Amd:
         """Not told yet: the names of XGMI links differ between releases."""
         return ()
 
+    def peers(self, devices: Sequence[Device]) -> tuple[tuple[str, ...], ...]:
+        """Not told: nothing of it is asked of this library."""
+        return ()
+
     def _driver(self) -> Cell:
         if not self._handles:
             return UNREAD

@@ -375,6 +375,10 @@ class Intel:
         """Not told: Xe Link ports are not read."""
         return ()
 
+    def peers(self, devices: Sequence[Device]) -> tuple[tuple[str, ...], ...]:
+        """Not told: nothing of it is asked of this library."""
+        return ()
+
     def _opened(self) -> zes.Library:
         if self._library is None:
             raise zes.Failed("Level Zero", 0x78000001)

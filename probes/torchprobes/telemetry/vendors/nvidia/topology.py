@@ -15,8 +15,18 @@ LEVELS: Final = {0: "PIX", 10: "PIX", 20: "PXB", 30: "PHB", 40: "NODE", 50: "SYS
 """nvmlGpuTopologyLevel_t in words; 0 is two GPUs of one board."""
 
 UNKNOWN: Final = "?"
-_NVLINK, _OK = 2, 0
+_READ, _NVLINK, _OK = 0, 2, 0
 """nvmlGpuP2PCapsIndex_t and nvmlGpuP2PStatus_t (nvml.h)."""
+
+PEERS: Final = {
+    _OK: "yes",
+    1: "no: the chipset does not support it",
+    2: "no: the GPU does not support it",
+    3: "no: the way over the CPU's bridges does not support it",
+    4: "no: switched off by a key of the driver's registry",
+    5: "no: not supported",
+}
+"""nvmlGpuP2PStatus_t in words (nvml.h); 6 and later ones are unknown."""
 
 
 def matrix(devices: Sequence[Device]) -> tuple[tuple[str, ...], ...]:
@@ -27,6 +37,23 @@ def matrix(devices: Sequence[Device]) -> tuple[tuple[str, ...], ...]:
         for j in range(i + 1, len(devices)):
             rows[i][j] = rows[j][i] = _between(one, devices[j], ends[i], ends[j])
     return tuple(tuple(row) for row in rows)
+
+
+def peers(devices: Sequence[Device]) -> tuple[tuple[str, ...], ...]:
+    """A row a GPU: X, whether it may read the memory of the other and else why not, or that it is unknown."""
+    rows = [["X"] * len(devices) for _ in devices]
+    for i, one in enumerate(devices):
+        for j in range(i + 1, len(devices)):
+            rows[i][j] = rows[j][i] = _peer(one, devices[j])
+    return tuple(tuple(row) for row in rows)
+
+
+def _peer(one: Device, other: Device) -> str:
+    try:
+        status = int(function("nvmlDeviceGetP2PStatus")(one.handle, other.handle, _READ))
+    except Exception:  # noqa: BLE001 - what is not known is told as such
+        return UNKNOWN
+    return PEERS.get(status, UNKNOWN)
 
 
 def _ends(device: Device) -> Counter[str]:

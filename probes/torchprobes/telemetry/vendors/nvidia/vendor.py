@@ -12,7 +12,7 @@ from . import codes
 from .calls import function, text
 from .processes import PROCESSES
 from .readings import READINGS
-from .topology import matrix
+from .topology import matrix, peers
 
 
 class Nvidia:
@@ -64,6 +64,10 @@ class Nvidia:
     def topology(self, devices: Sequence[Device]) -> tuple[tuple[str, ...], ...]:
         """How the GPUs are connected, as `nvidia-smi topo -m` says it."""
         return matrix(devices)
+
+    def peers(self, devices: Sequence[Device]) -> tuple[tuple[str, ...], ...]:
+        """Which of them may read another's memory, as `nvidia-smi topo -p2p r` says it."""
+        return peers(devices)
 
 
 def _driver() -> Cell:
