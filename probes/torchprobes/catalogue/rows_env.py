@@ -25,7 +25,7 @@ PROBES: tuple[Probe, ...] = (
     Probe("env.extensions", Tier.QUICK, "Are compiled extensions built for these GPUs?", "extensions", 60,
           needs=_PYTHON, place="host", bare=True),
     Probe("env.libraries", Tier.QUICK, "Which libraries are loaded, each once and its own?", "env_libraries", 60,
-          needs=("torch",)),
+          needs=("torch",), warm=True),
     Probe("env.image", Tier.QUICK, "Is the image lean, and of this machine's kind?", "hygiene", 60,
           needs=_PYTHON, place="host", bare=True),
 )  # fmt: skip
