@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "runs": ("runs", "The runs that are kept: list, rename, prune, delete."),
     "report": ("report", "A stored run as a report: text, JSON, Markdown, HTML."),
     "compare": ("compare", "Hold reports against each other: what differs, and why."),
+    "fleet": ("fleet", "Look at many nodes over a launcher of yours, and compare them."),
     "release": ("release", "Close every driver handle that torchdoctor holds."),
 }
 """Name -> (module in `commands`, one line of help). The module has a click command of that name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import click
@@ -16,7 +16,7 @@ from torchprobes.reports import exit_codes, html, markdown
 from torchprobes.reports.comparison import compared, platforms, timeline
 from torchprobes.reports.comparison.document import document
 from torchprobes.reports.comparison.model import Comparison, Timeline
-from torchprobes.reports.gather import Gathered, gather
+from torchprobes.reports.gather import Gathered, gather, uncollected
 from torchprobes.reports.text import plain
 
 from ._compare_text import comparison_text, timeline_text
@@ -86,13 +86,18 @@ def _count(found: Gathered) -> str:
 class Told:
     """One comparison in every form that is wanted. What is masked is masked before it is compared, once a level.
 
-    `notes` are what limits it, beside what the reports themselves lack: what could not be read, nodes without a report.
+    `notes` are what limits it, beside what the reports themselves lack: what could not be read, nodes without a report;
+    `hosts` are names of machines in them, which no report has.
     """
 
     def __init__(
-        self, reports: Sequence[tuple[str, Report]], redact: str | None = None, notes: Sequence[str] = ()
+        self,
+        reports: Sequence[tuple[str, Report]],
+        redact: str | None = None,
+        notes: Sequence[str] = (),
+        hosts: Sequence[str] = (),
     ) -> None:
-        self._reports, self._redact, self._notes = reports, redact, notes
+        self._reports, self._redact, self._notes, self._hosts = reports, redact, notes, hosts
         self._made: dict[str, tuple[Comparison, str]] = {}
 
     def at(self, form: str) -> tuple[Comparison, str]:
@@ -100,6 +105,7 @@ class Told:
         redactor = redactor_for(form, self._redact)
         level = redactor.level.value
         if level not in self._made:
+            redactor.learn([{"host": host} for host in self._hosts])
             reports = redactor.reports(report for _, report in self._reports)
             where = [redactor.text(where) for where, _ in self._reports]
             found = compared(platforms(list(zip(where, reports, strict=True))))

@@ -93,8 +93,7 @@ def snapshot_(
 
         return say_jobs(settings_of(ctx), job, ping=ping, twice=sure)
     settings = settings_of(ctx)
-    looked, choice = look(settings.thresholds), _choice(settings)
-    machine = _with_sample(describe_node(choice.chosen, MACHINE_DEADLINE_S), looked)
+    looked, machine, choice = _seen(settings, _choice(settings))
     if as_json:
         say_document({**snapshot_document(looked, machine, choice), "jobs": _jobs(looked, job, skip=no_jobs)})
         return exit_code(looked)
@@ -106,6 +105,20 @@ def snapshot_(
         say(plain(row, terminal_width()) + "\n")
     say_gpus(looked)
     return exit_code(looked)
+
+
+def _seen(settings: Settings, choice: TargetChoice) -> tuple[Look, Machine, TargetChoice]:
+    looked = look(settings.thresholds)
+    return looked, _with_sample(describe_node(choice.chosen, MACHINE_DEADLINE_S), looked), choice
+
+
+def take_snapshot(settings: Settings) -> dict[str, Any]:
+    """`snapshot --json --no-jobs` as a document; a target that cannot be used is none, and the document says why."""
+    try:
+        choice = _choice(settings)
+    except TargetError as error:
+        choice = TargetChoice(chosen=None, candidates=(), why=str(error))
+    return snapshot_document(*_seen(settings, choice))
 
 
 def _with_sample(machine: Machine, looked: Look) -> Machine:

@@ -34,17 +34,23 @@ class Talk:
     """The process of one command in a session of its own, and what it said so far.
 
     `longest` is the length at which a line without an end is taken as it is; `most` how many bytes it may say in all,
-    None for no limit.
+    None for no limit; `cwd` is its folder.
 
     Raises:
         OSError: if it cannot be started.
     """
 
     def __init__(
-        self, command: Sequence[str], environ: Mapping[str, str] | None = None, *, longest: int, most: int | None = None
+        self,
+        command: Sequence[str],
+        environ: Mapping[str, str] | None = None,
+        *,
+        longest: int,
+        most: int | None = None,
+        cwd: str = "/",
     ) -> None:
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/",
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd,
             start_new_session=True, env=dict(environ) if environ is not None else None,
         )  # fmt: skip
         self._longest, self._most, self._read = longest, most, 0
@@ -92,8 +98,8 @@ class Talk:
         for key in ready.get_map().values():
             key.data.finish()
 
-    def _hear_noise(self, line: bytes) -> None:
-        self._noise = (self._noise + line[:400] + b"\n")[-MOST_NOISE:]
+    def _hear_noise(self, lines: Sequence[bytes]) -> None:
+        self._noise = (self._noise + b"".join(line[:400] + b"\n" for line in lines[-3:]))[-MOST_NOISE:]
 
     def say(self, data: bytes) -> None:
         """Write a little to its stdin; one that is gone, or that a prefix does not hand on, is no error."""
@@ -145,7 +151,7 @@ class Talk:
 class _Lines:
     """The lines of one stream: to `hear`, and to `noise` what it does not want."""
 
-    def __init__(self, hear: Hear, noise: Callable[[bytes], None], longest: int) -> None:
+    def __init__(self, hear: Hear, noise: Callable[[Sequence[bytes]], None], longest: int) -> None:
         self._hear, self._noise, self._longest = hear, noise, longest
         self._rest = bytearray()
 
@@ -154,16 +160,16 @@ class _Lines:
         if b"\n" in data:
             *lines, rest = bytes(self._rest).split(b"\n")
             self._rest = bytearray(rest)
-            for line in lines:
-                self._take(line)
+            self._take(lines)
         while len(self._rest) > self._longest:
-            self._take(bytes(self._rest[: self._longest]))
+            self._take([bytes(self._rest[: self._longest])])
             del self._rest[: self._longest]
 
     def finish(self) -> None:
-        self._take(bytes(self._rest))
+        self._take([bytes(self._rest)])
         self._rest.clear()
 
-    def _take(self, line: bytes) -> None:
-        if line and not self._hear(line):
-            self._noise(line)
+    def _take(self, lines: Sequence[bytes]) -> None:
+        noise = [line for line in lines if line and not self._hear(line)]
+        if noise:
+            self._noise(noise)

@@ -110,7 +110,7 @@ def _ask_one(question: Question, name: str, token: str, command: Sequence[str], 
     gathering = Gathering(token, only=name)
     begun = time.monotonic()
     try:
-        talk = Talk(command, longest=LONGEST_LINE, most=MOST_SAID)
+        talk = Talk(command, longest=LONGEST_LINE, most=MOST_SAID, cwd=".")
     except OSError as error:
         return node_of(name, None, f"cannot start {command[0]}: {error.strerror}")
     try:
@@ -160,7 +160,7 @@ class _Together:
         command = self._question.launcher.command(self._question.program, words)
         begun, gathering = time.monotonic(), self._gathering
         try:
-            talk = Talk(command, longest=LONGEST_LINE)
+            talk = Talk(command, longest=LONGEST_LINE, cwd=".")
         except OSError as error:
             return self._rows(f"cannot start {command[0]}: {error.strerror}")
         try:
@@ -203,7 +203,7 @@ class _Together:
     def _node(self, name: str, why: str) -> Node:
         heard = self._gathering.of(name)
         task = heard.message.task if heard is not None else self._task(name)
-        return node_of(name, heard, self._remarks.of(name, task) or why)
+        return node_of(name, heard, self._remarks.of(name, task, why))
 
     def _task(self, name: str) -> int | None:
         """The number of the task of a node that was never heard: Slurm gives them in the order of the nodes (srun(1),

@@ -82,17 +82,19 @@ class Remarks:
         if labelled and labelled[2].strip() and len(self._last) < 1 << 13:
             self._last[int(labelled[1])] = labelled[2].decode(errors="replace").strip()[:200]
 
-    def of(self, node: str, task: int | None) -> str:
-        """How a node's task ended and its last words; "" if nothing was said of it."""
+    def of(self, node: str, task: int | None, otherwise: str = "") -> str:
+        """How a node's task ended (`otherwise`: if srun did not say), and its last words; "" if nothing is known."""
         last = self._last.get(task, "") if task is not None else ""
-        return ": ".join(filter(None, [self._ends.get(node, ""), last]))
+        return ": ".join(filter(None, [self._ends.get(node, otherwise), last]))
 
 
 def _ends_in(line: bytes) -> Iterator[tuple[str, str]]:
     exited, failed = _EXITED.search(line), _FAILED.search(line)
-    names = exited[1] if exited else failed[1] if failed else b""
-    how = exited[2].decode(errors="replace").strip() if exited else "Slurm says that the node failed"
+    names, how = failed[1] if failed else b"", "Slurm says that the node failed"
+    if exited:
+        said = exited[2].decode(errors="replace").strip()
+        names, how = exited[1], said[:1].lower() + said[1:]
     try:
-        yield from ((name, how[:1].lower() + how[1:]) for name in (expand(names.decode()) if names else ()))
+        yield from ((name, how) for name in (expand(names.decode()) if names else ()))
     except ViaError:
         return
