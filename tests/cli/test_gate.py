@@ -26,7 +26,7 @@ from torchdoctor.commands import _gate
 from torchdoctor.settings import Settings
 from torchprobes import child
 from torchprobes.cells import Absent, CellState
-from torchprobes.samples import DiskSample, Sample
+from torchprobes.samples import DiskSample, GpuSample, Sample
 from torchprobes.telemetry.health import Judge
 from torchprobes.telemetry.rules import CHECKS
 from torchprobes.telemetry.sure import SURE
@@ -222,7 +222,7 @@ FAULTS: dict[str, tuple[Callable[[Bench], None], str]] = {
     "no file can be opened": (without_handles, "Too many open files"),
     "a sampler that cannot be started": (
         lambda bench: bench.patch.setattr(_gate, "sampler_command", lambda _: ("/nonexistent/python",)),
-        "cannot be started",
+        "FileNotFoundError",
     ),
     "a sampler that dies": (sampler("echo no driver today >&2; exit 7"), "sampler"),
     "a sampler that talks nonsense": (sampler('echo \'{"t_ns": "soon"}\''), "sampler"),
@@ -386,6 +386,19 @@ DOUBTFUL: dict[str, Sample] = {
 def test_what_is_critical_but_not_sure_is_a_line_and_drains_nothing(doubt: str) -> None:
     word, line = _gate.judged(DOUBTFUL[doubt], Settings())
     assert (word, "not sure enough to drain" in line) == ("unsure", True), line
+
+
+SILENT: dict[str, Sample] = {
+    "a driver that does not open": sample(driver_state="opening the driver"),
+    "a sampler that died": sample(driver_state="the sampler died: signal 9"),
+    "a GPU that is not read yet": sample(gpu(), GpuSample(index=1, uuid="GPU-1", bus_id="0:1", state="starting")),
+}
+
+
+@pytest.mark.parametrize("silent", SILENT)
+def test_silence_is_no_approval(silent: str) -> None:
+    word, line = _gate.judged(SILENT[silent], Settings())
+    assert (word, line.startswith("not judged: ")) == ("unsure", True), line
 
 
 def test_what_cannot_be_read_is_told_and_drains_nothing() -> None:

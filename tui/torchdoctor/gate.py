@@ -31,6 +31,9 @@ TELLING_S = 0.25
 MOST_AGE_S = 60.0
 """An interpreter that took longer to start is none: then the clocks are of two namespaces."""
 
+AFTER_S = 0.5
+"""So long after it should have been killed the looker ends itself: whoever watched it is gone."""
+
 LOOK_S = 0.01
 ANSWER_BYTES = 16 << 10
 SYSLOG = "/dev/log"
@@ -196,7 +199,7 @@ def _looks(look: Callable[[], Answer], sink: int, deadline: float) -> NoReturn:
         os.setsid()
         for number in (*ENDING, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_REAL, max(0.01, deadline - time.monotonic()))
+        signal.setitimer(signal.ITIMER_REAL, max(0.01, deadline - time.monotonic()) + AFTER_S)
         _leave_streams()
         word, line = look()
     except BaseException as error:  # noqa: BLE001 - its failure is an answer

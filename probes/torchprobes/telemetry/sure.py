@@ -53,15 +53,6 @@ SURE: Final[dict[str, Sure]] = {
 """By the id of the rule."""
 
 
-NO_ANSWER: Final = ("hung", "the sampler")
-"""How a driver state begins where nobody answered, not even that there is no GPU."""
-
-
-def silence(sample: Sample) -> str:
-    """Why nothing was read at all; "" where something answered."""
-    return sample.driver_state if sample.driver_state.startswith(NO_ANSWER) else ""
-
-
 def sure(health: Health, sample: Sample) -> tuple[Finding, ...]:
     """The critical findings of this sample that one look proves, in their order."""
     gpus = {gpu.uuid: gpu for gpu in sample.gpus}

@@ -20,11 +20,19 @@ def verdict_of(sample: Sample, findings: Sequence[Finding]) -> Verdict:
     severities = {finding.severity for finding in findings}
     if Severity.CRITICAL in severities:
         return Verdict.FAIL
-    if any(_is_silent(gpu) for gpu in sample.gpus) or sample.driver_state.startswith(_NO_ANSWER):
+    if silence(sample):
         return Verdict.UNSURE
     if Severity.WARNING in severities:
         return Verdict.DEGRADED
     return Verdict.PASS if sample.gpus else Verdict.SKIP
+
+
+def silence(sample: Sample) -> str:
+    """Who did not answer at all, and why: the sampler, the driver or a GPU; "" if everybody said something."""
+    if sample.driver_state.startswith(_NO_ANSWER):
+        return sample.driver_state
+    silent = [f"GPU {gpu.index} ({gpu.state})" for gpu in sample.gpus if _is_silent(gpu)]
+    return f"no answer of {', '.join(silent)}" if silent else ""
 
 
 def _is_silent(gpu: GpuSample) -> bool:

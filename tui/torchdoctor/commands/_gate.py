@@ -2,33 +2,54 @@
 
 from __future__ import annotations
 
-from torchdoctor.settings import Settings, SettingsError, load
-from torchprobes.child import sampler_command
-from torchprobes.model import Finding, Severity
-from torchprobes.samples import Sample
-from torchprobes.telemetry import take_sample
-from torchprobes.telemetry.health import Health, Judge
-from torchprobes.telemetry.sure import silence, sure
+from typing import TYPE_CHECKING
 
-SAMPLE_S = 1.4
+from torchprobes import child
+from torchprobes.child import sampler_command
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from torchdoctor.settings import Settings
+    from torchprobes.model import Finding
+    from torchprobes.samples import Sample
+    from torchprobes.telemetry.health import Health
+
+SAMPLE_S = 1.5
 """For the whole sampler; the gate's own limit comes soon after."""
 
-GPUS_S = 0.8
+GPUS_S = 0.6
 """For GPUs that do not answer: what the others say is still in time then."""
+
+OPENING = "opening the driver"
+"""The driver's state as long as it has not said whether it is there: a console waits on, a gate does not."""
 
 
 def look() -> tuple[str, str]:
     """("drain", the sure findings), ("unsure", what could not be judged) or ("fine", what was seen)."""
+    sampler = _sampler()  # before all else: while we import, it opens the driver
+    from torchdoctor.settings import SettingsError, load
+    from torchprobes.telemetry import take_sample
+
     try:
         settings = load({})
     except SettingsError as error:
         return "unsure", f"not judged: {error}"
-    sample = take_sample(SAMPLE_S, (*sampler_command(None), "--within", str(GPUS_S)))
-    return judged(sample, settings)
+    return judged(take_sample(SAMPLE_S, first_child=lambda: sampler), settings)
+
+
+def _sampler() -> subprocess.Popen[bytes]:
+    command = (*sampler_command(None), "--within", str(GPUS_S))
+    return child.Piped(list(command), roomy=True, apart=True)
 
 
 def judged(sample: Sample, settings: Settings) -> tuple[str, str]:
     """The answer to one sample under these settings; without the person's thresholds nothing is sure."""
+    from torchprobes.model import Severity
+    from torchprobes.telemetry.health import Judge
+    from torchprobes.telemetry.sure import sure
+    from torchprobes.telemetry.verdict import silence
+
     if settings.note:
         return "unsure", f"not judged: {settings.note}"
     judge = Judge(settings.thresholds)
@@ -39,7 +60,8 @@ def judged(sample: Sample, settings: Settings) -> tuple[str, str]:
     if proven:
         return "drain", "; ".join(map(_words, proven))
     doubts = [f"{_words(f)} (not sure enough to drain)" for f in health.findings if f.severity is Severity.CRITICAL]
-    doubts += [f"not judged: {silence(sample)}"] if silence(sample) else _unread(health)
+    silent = silence(sample) or (sample.driver_state if sample.driver_state == OPENING else "")
+    doubts += [f"not judged: {silent}"] if silent else _unread(health)
     return ("unsure", "; ".join(doubts)) if doubts else ("fine", health.line)
 
 
