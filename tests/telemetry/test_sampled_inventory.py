@@ -62,6 +62,7 @@ def test_a_sample_is_settled_when_no_setting_has_its_turn_to_come() -> None:
     assert is_settled(sample(gpu(power_limit_w=CELL_DENIED)))
     assert not is_settled(sample(gpu(power_limit_w=msgspec.structs.replace(UNREAD))))
     assert not is_settled(sample(gpu(0), gpu(1)))
+    assert not is_settled(sample(kernel_module=UNREAD))
     assert is_settled(sample(msgspec.structs.replace(first, state="lost"))), "nobody waits for a GPU that is gone"
 
 

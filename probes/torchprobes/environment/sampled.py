@@ -74,7 +74,6 @@ GPU: Final[dict[str, _Setting]] = {
 """What is said of each GPU, as `GPU0 power limit`. A width and not a generation of PCIe: an idle link sleeps in a lower
 generation and keeps its lanes. Words of modes are those of nvml.h (nvmlComputeMode_t, nvmlEnableState_t)."""
 
-DRIVER: Final[dict[str, Words]] = {"driver": str, "cuda": str, "kernel_module": str}
 HOST: Final[dict[str, _Setting]] = {
     "fabric manager": _Setting("fabric_manager", _one_of("not running", "running")),
     "persistence daemon": _Setting("persistence_daemon", _one_of("not running", "running")),
@@ -111,9 +110,11 @@ def gpu_settings(gpu: Mapping[str, Any]) -> dict[str, str]:
 
 
 def settled(sample: Sample) -> bool:
-    """Whether no setting of a GPU that answers, and no link, still waits for its first reading."""
+    """Whether nothing of it still waits for its first reading: driver, host, each GPU that answers, and their links."""
     answering = [gpu for gpu in sample.gpus if gpu.state in ("ok", "starting")]
-    cells = (getattr(gpu, setting.cell) for gpu in answering for setting in GPU.values())
+    cells = [getattr(gpu, setting.cell) for gpu in answering for setting in GPU.values()]
+    cells += [getattr(sample.host, setting.cell) for setting in HOST.values()]
+    cells += [sample.driver, sample.cuda, sample.kernel_module]
     waiting = any(isinstance(cell, Absent) and cell.why == UNREAD.why for cell in cells)
     return not waiting and (len(answering) < 2 or bool(sample.topology))
 
