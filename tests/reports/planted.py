@@ -15,10 +15,11 @@ from typing import Any
 
 import msgspec
 
-from torchprobes.model import Fact, Figure, Inventory, Machine, Report, Result, Verdict, worst
+from torchprobes.model import Fact, Figure, Inventory, Report, Result, Verdict, worst
 from torchprobes.rundir import decode
 
 DATA = Path(__file__).parent / "data"
+DEMO = DATA.parents[2] / "tui" / "torchdoctor" / "data" / "demo.jsonl.gz"
 REAL = ("cpu", "torch21", "torch26", "h200")
 """Real reports by the name of their file."""
 
@@ -343,5 +344,11 @@ def noisy(report: Report, number: int) -> Report:
     return on_host(with_machine(with_results(report, results), gpus=gpus), f"node-{number:04}")
 
 
-EMPTY = Machine(host="", boot_id="", kernel="", arch="", os="", cpu="", cores=0, memory_bytes=0)
-"""A machine of which nothing is known."""
+def snapshot() -> dict[str, Any]:
+    """What `snapshot --json` writes: a real sample of two H100s (the demo's), with the CPU machine's identity."""
+    from torchprobes.telemetry.recording.timeline import open_timeline
+
+    _, sample = next(iter(open_timeline(DEMO).samples(100, 101)))
+    machine = msgspec.to_builtins(real("cpu").machine)
+    told = {"schema": 1, "torchdoctor": "0.1.0", "taken": "2026-11-26T00:00:00Z", "machine": machine}
+    return {**told, "sample": msgspec.to_builtins(sample), "target": {}, "findings": [], "line": ""}

@@ -58,14 +58,27 @@ def compare_(
     paths = dict(zip(FORMS, (json_to, markdown_to, html_to), strict=True))
     targets = {form: Destination.checked(f"--{form}", path) for form, path in paths.items()}
     only_one_to_stdout(targets)
-    settings = settings_of(ctx)
+    wanted = {form: target for form, target in targets.items() if target}
+    with uncollected():
+        return _compare(names, wanted, settings_of(ctx), redact, everything=everything, over_time=over_time)
+
+
+def _compare(
+    names: Sequence[str],
+    wanted: Mapping[str, Destination],
+    settings: Settings,
+    redact: str | None,
+    *,
+    everything: bool,
+    over_time: bool,
+) -> int:
+    """Read, compare, hand over; a form a destination, or text for the terminal."""
     found = gather(names, lambda: place_of(settings))
     code = _told(found)
     if len(found.reports) < FEWEST:
         raise click.UsageError(f"{_count(found)}, a comparison needs {FEWEST}")
-    told = Told(found.reports, redact)
-    wanted = [(form, target) for form, target in targets.items() if target]
-    for form, target in wanted:
+    told = Told(found.reports, redact, notes=found.refused)
+    for form, target in wanted.items():
         target.deliver(told.form(form, over_time=over_time))
     if not wanted:
         say(told.text(settings, everything=everything, over_time=over_time))
