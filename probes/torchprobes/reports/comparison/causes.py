@@ -31,7 +31,11 @@ SURE: Final = 1.4
 """Times, when a way or a finding parts the platforms as the difference does."""
 
 SCATTERED: Final = 0.3
-"""Times, when nearly every platform has a value of its own: an identity, and no setting."""
+MANY: Final = 5
+"""Times, when nearly every one of that many platforms has a value of its own: an identity, and no setting."""
+
+FOLLOWS: Final = 0.4
+"""Times, for a setting of PyTorch that is the same wherever PyTorch is the same: its default there."""
 
 OTHER_KIND: Final = 0.3
 """Weight of a kind that `inventory.KINDS` does not have."""
@@ -47,7 +51,9 @@ def ranked(platforms: Sequence[Platform], judged: Sequence[Judged]) -> tuple[Cau
     if len(platforms) < 2:
         return ()
     moved = tuple(each for each in judged if each.row.change not in ("same", "alone"))
-    found = [_cause(same, platforms, moved) for same in _alike(differing.between(platforms))]
+    groups = _alike(differing.between(platforms))
+    torch = next((same[0] for same in groups if (same[0].kind, same[0].name) in _TORCH), None)
+    found = [_cause(same, platforms, moved, torch) for same in groups]
     return tuple(sorted(found, key=lambda cause: -cause.weight))
 
 
@@ -68,22 +74,38 @@ def unknown(platforms: Sequence[Platform]) -> tuple[str, ...]:
 def _alike(found: Iterable[Different]) -> list[list[Different]]:
     """Differences that are one: the same setting of several GPUs, or what comes with another PyTorch."""
     every = list(found)
-    wheels = {each.parts for each in every if (each.kind, each.name) == ("package", "torch")}
+    torch = next((each for name in _TORCH for each in every if (each.kind, each.name) == name), None)
     groups: dict[tuple[object, ...], list[Different]] = {}
     for each in every:
-        groups.setdefault(_sameness(each, wheels), []).append(each)
-    for same in groups.values():
-        same.sort(key=lambda each: (each.kind, each.name) != ("package", "torch"))
+        groups.setdefault(_sameness(each, torch), []).append(each)
+    if torch is not None and _WITH_TORCH in groups:
+        groups[_WITH_TORCH].sort(key=lambda each: each is not torch)
     return list(groups.values())
 
 
-def _sameness(each: Different, wheels: set[tuple[int, ...]]) -> tuple[object, ...]:
+_TORCH: Final = (("package", "torch"), ("python", "torch"))
+"""Where an inventory has PyTorch's version: as a package, or as what the target's files say."""
+
+_WITH_TORCH: Final = ("PyTorch",)
+
+
+def _sameness(each: Different, torch: Different | None) -> tuple[object, ...]:
     rule = knowledge.about(each.kind, each.name)
-    if rule is not None and rule.topic in knowledge.WHEEL and each.parts in wheels and each.kind != "variable":
-        return ("PyTorch", each.parts)
+    topic = rule.topic if rule else each.name
+    if torch is not None and topic in knowledge.WHEEL and each.kind in _OF_WHEEL and _follows(each, torch):
+        return _WITH_TORCH
     if each.kind in ("gpu", "topology", "sysctl", "network"):
-        return (each.kind, rule.topic if rule else each.name, _subject(each), each.parts)
+        return (each.kind, topic, _subject(each), each.parts)
     return (each.kind, each.name)
+
+
+_OF_WHEEL: Final = ("package", "library", "python", "toolchain")
+
+
+def _follows(each: Different, torch: Different) -> bool:
+    """Whether platforms of the same PyTorch have it alike, and so PyTorch says it."""
+    pairs = {(part, own) for part, own in zip(torch.parts, each.parts, strict=True) if part >= 0 and own >= 0}
+    return len({part for part, _ in pairs}) == len(pairs)
 
 
 _PLACE: Final = re.compile(r"^(GPU\d{1,4}(?:-GPU\d{1,4})?)\b ?")
@@ -107,7 +129,7 @@ def _words(same: Sequence[Different], labels: Sequence[str]) -> str:
     groups = [(absent if value is None else _cut(value), places) for value, places in first.groups]
     if first.kind == FINDING:
         there = next(((value, places) for value, places in first.groups if value is not None), ("", []))
-        return f"{first.name}, {parted([(_cut(there[0] or ''), there[1])], labels)}"
+        return f"{_cut(first.name)}, {parted([(_cut(there[0] or ''), there[1])], labels)}"
     unread = [index for index, part in enumerate(first.parts) if part < 0]
     return f"{_title(same)}: {parted([*groups, *([('not read', unread)] if unread else [])], labels)}"
 
@@ -116,12 +138,12 @@ def _title(same: Sequence[Different]) -> str:
     first = same[0]
     if first.kind == "gpu":
         places = [match.group(1) for each in same if (match := _PLACE.match(each.name))]
-        return f"{_subject(first)}{_listed(places)}"
+        return f"{_cut(_subject(first))}{_listed(places)}"
     kind = (
         "" if first.kind in _BARE else f"{inventory.KINDS[first.kind].words} " if first.kind in inventory.KINDS else ""
     )
     others = [each.name for each in same[1:]]
-    return f"{kind}{first.name}" + (f" (and {len(others)} more: {_some(others)})" if others else "")
+    return f"{kind}{_cut(first.name)}" + (f" (and {len(others)} more: {_some(others)})" if others else "")
 
 
 def _listed(places: Sequence[str]) -> str:
@@ -130,7 +152,7 @@ def _listed(places: Sequence[str]) -> str:
 
 def _some(names: Sequence[str], most: int = 4) -> str:
     left = len(names) - most
-    return ", ".join(names[:most]) + (f" and {left} more" if left > 0 else "")
+    return ", ".join(map(_cut, names[:most])) + (f" and {left} more" if left > 0 else "")
 
 
 def _cut(text: str) -> str:
@@ -141,13 +163,17 @@ def _cut(text: str) -> str:
 # --- rank ----------------------------------------------------------------------------------------------------------
 
 
-def _cause(same: Sequence[Different], platforms: Sequence[Platform], moved: Sequence[Judged]) -> Cause:
+def _cause(
+    same: Sequence[Different], platforms: Sequence[Platform], moved: Sequence[Judged], torch: Different | None
+) -> Cause:
     first = same[0]
     rule = knowledge.about(first.kind, first.name)
     its = _explained(rule, first, moved)
     tied = rule is not None and _tied(rule, first, its)
     fit = _overlap(first.apart, its) if first.kind == FINDING else _fit(rule, first, its)
     weight = _kind_weight(first, platforms) * fit * _rarity(first) * (SURE if tied else 1.0)
+    if torch is not None and first.kind == "setting" and _follows(first, torch):
+        weight *= FOLLOWS
     return Cause(
         kind=first.kind,
         name=first.name,
@@ -195,9 +221,9 @@ def _rarity(each: Different) -> float:
     known = sum(1 for part in each.parts if part >= 0)
     if known < 3:
         return 1.0
-    if max(each.parts) + 1 > 0.8 * known:
+    if known >= MANY and max(each.parts) + 1 > 0.8 * known:
         return SCATTERED
-    return 1.0 - (len(each.apart) - 1) / known
+    return 1.0 - 0.5 * (len(each.apart) - 1) / known
 
 
 # --- evidence ------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from . import causes, matrix, outliers, uncovered
+from . import causes, figures, knowledge, matrix, outliers, uncovered, ways
 from .model import Comparison, Platform
 
 
@@ -12,7 +12,7 @@ def compared(platforms: Sequence[Platform]) -> Comparison:
     """Everything that can be said of these platforms held against each other, the first being the reference."""
     judged = matrix.rows(platforms)
     rows = tuple(each.row for each in judged)
-    return Comparison(
+    found = Comparison(
         platforms=tuple(platforms),
         rows=rows,
         causes=causes.ranked(platforms, judged),
@@ -20,3 +20,12 @@ def compared(platforms: Sequence[Platform]) -> Comparison:
         uncovered=uncovered.areas(platforms),
         notes=causes.unknown(platforms),
     )
+    _forget()
+    return found
+
+
+def _forget() -> None:
+    """What was remembered of names: they are somebody else's, and may be as long as a report may be."""
+    for module in (figures, ways, knowledge, uncovered):
+        for cached in module.CACHED:
+            cached.cache_clear()

@@ -71,7 +71,8 @@ QUIET: Final = (
     "*_low", "*_high", "*_std_us", "*_std_s", "*_max_us", "*_max_s", "*_min_us", "*_p95_us", "*_p99_us", "init_first_s",
     "arrival_skew_us", "*_seen_us", "*_host_us", "*_queued*", "*_waited_s", "*_queue_s", "io_wait_s",
     "break_even_calls", "disk_*", "free_*", "cache_bytes", "csv_memory", "budget", "reserved", "allocated", "unused",
-    "pieces", "import_disk*", "jobs_with_torch", "running_kernels", "kernelspecs", "requests", "reading_s", "debug_*",
+    "pieces", "import_[!s]*", "library_forwards",
+    "jobs_with_torch", "running_kernels", "kernelspecs", "requests", "reading_s", "debug_*",
     "python_start*", "loss_*", "workers_gone_s", "killed_told_s", "device_busy_*", "variables_*", "distributions",
     "shm_needed",
 )  # fmt: skip
@@ -242,6 +243,11 @@ def tolerance(one: Said, other: Said, like: Likeness) -> float:
     return max(least, 2 * math.hypot(one.spread or 0.0, other.spread or 0.0) / abs(one.value))
 
 
+def is_steady(said: Said) -> bool:
+    """Whether it was measured often enough to weigh: with a spread, or many times; counts are."""
+    return said.spread is not None or said.n >= STEADY or said.unit not in _SIZED
+
+
 def _unmeasured(n: int) -> float:
     return STEADY_LEAST if n >= STEADY else FEW_LEAST if n > 1 else ONCE_LEAST
 
@@ -273,3 +279,6 @@ def differs(one: Said, other: Said, like: Likeness) -> float | None:
         return None
     apart = found if found >= 1 else (1 / found if found > 0 else math.inf)
     return found if apart > 1 + tolerance(one, other, like) else None
+
+
+CACHED: Final = (_key, direction, quiet, unsettled, untold, is_state, anywhere, _peak)

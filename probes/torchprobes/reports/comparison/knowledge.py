@@ -104,17 +104,17 @@ RULES: Final[tuple[Known, ...]] = (
           ("cuda.cudnn", "compute.sdpa", "compute.numerics", *_COMPILE),
           "convolutions, and attention on some GPUs, are cuDNN's", 0.9, signs=("libcudnn* comes from", "cuDNN *")),
     Known("CUDA's libraries", ("library", "package"),
-          r"cuda|nvrtc|cufft|cusparse|cusolver|nvjitlink|^nvidia-|curand|cupti",
+          r"cuda|nvrtc|cufft|cusparse|cusolver|nvjitlink|^nvidia-(?!ml)|curand|cupti",
           _PATHS, "PyTorch calls the CUDA that is loaded", 0.7, signs=("* comes from",)),
     Known("CPU libraries", ("library",), r"gomp|iomp|mkl|openblas|jemalloc|tcmalloc|libdnnl", _CPU,
           "threads, products and memory on the CPU are theirs", 0.8),
     Known("triton", ("package", "library", "toolchain"), r"triton", _COMPILE,
           "torch.compile's kernels for GPUs are triton's", 0.9),
     Known("PyTorch", ("package", "python"), r"^(pytorch-)?torch( |$)", _ALL,
-          "another PyTorch: every operation may be another one", 0.6),
+          "another PyTorch: every operation may be another one", 0.9),
     Known("driver", ("driver", "module"), r"^(driver|CUDA|CUDA of libcuda|libcuda|kernel module|state|nvidia)$", _ALL,
-          "every call to the GPU goes through it", 0.6, findings=("TD-CUD-006", "TD-CUD-007", "TD-DDP-017")),
-    Known("GPU", ("gpu",), r" (name|part number|memory|compute capability)$", _ALL, "it is another GPU", 0.6),
+          "every call to the GPU goes through it", 0.8, findings=("TD-CUD-006", "TD-CUD-007", "TD-DDP-017")),
+    Known("GPU", ("gpu",), r" (name|part number|memory|compute capability)$", _ALL, "it is another GPU", 0.8),
     Known("Python", ("python",), r"^(version|implementation|GIL|free threaded)", _ALL, "another Python", 0.4),
     Known("numpy", ("package",), r"^(numpy|pandas|pyarrow)$", ("data.*", "env.abi"),
           "tables and arrays are theirs", 0.7),
@@ -180,3 +180,6 @@ def is_sign(rule: Known, way: str) -> bool:
 def says(rule: Known, finding: str) -> bool:
     """Whether that finding says the same."""
     return any(fnmatchcase(finding, pattern) for pattern in rule.findings)
+
+
+CACHED: Final = (about, moves, is_sign, says)

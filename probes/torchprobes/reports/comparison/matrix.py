@@ -20,8 +20,14 @@ WEIGHTS: Final[dict[Change, float]] = {
 }  # fmt: skip
 """What a row weighs by its weightiest difference; how far it goes adds up to 20."""
 
+ONCE: Final = 0.25
+"""Part of its size that a difference of figures has which were measured once or a few times."""
+
 MOST_WORDS: Final = 8
 """Differing figures of a row that are told one by one: a page is for reading, the figures are all in the cells."""
+
+_LONGEST: Final = 160
+"""Characters of a name or a reason in words; all of it is in the cells."""
 
 _STANDING: Final = {Verdict.PASS: 3, Verdict.DEGRADED: 2, Verdict.SKIP: 1, Verdict.FAIL: 0}
 """How much of a feature there is; what is unsure or broke says nothing about that."""
@@ -147,7 +153,7 @@ def _why(cells: Sequence[Cell], groups: dict[Verdict, list[int]]) -> str:
     """The reason of the worst verdict."""
     worst = min(groups, key=lambda verdict: (_STANDING.get(verdict, 2.5), verdict.value))
     reason = " ".join(cells[groups[worst][0]].reason.split())
-    return reason if len(reason) <= 160 else f"{reason[:159]}…"
+    return reason if len(reason) <= _LONGEST else f"{reason[: _LONGEST - 1]}…"
 
 
 def _grouped(told: Iterable[tuple[_T, int]]) -> dict[_T, list[int]]:
@@ -182,7 +188,7 @@ def _way(name: str, what: str, groups: dict[str, list[int]], labels: Sequence[st
     first = min(groups, key=lambda how: groups[how][0])
     said = [ways.better(name, what, first, how) for how in groups if how != first]
     change: Change = "lost" if False in said else "gained" if True in said else "other"
-    words = f"{what}: {parted(list(groups.items()), labels)}{': ' + change if change != 'other' else ''}"
+    words = f"{what[:_LONGEST]}: {parted(list(groups.items()), labels)}{': ' + change if change != 'other' else ''}"
     return Difference(change, words, 0.5, _smaller(groups.values()))
 
 
@@ -219,13 +225,14 @@ def _figure(
     if not moved:
         return None
     index, worst, ratio = max(moved, key=lambda each: _distance(each[2]))
-    told = f"{key}: {_value(base)} on {labels[first]}, {_value(worst)} on {labels[index]} ({_by(ratio)})"
+    told = f"{key[:_LONGEST]}: {_value(base)} on {labels[first]}, {_value(worst)} on {labels[index]} ({_by(ratio)})"
     others = f"; {len(moved)} of {len(values) - 1} differ from {labels[first]}" if len(values) > 2 else ""
     apart = frozenset(place for place, _, _ in moved)
     if 2 * len(apart) > len(values):  # it is the first that lies apart
         apart = frozenset({first})
     change = _change(figures.direction(key, base.unit), ratio)
-    return Difference(change, told + others, min(1.0, _distance(ratio)), apart)
+    size = min(1.0, _distance(ratio)) * (1.0 if figures.is_steady(worst) else ONCE)
+    return Difference(change, told + others, size, apart)
 
 
 def _change(direction: figures.Direction, ratio: float) -> Change:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from statistics import median
@@ -38,7 +39,8 @@ def _of_row(platforms: Sequence[Platform], places: Sequence[int], row: Row) -> I
     values: defaultdict[str, list[tuple[int, Said]]] = defaultdict(list)
     for index in places:
         for said in row.cells[index].figures:
-            values[said.key].append((index, said))
+            if math.isfinite(said.value):
+                values[said.key].append((index, said))
     quiet = figures.untold if row.group == "telemetry" else figures.quiet
     for key, told in values.items():
         if len(told) >= LEAST_PLATFORMS and not quiet(key):

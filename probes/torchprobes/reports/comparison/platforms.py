@@ -122,14 +122,17 @@ def _file(_report: Report, where: str) -> str:
     return PurePath(where).stem if PurePath(where).stem != "report" else PurePath(where).parent.name
 
 
-_PARTS: Final[tuple[Part, ...]] = (_short_host, _host, _torch, _device, _day, _second, _file)
+_PARTS: Final[tuple[Part, ...]] = (_short_host, _host, _torch, _device, _day, _second)
 """What a label is made of, by how much a person would like to read it."""
+
+_MOST_PARTS: Final = 3
 
 
 def _labels(reports: Sequence[tuple[str, Report]]) -> list[str]:
-    """The first choice of parts, one or two of them, that is different for every report; numbered where none is."""
+    """The first choice of parts, as few as will do, that is different for every report; else files, or numbers."""
     told = [[_cut(part(report, where)) for where, report in reports] for part in _PARTS]
-    for chosen in _choices(told):
+    files = [_cut(_file(report, where)) for where, report in reports]
+    for chosen in (*_choices(told), (files,)):
         labels = [" · ".join(dict.fromkeys(filter(None, parts))) for parts in zip(*chosen, strict=True)]
         if len(set(labels)) == len(labels) and all(labels):
             return labels
@@ -137,9 +140,8 @@ def _labels(reports: Sequence[tuple[str, Report]]) -> list[str]:
 
 
 def _choices(told: list[list[str]]) -> Iterator[tuple[list[str], ...]]:
-    yield from ((part,) for part in told)
-    yield from combinations(told, 2)
-    yield from combinations(told, 3)
+    for count in range(1, _MOST_PARTS + 1):
+        yield from combinations(told, count)
 
 
 def _numbered(names: list[str]) -> list[str]:

@@ -96,3 +96,6 @@ def _why_nowhere(area: Area, platforms: Sequence[Platform]) -> str:
         reason = " ".join(asked.reason.split())
         return f"{asked.name} came to {asked.verdict.value}: {reason[:_LONGEST]}"
     return area.why or f"ask for it: torchdoctor check {' '.join(area.probes)}"
+
+
+CACHED: Final = (_belongs,)

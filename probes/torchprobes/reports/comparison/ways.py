@@ -16,7 +16,7 @@ class Way(NamedTuple):
     probes: str
     facts: str
     name: str
-    """What it is called; `{}` stands for what of the fact's name `facts` leaves open."""
+    """What it is called; `{}` stands for what of the fact's name `facts` leaves open. "": it is none after all."""
     order: tuple[str, ...] = ()
     """How values begin, best first; () where none is better than another."""
 
@@ -30,7 +30,7 @@ _NO: Final = ("no", "yes")
 
 WAYS: Final[tuple[Way, ...]] = (
     Way("compute.sdpa", "sdpa.*.default", "sdpa {}", ("flash", "cudnn", "overrideable", "efficient", "math")),
-    Way("compute.sdpa", "sdpa.flash_built", "flash attention built in", _YES),
+    Way("compute.sdpa", "sdpa.flash_built", "flash attention built in"),
     Way("compute.sdpa", "sdpa.*", "sdpa back end {}", ("ran", "not usable", "not here")),
     Way("compute.precision", "flag.*", "{}"),
     Way("compute.p2p", "p2p.*.peer", "peer access {}", _YES),
@@ -72,6 +72,7 @@ WAYS: Final[tuple[Way, ...]] = (
     Way("compile.workers", "workers.worker_start_method", "compile workers by"),
     Way("export.modes", "modes.has.*", "export {}", _YES),
     Way("export.modes", "modes.*", "export {}", _STATES),
+    Way("export.signature", "forward.library*", ""),
     Way("export.signature", "forward.*", "forward {}", _STATES),
     Way("env.identity", "torch.cpu_only", "a build for CPUs alone", _NO),
     Way("env.identity", "nccl.available", "NCCL built in", _YES),
@@ -138,6 +139,8 @@ def _called(pattern: str, name: str) -> bool:
 
 
 def _rank(order: tuple[str, ...], value: str) -> int | None:
-    if order == ("none",) or order == ("performance",):
-        return 0 if value.startswith(order[0]) else 1
-    return next((index for index, start in enumerate(order) if value.startswith(start)), None)
+    found = next((index for index, start in enumerate(order) if value.startswith(start)), None)
+    return 1 if found is None and len(order) == 1 else found  # anything else is worse than the only good one
+
+
+CACHED: Final = (name_of, better)
