@@ -289,6 +289,20 @@ def test_an_outlier_is_one_among_its_own_kind_only() -> None:
     assert not held(*gpus, *others).outliers
 
 
+def looked_at(limit: float, used: float) -> Result:
+    told = (("power_limit_w", limit, "W"), ("memory_used_bytes", used, "B"), ("temperature_c", 30.0 + used % 3, "°C"))
+    figures = tuple(Figure(name=name, value=value, unit=unit, labels={"gpu": "0"}) for name, value, unit in told)
+    return msgspec.structs.replace(result("telemetry", device="gpu:0", figures=figures), group="telemetry")
+
+
+def test_a_setting_of_a_snapshot_differs_and_what_comes_and_goes_with_jobs_does_not() -> None:
+    nodes = [of(looked_at(350.0 if n == 4 else 700.0, 1e9 * n), host=f"node{n}") for n in range(6)]
+    found = held(*nodes)
+    (words,) = row(found, "telemetry").words
+    assert words.startswith("power_limit_w gpu=0: 700 W on node0, 350 W on node4")
+    assert [(each.platform, each.key) for each in found.outliers] == [("node4", "power_limit_w gpu=0")]
+
+
 # --- what no probe covered -------------------------------------------------------------------------------------------
 
 

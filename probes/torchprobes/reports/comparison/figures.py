@@ -235,6 +235,8 @@ def tolerance(one: Said, other: Said, like: Likeness) -> float:
         return 0.0
     if one.unit in ("relative", "levels"):
         return ERRORS_LEAST
+    if not unsettled(one.key):
+        return LEAST  # a setting has no noise, only digits
     least = LEAST_ON_CPU if like == "cpu" else LEAST
     if one.spread is None or other.spread is None:
         least = max(least, _unmeasured(min(one.n, other.n)))
