@@ -122,13 +122,18 @@ def test_a_token_is_known_by_its_shape(start: str, rest: str) -> None:
         "tcp://10.0.0.1:29500",
         "risk-assessment-of-a-very-long-name",
         "0c9e6c3a9d3b0c9e6c3a9d3b0c9e6c3a9d3b0c9e",
+        "hf_hub_enable_hf_transfer, npm_config_user_agent_x, global-batch-size-per-rank",
+        "docker run -u 1000:1000 --user=1000:1000 image",
+        "?page=12&code=ab",
+        "login as root, then passwd",
     ],
 )
 def test_what_is_no_secret_is_left_alone(text: str) -> None:
     assert mask_text(text) == text
 
 
-UNITS = ["a", "a.", "token", "token=", "http://", "a:", "-", "\"'", " ", "eyJa.", "-----BEGIN PRIVATE KEY-----", "="]
+UNITS = ["a", "a.", "token", "token=", "http://", "a:", "-", "\"'", " ", "eyJa.", "-----BEGIN PRIVATE KEY-----", "=",
+         "curl ", "curl -u a:", "mysql -p", "login a password ", "wandb login ", "\\\"auth\\\": ", "?key=", "SG.a", "sk-", "'--token', "]  # fmt: skip
 
 
 @pytest.mark.parametrize("unit", UNITS)

@@ -40,6 +40,10 @@ RUN: Final = re.compile(r"[^\W_]+")
 """A run of letters and digits: what a name begins with, and what cannot stand beside it."""
 
 
+_FEW: Final = 32
+"""So many words are sought one after the other faster than a text is cut into its own."""
+
+
 class Names:
     """What is known so far. A number is given when a name is first replaced, not when it is learnt."""
 
@@ -50,8 +54,7 @@ class Names:
         self._numbers: Counter[str] = Counter()
         self.homes: dict[str, None] = {}
         self.versions: set[str] = set()
-        self.secrets = 0
-        """Secrets that were masked."""
+        self._secrets: dict[int, int] = {}
         self.grown = 0
 
     def learn(self, kind: str, name: str, same_as: str = "") -> None:
@@ -62,13 +65,25 @@ class Names:
         """
         low = name.lower()
         first = RUN.search(low)
-        ordinary = low in ORDINARY or len(low) < 2 or low.replace(".", "").isdigit() or STANDS_FOR.fullmatch(name)
+        ordinary = (
+            low in ORDINARY or not 1 < len(low) < 256 or low.replace(".", "").isdigit() or STANDS_FOR.fullmatch(name)
+        )
         if first is None or ordinary or low in self._known:
             return
+        if kind == "host" and not same_as:
+            same_as = self._short_of(low)
         self._known[low] = (kind, (same_as or name).lower())
         self._first.setdefault(first[0], []).append(low)
         self._first[first[0]].sort(key=len, reverse=True)
         self.grown += 1
+
+    def _short_of(self, low: str) -> str:
+        """The first label of a host's whole name, by which it is called, too; "" if that is an ordinary word."""
+        short, dot, _ = low.partition(".")
+        if dot and (short in self._known or re.search(r"[\d-]", short)):
+            self.learn("host", short)
+            return short if short in self._known else ""
+        return ""
 
     def knows(self, name: str) -> bool:
         """Whether a name was learnt."""
@@ -87,12 +102,6 @@ class Names:
             self.grown += 1
             self.learn("user", path.rpartition("/")[2])
 
-    def learn_version(self, text: str) -> None:
-        """A version that looks like an address is none."""
-        if text not in self.versions:
-            self.versions.add(text)
-            self.grown += 1
-
     def stand_in(self, kind: str, name: str) -> str:
         """What stands for a name of this kind."""
         if STANDS_FOR.fullmatch(name):
@@ -104,11 +113,23 @@ class Names:
             self._stands[key] = KINDS[key[0]].instead.format(self._numbers[key[0]])
         return self._stands[key]
 
+    def secret(self, text: str, count: int = 1) -> None:
+        """So many secrets were masked in this text; the same text is counted once."""
+        if count > 0:
+            self._secrets[hash(text)] = count
+
+    @property
+    def secrets(self) -> int:
+        """How many were masked."""
+        return sum(self._secrets.values())
+
     def without(self, text: str) -> str:
         """The text without any name that is known, whatever stands around it."""
         low = text.lower()
         if len(low) != len(text):  # a letter whose small form is longer: places would not agree
             text = low
+        if len(self._first) <= _FEW and not any(map(low.__contains__, self._first)):
+            return text
         found = self._first.keys() & set(RUN.findall(low))
         if not found:
             return text

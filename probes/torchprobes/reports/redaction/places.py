@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Final
 
 from .homes import users_in
@@ -31,11 +30,19 @@ _PLACES: Final[tuple[tuple[str, str, re.Pattern[str]], ...]] = tuple(
             rf"(?i:\b(?:user|owner|username|user_name|login|logname))[\"']?(?:\s?=\s?|: ?)[\"']?{_NAME}{_END}",
         ),
         # Which host speaks: NCCL, Open MPI, c10d, syslog, the journal, uname, ssh.
-        ("host", "NCCL", rf"(?m)^{_NAME}:\d{{1,10}}:\d{{1,10}} \[\d"),
+        ("host", "NCCL", rf"(?<![^\s|\"']){_NAME}:\d{{1,10}}:\d{{1,10}} \[\d"),
         ("host", "[", rf"\[{_NAME}(?<!\.py)(?<!\.cpp)(?<!\.cc)(?<!\.cu)(?<!\.h)(?<!\.hpp)(?<!\.c)\]?:\d{{2,10}}"),
         ("host", "(", rf"\({_NAME}, \d{{4,5}}\)"),
-        ("host", ":", rf"(?m)^[A-Z][a-z]{{2}} [ \d]\d \d\d:\d\d:\d\d {_NAME} [\w./-]{{1,64}}(?:\[\d{{1,10}}\])?:"),
-        ("host", "T", rf"(?m)^\d{{4}}-\d\d-\d\dT[\d:.,+Z-]{{8,30}} {_NAME} [\w./-]{{1,64}}(?:\[\d{{1,10}}\])?:"),
+        (
+            "host",
+            ":",
+            rf"(?<![^\s|\"'])[A-Z][a-z]{{2}} [ \d]\d \d\d:\d\d:\d\d {_NAME} [\w./-]{{1,64}}(?:\[\d{{1,10}}\])?:",
+        ),
+        (
+            "host",
+            "T",
+            rf"(?<![^\s|\"'])\d{{4}}-\d\d-\d\dT[\d:.,+Z-]{{8,30}} {_NAME} [\w./-]{{1,64}}(?:\[\d{{1,10}}\])?:",
+        ),
         ("host", "Linux ", rf"\bLinux {_NAME} \d{{1,3}}\.\d"),
         ("host", "ssh ", rf"\bssh (?:-[\w]{{1,8}} (?:[\w./=-]{{1,64}} )?){{0,4}}{_NAME}"),
         (
@@ -50,12 +57,12 @@ _PLACES: Final[tuple[tuple[str, str, re.Pattern[str]], ...]] = tuple(
 )
 """Kind, what a text must hold to be looked at, and the pattern whose group is the name."""
 
-_ASSIGNED: Final = re.compile(r"(?<![A-Za-z0-9_])([A-Z][A-Z0-9_]{3,63})[\"']?(?:=|: ?)[\"']?([^\s'\"]{1,4096})")
+_ASSIGNED: Final = re.compile(r"(?<![A-Za-z0-9_])([A-Z][A-Z0-9_]{3,63})[\"']?(?:=|: ?)[\"']?([^\s'\";&|()<>]{1,4096})")
 _PORT: Final = re.compile(r":\d{1,5}$")
-_LIST: Final = re.compile(r"([\w.-]{0,64})\[([\d,-]{1,512})\]([\w.-]{0,64})")
+NODE_LIST: Final = re.compile(r"(?<![\w.-])[A-Za-z][\w.-]{0,63}\[\d[\d,-]{0,511}\][\w.-]{0,64}")
+"""Slurm's names of several nodes: `onyx[07-09,11]`."""
 
-MOST_NODES: Final = 4096
-"""Of one list: more is no list of an allocation."""
+_HOST: Final = re.compile(r"[^\W_](?:[\w.-]{0,252})")
 
 
 def learn_from_text(text: str, names: Names) -> None:
@@ -83,21 +90,27 @@ def learn_value(kind: str, value: str, names: Names) -> None:
         names.learn(kind, value)
 
 
-def hosts_in(value: str) -> Iterator[str]:
-    """The hosts of a list, as Slurm (`n[1-3,7],gpu07`), LSF (`a a b`) or torchrun (`a:29500`) write one."""
+def hosts_in(value: str) -> tuple[str, ...]:
+    """The hosts of a list, as Slurm (`n[1-3,7],gpu07`), LSF (`a a b`) or torchrun (`a:29500`) write one.
+
+    Of a text that is no such list, its first word and the whole.
+    """
     rest = value[:65536]
-    for match in _LIST.finditer(rest):
-        yield from (f"{match[1].lstrip(',')}{number}{match[3]}" for number in _numbers(match[2]))
-    for word in re.split(r"[\s,;]+", _LIST.sub("", rest)):
-        yield _PORT.sub("", word)
+    found = [name for match in NODE_LIST.finditer(rest) for name in nodes_of(match[0])]
+    words = [_PORT.sub("", word) for word in re.split(r"[\s,;]+", NODE_LIST.sub("", rest)) if word]
+    named = [word for word in words if _HOST.fullmatch(word)]
+    if len(named) == len(words):
+        return tuple(dict.fromkeys([*found, *named]))
+    return tuple(dict.fromkeys([*found, *named[:1], value]))
 
 
-def _numbers(text: str) -> Iterator[str]:
-    left = MOST_NODES
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        if not first.isdigit() or not (last or first).isdigit() or len(first) > 9 or len(last) > 9:
-            continue
-        span = range(int(first), int(last or first) + 1)[:left]
-        left -= len(span)
-        yield from (str(number).zfill(len(first)) for number in span)
+def nodes_of(text: str) -> tuple[str, ...]:
+    """The names in a list of Slurm's, () if it is none."""
+    from torchprobes.jobs.nodes.asking import ViaError  # deferred: a report that names a list is rare
+
+    from ..fleet.nodelist import expand
+
+    try:
+        return expand(text)
+    except ViaError:
+        return ()

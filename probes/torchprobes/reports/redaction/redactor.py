@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar
 
-import msgspec
-
 from torchprobes.masking import MASK, is_secret, mask_text
-from torchprobes.model import Difference, Fact, Report
+from torchprobes.model import Report
 
 from .homes import Homes
 from .levels import Level
@@ -18,16 +17,15 @@ from .names import KINDS, Names
 from .places import hosts_in, learn_from_text, learn_value
 from .shapes import without_shapes
 from .vocabulary import KEYS, VARIABLES, VERSIONED
+from .walk import mapped
 
 _T = TypeVar("_T")
-Visit = Callable[[str, str, str], str]
-"""(text, its key, the key of what holds it) -> what stands for it."""
 
 MOST_REMEMBERED: Final = 65536
-"""Texts whose redacted form is kept: reports of one fleet say the same thing a thousand times."""
+"""Texts that are remembered, with what became of them: reports of one fleet say the same thing a thousand times."""
 
 _LAST: Final = re.compile(r"[^. ]+$")
-_QUAD: Final = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\.?\w)")
+_VERSION: Final = re.compile(r"^(?:[\w.-]{1,64}(?:==| |=))?v?(\d{1,3}(?:\.\d{1,3}){3})(?=$|[-+ (,])")
 _VERSION_FACT: Final = re.compile(r"(?i)version|installed|package|driver|cudnn|nccl|toolkit|librar|wheel|torch|triton")
 
 
@@ -43,8 +41,8 @@ class Redactor:
         self.level = Level(level)
         self._names = Names()
         self._homes = Homes(self._names)
-        self._said: dict[str, str] = {}
-        self._learnt: set[str] = set()
+        self._said: dict[tuple[str, str, str], str] = {}
+        self._learnt: set[tuple[str, str, str]] = set()
         self._grown = 0
         if self.level is Level.PUBLIC:
             for name, kind in VARIABLES.items():
@@ -80,6 +78,8 @@ class Redactor:
     @property
     def masked(self) -> str:
         """What was masked so far, in words, and what stands for it."""
+        if self.level is Level.NONE:
+            return "none: nothing is masked"
         counted = [_counted(count, KINDS[kind].one, KINDS[kind].many) for kind, count in self._names.counted()]
         if self._names.secrets:
             counted.append(_counted(self._names.secrets, "secret", "secrets"))
@@ -98,37 +98,40 @@ class Redactor:
         if self._grown != self._names.grown:
             self._grown = self._names.grown
             self._said.clear()
-        return mapped(value, self._instead)  # type: ignore[no-any-return]
+        made: _T = mapped(value, self._instead)
+        return made
 
     def _learn(self, text: str, key: str, holder: str) -> str:
-        kind = _kind_of(key)
-        if kind:
-            learn_value(kind, text, self._names)
-        if holder in VERSIONED or (key and _VERSION_FACT.search(key)):
-            for match in _QUAD.finditer(text):
-                self._names.learn_version(match[0])
-        if text not in self._learnt and len(text) > 2:
+        seen = (text, key, holder)
+        if seen not in self._learnt:
             if len(self._learnt) >= MOST_REMEMBERED:
                 self._learnt.clear()
-            self._learnt.add(text)
-            learn_from_text(text, self._names)
+            self._learnt.add(seen)
+            kind = _kind_of(key)
+            if kind:
+                learn_value(kind, text, self._names)
+            if holder in VERSIONED or _VERSION_FACT.search(key):
+                self._names.versions.update(_VERSION.findall(text))
+            if len(text) > 2:
+                learn_from_text(text, self._names)
         return text
 
     def _instead(self, text: str, key: str, holder: str) -> str:
-        if not text:
-            return text
-        if key and is_secret(_last(key), variable=holder == "variable" or _last(key).isupper()) and text != MASK:
-            self._names.secrets += 1
-            return MASK
-        kind = _kind_of(key) if self.level is Level.PUBLIC else ""
-        if kind and kind != "home":
-            return self._whole(kind, text)
-        said = self._said.get(text)
+        seen = (text, key, holder)
+        said = self._said.get(seen)
         if said is None:
             if len(self._said) >= MOST_REMEMBERED:
                 self._said.clear()
-            said = self._said[text] = self._without(text)
+            said = self._said[seen] = self._made(text, key, holder)
         return said
+
+    def _made(self, text: str, key: str, holder: str) -> str:
+        last = _last(key)
+        if text and is_secret(last, variable=holder == "variable" or last.isupper()) and text != MASK:
+            self._names.secret(text)
+            return MASK
+        kind = _kind_of(key) if self.level is Level.PUBLIC else ""
+        return self._whole(kind, text) if kind and kind != "home" else self._without(text)
 
     def _whole(self, kind: str, text: str) -> str:
         """The value of a key that says what it is, whole. What has a shape is masked by it; root is nobody."""
@@ -142,63 +145,23 @@ class Redactor:
 
     def _without(self, text: str) -> str:
         masked = mask_text(text)
-        self._names.secrets += max(0, masked.count(MASK) - text.count(MASK))
+        if masked != text:
+            self._names.secret(text, masked.count(MASK) - text.count(MASK))
         if self.level is not Level.PUBLIC:
             return masked
         return self._names.without(self._homes.without(without_shapes(masked, self._names)))
 
 
-def mapped(value: Any, visit: Visit, key: str = "", holder: str = "") -> Any:
-    """The same value with every text in it visited; what nothing was changed in is returned as it is."""
-    if type(value) is str:
-        return visit(value, key, holder)
-    if isinstance(value, msgspec.Struct):
-        return _struct(value, visit)
-    if type(value) is dict:
-        return _dict(value, visit, key)
-    if type(value) in (list, tuple):
-        return type(value)(mapped(each, visit, key, holder) for each in value)
-    return value
-
-
-def _struct(value: msgspec.Struct, visit: Visit) -> msgspec.Struct:
-    names = _keys_of(value)
-    changed = {}
-    for field in value.__struct_fields__:
-        before = getattr(value, field)
-        after = mapped(before, visit, names.get(field, field))
-        if after is not before:
-            changed[field] = after
-    return msgspec.structs.replace(value, **changed) if changed else value
-
-
-def _keys_of(value: msgspec.Struct) -> dict[str, str]:
-    """Whose value a field is, where the structure says so: of a fact, by its name."""
-    if isinstance(value, Fact):
-        return {"value": value.name}
-    if isinstance(value, Difference):
-        return {"here": value.what, "there": value.what}
-    return {}
-
-
-def _dict(value: dict[Any, Any], visit: Visit, key: str) -> dict[Any, Any]:
-    found: dict[Any, Any] = {}
-    for name, each in value.items():
-        after = visit(name, "", key) if type(name) is str else name
-        while after in found:  # two homes may become one name
-            after = f"{after} (2)"
-        found[after] = mapped(each, visit, str(name), key)
-    return found
-
-
+@functools.lru_cache(4096)
 def _last(key: str) -> str:
+    """The last part of a name: `HF_TOKEN` of `env.HF_TOKEN`."""
     match = _LAST.search(key)
     return match[0] if match else key
 
 
+@functools.lru_cache(4096)
 def _kind_of(key: str) -> str:
-    if not key:
-        return ""
+    """What a value with this key is, "" where it may be anything."""
     last = _last(key)
     return VARIABLES.get(last) or KEYS.get(last.lower(), "")
 

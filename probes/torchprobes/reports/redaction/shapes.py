@@ -5,22 +5,31 @@ Each pattern is bounded and begins with what few texts have; hostile text costs 
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from .names import Names
+from .places import NODE_LIST, nodes_of
 from .vocabulary import KNOWN_PLACES, ORDINARY
 
 
 class Shape(NamedTuple):
-    """A shape, what a text must hold to have it, and what stands for a match of it."""
+    """A shape, whether a text can have it, which is found out faster than whether it has, and what stands for it."""
 
-    sign: str
-    """"" for any text."""
+    there: Callable[[str], object]
     pattern: re.Pattern[str]
     instead: Callable[[Names, re.Match[str]], str]
+
+
+def _has(sign: str) -> Callable[[str], bool]:
+    return lambda text: sign in text
+
+
+def _many(sign: str, least: int) -> Callable[[str], bool]:
+    return lambda text: text.count(sign) >= least
 
 
 # --- names of machines and people ----------------------------------------------------------------------------------
@@ -33,12 +42,7 @@ def _host(names: Names, name: str) -> str:
         return name
     if low in KNOWN_PLACES or "***" in low:
         return name
-    short = low.partition(".")[0]
-    if short != low and (names.knows(short) or re.search(r"[\d-]", short)):
-        names.learn("host", short)
-        names.learn("host", low, same_as=short)
-    else:
-        names.learn("host", low)
+    names.learn("host", low)
     return names.stand_in("host", low)
 
 
@@ -78,6 +82,8 @@ _DOMAIN: Final = re.compile(
     rf"(?i)(?<![a-z0-9_.@-])(?:(?:{_LABEL}){{1,8}}(?:{_WIDE})|(?:{_LABEL}){{2,8}}(?:{_NARROW}))"
     r"(?![a-z0-9_(-])(?!\.[a-z0-9])"
 )
+
+_DOMAIN_END: Final = re.compile(rf"(?i)\.(?:{_WIDE}|{_NARROW})(?![a-z0-9_(-])")
 
 # --- addresses ------------------------------------------------------------------------------------------------------
 
@@ -143,7 +149,8 @@ def _short_uuid(names: Names, match: re.Match[str]) -> str:
 
 
 def _bus_id(names: Names, match: re.Match[str]) -> str:
-    domain, rest = match[1], match[2].lower()
+    """A function of a device; the kernel's log names the device alone (`Xid (PCI:0000:3b:00)`), whose first it is."""
+    domain, rest = match[1], match[2].lower() + (match[3] or ".0")
     whole = f"{int(domain, 16):04x}:{rest}"
     names.learn("pci", rest, same_as=whole)
     return names.stand_in("pci", whole)
@@ -174,42 +181,64 @@ def _run_host(names: Names, match: re.Match[str]) -> str:
     return match[1] + names.stand_in("host", match[2])
 
 
+def _node_list(names: Names, match: re.Match[str]) -> str:
+    """`onyx[07-09]` of Slurm, once one of its nodes is known; `rank[0-3]` is none."""
+    nodes = nodes_of(match[0])
+    if not any(names.knows(node) for node in nodes):
+        return match[0]
+    return ",".join(names.stand_in("host", node) for node in nodes)
+
+
 _HEX2: Final = "[0-9A-Fa-f]{2}"
+_GUID_SIGN: Final = re.compile(r"(?i)guid")
+_SERIAL_SIGN: Final = re.compile(r"(?i)serial")
+_CONTAINER: Final = re.compile(r"(\b(?:docker|containerd|crio|libpod|cri-o)[/:-]{1,3})([0-9a-f]{64})(?![0-9a-zA-Z])")
+_INTERNET: Final = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\.?\d)(?![A-Za-z_])")
+_INTERNET_6: Final = re.compile(
+    r"(?:(?<![\w.])|(?<=:))[0-9A-Fa-f:]{3,39}(?:(?<=:)\d{1,3}(?:\.\d{1,3}){3})?(?![0-9A-Za-z_])"
+)
+_BUS_ID: Final = re.compile(
+    r"(?<![0-9A-Za-z.])(?<![0-9A-Fa-f]:)([0-9A-Fa-f]{8}|[0-9A-Fa-f]{4}):([0-9A-Fa-f]{2}:[01][0-9A-Fa-f])"
+    r"(?:(\.[0-7])(?![0-9A-Za-z])|(?=\)|,|\s|$))"
+)
+_GUID: Final = re.compile(r"(?i)(guid[\"']?[\s:=]{1,4}[\"']?)((?:0x)?[0-9a-f]{16})(?![0-9a-z])")
+_AMAZON: Final = re.compile(r"(?i)(?<![0-9a-z])(ip-\d{1,3}(?:-\d{1,3}){3}(?:\.[a-z][\w-]{0,62}){0,6})(?![\w-])")
+
+
+def _hardware(text: str) -> bool:
+    return text.count(":") > 4 or text.count("-") > 4
+
 
 SHAPES: Final[tuple[Shape, ...]] = (
-    Shape("://", re.compile(
+    Shape(_has("://"), re.compile(
         r"(?i)(?<![a-z0-9+.-])([a-z][a-z0-9+.-]{1,15}://)(?:([^/\s@:'\"]{1,256})(:[^@\s/'\"]{0,256})?@)?"
         r"(\[[0-9a-f:.%]{2,64}\]|[\w.-]{1,253})"), _url),
-    Shape("@", re.compile(r"(?<![\w.+/=-])([A-Za-z][\w.+-]{0,63})@([A-Za-z0-9](?:[\w-]|\.(?=\w)){0,252})"), _at),
-    Shape("T", _RUN_NAME, _run_host),
-    Shape("-", re.compile(r"(?i)(?<![0-9a-z])(ip-\d{1,3}(?:-\d{1,3}){3}(?:\.[a-z][\w-]{0,62}){0,6})(?![\w-])"),
-          lambda names, match: _host(names, match[1])),
-    Shape(".", _DOMAIN, lambda names, match: _host(names, match[0])),
-    Shape("-", re.compile(
+    Shape(_has("@"), re.compile(r"(?<![\w.+/=-])([A-Za-z][\w.+-]{0,63})@([A-Za-z0-9](?:[\w-]|\.(?=\w)){0,252})"), _at),
+    Shape(_has("["), NODE_LIST, _node_list),
+    Shape(_has("Z-"), _RUN_NAME, _run_host),
+    Shape(_has("-"), _AMAZON, lambda names, match: _host(names, match[1])),
+    Shape(_DOMAIN_END.search, _DOMAIN, lambda names, match: _host(names, match[0])),
+    Shape(_many("-", 4), re.compile(
         r"(?i)(?:(?<![0-9a-z])|(?<=pod))((?:MIG-)?(?:GPU-)?)"
         r"([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})(?![0-9a-z])"), _uuid),
-    Shape("_", re.compile(
+    Shape(_many("_", 4), re.compile(
         r"(?i)(?:(?<![0-9a-z])|(?<=pod))()([0-9a-f]{8}_(?:[0-9a-f]{4}_){3}[0-9a-f]{12})(?![0-9a-z])"), _uuid),
-    Shape("GPU-", re.compile(r"(?<![0-9A-Za-z])(GPU-)([0-9a-f]{4,8}(?:-[0-9a-f]{1,4}){0,3})(?![0-9A-Za-z-])"),
+    Shape(_has("GPU-"), re.compile(r"(?<![0-9A-Za-z])(GPU-)([0-9a-f]{4,8}(?:-[0-9a-f]{1,4}){0,3})(?![0-9A-Za-z-])"),
           _short_uuid),
-    Shape(":", re.compile(
-        r"(?<![0-9A-Za-z:.])([0-9A-Fa-f]{8}|[0-9A-Fa-f]{4}):([0-9A-Fa-f]{2}:[01][0-9A-Fa-f]\.[0-7])(?![0-9A-Za-z])"),
-        _bus_id),
-    Shape("busId ", re.compile(r"(\bbusId )([0-9a-f]{4,12})(?![0-9a-zA-Z])"), _nccl_bus_id),
-    Shape("", re.compile(
+    Shape(_many(":", 2), _BUS_ID, _bus_id),
+    Shape(_has("busId "), re.compile(r"(\bbusId )([0-9a-f]{4,12})(?![0-9a-zA-Z])"), _nccl_bus_id),
+    Shape(_hardware, re.compile(
         rf"(?<![0-9A-Fa-f]){_HEX2}([:-]){_HEX2}(?:\1{_HEX2}){{4}}(?:(?:\1{_HEX2}){{2}}(?:(?:\1{_HEX2}){{12}})?)?"
         r"(?![0-9A-Fa-f])"), _mac),
-    Shape(":", re.compile(
-        r"(?:(?<![\w.])|(?<=:))[0-9A-Fa-f:]{3,39}(?:(?<=:)\d{1,3}(?:\.\d{1,3}){3})?(?![0-9A-Za-z_])"), _ipv6),
-    Shape(":", re.compile(r"(?<![0-9A-Fa-f:])[0-9a-f]{4}(?::[0-9a-f]{4}){3}(?![0-9A-Fa-f:])"), _mac),
-    Shape("uid", re.compile(r"(?i)(guid[\"']?[\s:=]{1,4}[\"']?)((?:0x)?[0-9a-f]{16})(?![0-9a-z])"), _one_of("mac")),
-    Shape(".", re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\.?\d)(?![A-Za-z_])"), _ipv4),
-    Shape("erial", re.compile(
+    Shape(_many(":", 2), _INTERNET_6, _ipv6),
+    Shape(_many(":", 3), re.compile(r"(?<![0-9A-Fa-f:])[0-9a-f]{4}(?::[0-9a-f]{4}){3}(?![0-9A-Fa-f:])"), _mac),
+    Shape(_GUID_SIGN.search, _GUID, _one_of("mac")),
+    Shape(_many(".", 3), _INTERNET, _ipv4),
+    Shape(_SERIAL_SIGN.search, re.compile(
         r"(?i)(\bserial(?:[ _-]?(?:number|no|num))?\.?[\"']?\s{0,8}[:=#]?\s{0,8}[\"']?)"
         r"((?=[A-Za-z/-]*\d)[\w/-]{5,64})(?![\w/-])"),
         _one_of("serial")),
-    Shape("", re.compile(r"(\b(?:docker|containerd|crio|libpod|cri-o)[/:-]{1,3})([0-9a-f]{64})(?![0-9a-zA-Z])"),
-          _one_of("container")),
+    Shape(_CONTAINER.search, _CONTAINER, _one_of("container")),
 )  # fmt: skip
 """In the order in which a text is looked at: what another shape is a part of comes first."""
 
@@ -217,6 +246,6 @@ SHAPES: Final[tuple[Shape, ...]] = (
 def without_shapes(text: str, names: Names) -> str:
     """The text without what its shape gives away."""
     for shape in SHAPES:
-        if shape.sign in text:
-            text = shape.pattern.sub(lambda match, instead=shape.instead: instead(names, match), text)  # type: ignore[misc]
+        if shape.there(text):
+            text = shape.pattern.sub(functools.partial(shape.instead, names), text)
     return text
