@@ -133,13 +133,14 @@ def test_what_is_no_secret_is_left_alone(text: str) -> None:
 
 
 UNITS = ["a", "a.", "token", "token=", "http://", "a:", "-", "\"'", " ", "eyJa.", "-----BEGIN PRIVATE KEY-----", "=",
-         "curl ", "curl -u a:", "mysql -p", "login a password ", "wandb login ", "\\\"auth\\\": ", "?key=", "SG.a", "sk-", "'--token', "]  # fmt: skip
+         "curl ", "curl -u a:", "mysql -p", "login a password ", "wandb login ", "\\\"auth\\\": ", "?key=", "SG.a", "sk-",
+         "'--token', "]  # fmt: skip
 
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_a_long_hostile_text_comes_to_an_end(unit: str) -> None:
     """A pattern whose cost grows with the square of the length would take hours for these."""
-    text = (unit * 500_000)[:500_000]
+    text = (unit * 200_000)[:200_000]
     assert len(mask_text(text)) <= len(text) + 3
 
 
