@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +14,7 @@ from torchprobes import rundir
 from torchprobes.model import Report
 from torchprobes.rundir import RunDir, RunError, RunInfo
 
+from .gather import read, report_paths
 from .read import read_file, read_run
 from .seen import History, RunRow
 
@@ -64,7 +64,7 @@ class Keeper:
         """
         if not path.exists():
             raise RunError(f"{path}: there is no such file")
-        rows = tuple(_file_row(each) for each in report_paths(path))
+        rows = tuple(_file_row(each) for each in report_paths(path)[:MOST_FILES])
         if not rows:
             raise RunError(f"{path} holds no report: name a report.json, a run, or a folder of either")
         return History(place=str(path), rows=rows)
@@ -164,38 +164,7 @@ def _file_row(path: Path) -> RunRow:
     return _with_report(row, report)
 
 
-def report_paths(path: Path) -> Sequence[Path]:
-    """Files and runs that may hold a report: the path itself, or what lies directly in a folder, by name."""
-    if not path.is_dir() or (path / "run.json").is_file():
-        return (path,)
-    return tuple(_inside(path))[:MOST_FILES]
-
-
-def _inside(folder: Path) -> Iterator[Path]:
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.is_dir(follow_symlinks=False):
-            if os.path.isfile(os.path.join(entry.path, "run.json")):
-                yield Path(entry.path)
-        elif entry.name.endswith(".json"):
-            yield Path(entry.path)
-
-
 # --- reports -----------------------------------------------------------------------------------------------------
-
-
-def read(path: str) -> Report:
-    """The report of a run or a file.
-
-    Raises:
-        RunError: one line: there is none, or it cannot be read.
-    """
-    place = Path(path)
-    if not place.is_dir():
-        return read_file(place)
-    run = RunDir(place)
-    if run.info.kind != "check":
-        raise RunError(f"{run.name} is a {run.info.kind}, which has no report")
-    return read_run(run)
 
 
 def redactor(level: str) -> Any:
@@ -207,4 +176,4 @@ def redactor(level: str) -> Any:
 def masked(path: str, level: str) -> tuple[Report, str]:
     """(the report as it may be shown at that level, what was masked in it)."""
     mask = redactor(level)
-    return mask.report(read(path)), str(mask.masked)
+    return mask.report(read(Path(path))), str(mask.masked)

@@ -6,8 +6,8 @@ import itertools
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import msgspec
 
@@ -18,6 +18,7 @@ from torchprobes.rundir import RunError
 from . import keeping
 from .comparison import compared, platforms, timeline, words
 from .comparison.model import Cause, Cell, Comparison, Outlier, Platform, Row, Said
+from .gather import gather
 from .seen import (
     CODE_OF,
     CauseSeen,
@@ -35,7 +36,6 @@ from .seen import (
 MOST_CAUSES: Final = 200
 MOST_NOTES: Final = 200
 MOST_APART: Final = 5
-READERS: Final = 4
 
 _NUMBERS = itertools.count(1)
 
@@ -50,7 +50,7 @@ class Shown:
         reports, refused = _read(paths)
         if not reports:
             raise RunError(refused[0] if refused else "nothing to compare: mark two runs or more")
-        self.comparison = compared(platforms([(where, mask.report(report)) for where, report in reports]))
+        self.comparison = compared(_columns(mask, reports))
         self.masked = str(mask.masked)
         self._refused = tuple(mask.text(line) for line in refused)
 
@@ -96,16 +96,18 @@ class Shown:
 
 def _read(paths: Sequence[str]) -> tuple[list[tuple[str, Report]], list[str]]:
     """(the reports with where each is from, why others could not be read)."""
+    found = gather(paths, _no_place)
+    return list(found.reports), list(found.refused)
 
-    def one(path: str) -> Report | str:
-        try:
-            return keeping.read(path)
-        except (RunError, OSError) as error:
-            return str(error)
 
-    with ThreadPoolExecutor(READERS) as readers:
-        found = list(zip(paths, readers.map(one, paths), strict=True))
-    return [(p, r) for p, r in found if isinstance(r, Report)], [r for _, r in found if isinstance(r, str)]
+def _columns(mask: Any, reports: Sequence[tuple[str, Report]]) -> tuple[Platform, ...]:
+    """Masked together, so that none names a host that only another one tells of; where each is from stays."""
+    masked = mask.reports(report for _, report in reports)
+    return platforms([(where, report) for (where, _), report in zip(reports, masked, strict=True)])
+
+
+def _no_place() -> Path:
+    raise RunError("it is no path of a report")
 
 
 def time_line(paths: Sequence[str], level: str) -> TimelineSeen:
@@ -118,7 +120,7 @@ def time_line(paths: Sequence[str], level: str) -> TimelineSeen:
     reports, refused = _read(paths)
     if not reports:
         raise RunError(refused[0] if refused else "no report to put on a time line")
-    made = timeline(platforms([(where, mask.report(report)) for where, report in reports]))
+    made = timeline(_columns(mask, reports))
     told = {**msgspec.to_builtins(made), "notes": [mask.text(line) for line in refused], "masked": str(mask.masked)}
     return msgspec.convert(told, TimelineSeen)
 
