@@ -19,7 +19,7 @@ from torchprobes.runner import graphs
 
 from ._baseline import known_good
 from ._options import fail_on_option, refuse_if_read_only, settings_of, settings_options
-from ._output import Destination, Undelivered, note, say
+from ._output import Destination, Undelivered, note, only_one_to_stdout, say
 from ._session import Ended, detach, new_run, resumed_run, run_to_its_end
 from ._table import report_text
 from .runs import keep_quota, terminal_width
@@ -146,9 +146,8 @@ def _exports(json_to: str | None, junit_to: str | None, detached: bool) -> Expor
         ("json", Destination.checked("--json", json_to)),
         ("junit", Destination.checked("--junit", junit_to)),
     )
+    only_one_to_stdout(dict(exports))
     to_stdout = [form for form, destination in exports if destination and destination.is_stdout]
-    if len(to_stdout) > 1:
-        raise click.UsageError("--json - and --junit - both want stdout: name a file for one of them")
     if to_stdout and detached:
         raise click.UsageError(f"--detach has no stdout: name a file for --{to_stdout[0]}")
     return exports
