@@ -113,8 +113,15 @@ def _place(settings: Settings) -> Path:
 def _last_report(settings: Settings) -> tuple[str, Report] | None:
     for run in rundir.list_runs(_place(settings)):
         if run.report.exists():
-            return str(run.path), _reports().read_run(run)
+            return str(run.path), _masked(str(run.path))
     return None
+
+
+def _masked(path: str) -> Report:
+    """A report as the screen shows it."""
+    level = import_module(".report_source", __package__).DEFAULT_LEVEL
+    report: Report = import_module("torchprobes.reports.keeping").masked(path, level)[0]
+    return report
 
 
 def _earlier(settings: Settings) -> list[tuple[str, Report]]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
 from torchprobes.model import Report
-from torchprobes.reports.seen import CauseValues, History, RowCells, Seen, TimelineSeen
+from torchprobes.reports.seen import CauseValues, History, RowCells, RunRow, Seen, TimelineSeen
 
 if TYPE_CHECKING:
     from .interfaces import DeskLike
@@ -39,13 +39,15 @@ T = TypeVar("T")
 class Reports:
     """All that the screen knows of reports at one instant. Notes say why something is not there (yet).
 
-    `opened` is the path of the report that is open or on its way, `comparing` those of a comparison or a time line.
+    `runs` are the rows of `history` and `files` by path. `opened` is the path of the report that is open or on its
+    way, `comparing` those of a comparison or a time line.
     """
 
     revision: int = 0
     history: History | None = None
     history_note: str = ""
     files: History | None = None
+    runs: Mapping[str, RunRow] = field(default_factory=dict)
     opened: str = ""
     report: Report | None = None
     masked: str = ""
@@ -239,7 +241,11 @@ class ReportSource:
 
     def _set(self, **changes: Any) -> None:
         with self._lock:
-            self._state = replace(self._state, revision=self._state.revision + 1, **changes)
+            made = replace(self._state, revision=self._state.revision + 1, **changes)
+            if "history" in changes or "files" in changes:
+                lists = (made.history, made.files)
+                made = replace(made, runs={row.path: row for each in lists if each is not None for row in each.rows})
+            self._state = made
 
     def _later(self, turn: str, work: Callable[[Callable[[], bool]], object], failed: Callable[[str], object]) -> None:
         """Do it in a thread; `work` is told a test of whether nobody has asked for another of that kind since."""

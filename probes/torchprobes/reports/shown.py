@@ -18,7 +18,7 @@ from torchprobes.rundir import RunError
 from . import keeping
 from .comparison import compared, platforms, timeline, words
 from .comparison.model import Cause, Cell, Comparison, Outlier, Platform, Row, Said
-from .gather import gather
+from .gather import gather, uncollected
 from .seen import (
     CODE_OF,
     CauseSeen,
@@ -47,10 +47,11 @@ class Shown:
         self.key = str(next(_NUMBERS))
         self.paths, self.level = tuple(paths), level
         mask = keeping.redactor(level)
-        reports, refused = _read(paths)
-        if not reports:
-            raise RunError(refused[0] if refused else "nothing to compare: mark two runs or more")
-        self.comparison = compared(_columns(mask, reports))
+        with uncollected():
+            reports, refused = _read(paths)
+            if not reports:
+                raise RunError(refused[0] if refused else "nothing to compare: mark two runs or more")
+            self.comparison = compared(_columns(mask, reports))
         self.masked = str(mask.masked)
         self._refused = tuple(mask.text(line) for line in refused)
 

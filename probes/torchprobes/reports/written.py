@@ -54,7 +54,9 @@ def _comparison(form: str, compared: Any) -> bytes:
 
         from .comparison.document import document
 
-        return msgspec.json.format(msgspec.json.encode(document(compared.comparison)), indent=2) + b"\n"
+        return (
+            msgspec.json.format(msgspec.json.encode(document(compared.comparison, compared.masked)), indent=2) + b"\n"
+        )
     raise DeskError(f"a comparison has no form {form!r}: choose one of {', '.join(COMPARED)}")
 
 

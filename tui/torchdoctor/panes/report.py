@@ -57,6 +57,8 @@ covered. M changes what is masked on the screen; x writes a file. o adds reports
                 tooltip="Open the report, row, cause or node under the cursor"),
         Binding("h", "history", "History", id="report.history", tooltip="The runs that are kept; back to the report"),
         Binding("space", "mark", "Mark", id="report.mark", tooltip="Mark a run, to compare or delete several"),
+        Binding("asterisk", "mark_all", "Mark all", show=False, id="report.mark-all", tooltip="Mark all reports of the "
+                "list under the cursor, or none of them"),
         Binding("d", "compare", "Compare", id="report.compare", tooltip="Compare what is marked; with nothing marked, "
                 "this one with the report on screen"),
         Binding("t", "time", "Time line", id="report.time", tooltip="What is marked over time; with nothing marked, "
@@ -137,7 +139,7 @@ covered. M changes what is masked on the screen; x writes a file. o adds reports
         if self.view == "time":
             return views.time_line(reports, width)
         if self.view == "detail":
-            return views.detail(reports, self.opened, self.look, width)
+            return views.detail(reports, self.opened, width)
         return views.front(snapshot, reports, width)
 
     def _lay_out(self) -> None:
@@ -195,6 +197,7 @@ covered. M changes what is masked on the screen; x writes a file. o adds reports
         allowed = {
             "open": listed or (compared and self.rows["compare"].cursor is not None),
             "mark": listed and row is not None,
+            "mark_all": listed and row is not None,
             "compare": listed and (len(self.marked) > 1 or (row is not None and bool(self.path))),
             "time": listed and (bool(self.marked) or row is not None),
             "all": compared,
@@ -240,7 +243,7 @@ covered. M changes what is masked on the screen; x writes a file. o adds reports
             self._open_part(self.rows["compare"].cursor or "")
 
     def _read(self, path: str) -> None:
-        if path != self.reports.opened and path in views.runs_of(self.reports):
+        if path != self.reports.opened and path in self.reports.runs:
             self.source.open(path, self.level)
 
     def _open_part(self, key: str) -> None:
@@ -257,7 +260,7 @@ covered. M changes what is masked on the screen; x writes a file. o adds reports
         if kind == "cause":
             self.source.open_cause(seen.key, int(name))
         else:
-            self.source.open_row(seen.key, name, *views.first_cell(self.reports, self.look))
+            self.source.open_row(seen.key, name, *views.asked_cells(self.reports, self.look, self.size.width - 1))
         self.rows["detail"].scroll_home(animate=False, immediate=True)
         self._go("detail")
 
@@ -270,6 +273,16 @@ covered. M changes what is masked on the screen; x writes a file. o adds reports
             self.marked[row.path] = None
         self.refresh_data()
         self.rows["history"].action_move(1)
+
+    def action_mark_all(self) -> None:
+        """All of the list under the cursor that can be compared, or none of them where all are marked."""
+        here = self.row.own if self.row is not None else True
+        paths = [path for path, row in self.reports.runs.items() if row.own == here and row.counts]
+        if all(path in self.marked for path in paths):
+            self.marked = {path: None for path in self.marked if path not in paths}
+        else:
+            self.marked |= dict.fromkeys(paths)
+        self.refresh_data()
 
     def action_compare(self) -> None:
         """Compare what is marked; with one or none, this one against the report on screen."""
@@ -292,7 +305,7 @@ covered. M changes what is masked on the screen; x writes a file. o adds reports
         row = self.row
         paths = list(self.marked)
         if len(paths) < 2 and row is not None:
-            known = views.runs_of(self.reports).values()
+            known = self.reports.runs.values()
             paths = [each.path for each in known if each.host == row.host and each.counts]
         self.source.time_line(paths, self.level)
         self._go("time")
@@ -318,12 +331,12 @@ covered. M changes what is masked on the screen; x writes a file. o adds reports
         seen = self.reports.compared
         if seen is None:
             return
-        columns = views.columns_of(len(seen.platforms), self.look, self.size.width - 1)
-        step = max(1, views.step(len(seen.platforms), columns, self.view == "detail"))
-        last = len(seen.platforms) - (1 if self.view == "detail" else columns.count)
+        step, last = views.step(self.reports, self.look, self.size.width - 1, self.view == "detail")
         self.look = replace(self.look, first=max(0, min(last, self.look.first + by * step)))
         if self.view == "detail" and self.opened.startswith("row:"):
-            self.source.open_row(seen.key, self.opened[4:], *views.first_cell(self.reports, self.look))
+            self.source.open_row(
+                seen.key, self.opened[4:], *views.asked_cells(self.reports, self.look, self.size.width - 1)
+            )
         self.refresh_data()
 
     def action_mask(self) -> None:

@@ -35,7 +35,7 @@ class KeepingPane(SnapshotPane):
     @property
     def row(self) -> RunRow | None:
         """The run or file under the cursor of the history."""
-        return views.runs_of(self.reports).get(self.rows["history"].cursor or "")
+        return self.reports.runs.get(self.rows["history"].cursor or "")
 
     def _ask(self, text: str, hint: str, done: Callable[[str], None]) -> None:
         asked = later.ask_line(text, hint, self.rows["history"], done)
@@ -55,7 +55,7 @@ class KeepingPane(SnapshotPane):
 
     def doomed(self) -> list[str]:
         """The runs that `D` would delete: files of others are never touched."""
-        rows = views.runs_of(self.reports)
+        rows = self.reports.runs
         chosen = [path for path in self.marked if path in rows] or ([self.row.path] if self.row is not None else [])
         return [path for path in chosen if rows[path].own]
 

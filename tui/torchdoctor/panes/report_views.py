@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from torchdoctor.paint import BLANK, Line, Page, labelled, line
 from torchdoctor.text import safe, size_text
-from torchdoctor.widgets.cell_rows import cause_page, row_page, time_page
+from torchdoctor.widgets.cell_rows import beside, cause_page, row_page, time_page
 from torchdoctor.widgets.history_rows import history_page, when
-from torchdoctor.widgets.matrix_rows import MANY, Columns, Look, columns_of, head_line, matrix_page
+from torchdoctor.widgets.matrix_rows import MANY, Look, columns_of, head_line, matrix_page
 from torchdoctor.widgets.report_rows import report_page
 from torchprobes.reports.seen import RunRow
 
@@ -25,9 +25,6 @@ LEVEL_WORDS: Final = {
     "public": "secrets, users, hosts, addresses, UUIDs, paths below a home (public)",
     "none": "nothing (none)",
 }
-SHOWN: Final = 24
-"""Platforms of a crowd whose cells an opened row has at once."""
-
 _DAYS: Final = re.compile(r"(\d{1,5})\s*d(?:ays?)?")
 _SIZE: Final = re.compile(r"(\d{1,7}(?:\.\d{1,3})?)\s*([kMGT])i?B?", re.IGNORECASE)
 
@@ -72,7 +69,7 @@ def time_line(reports: Reports, width: int) -> Page:
     return _note(reports.timed_note, width) if reports.timed is None else time_page(reports.timed, width)
 
 
-def detail(reports: Reports, key: str, look: Look, width: int) -> Page:
+def detail(reports: Reports, key: str, width: int) -> Page:
     """What of a comparison was opened: a row or a cause."""
     kind, _, name = key.partition(":")
     seen = reports.compared
@@ -83,21 +80,21 @@ def detail(reports: Reports, key: str, look: Look, width: int) -> Page:
         values = reports.values if reports.values is not None and reports.values.place == place else None
         return cause_page(seen.causes[place], values, reports.detail_note, width)
     row = next(row for row in seen.rows if row.name == name)
-    return row_page(seen, row, reports.cells, reports.detail_note, columns_of(len(seen.platforms), look, width), width)
+    return row_page(seen, row, reports.cells, reports.detail_note, width)
 
 
-def first_cell(reports: Reports, look: Look) -> tuple[int, int]:
+def asked_cells(reports: Reports, look: Look, width: int) -> tuple[int, int]:
     """Which platforms' cells an opened row shows: (the first, how many)."""
-    seen = reports.compared
-    count = len(seen.platforms) if seen is not None else 0
-    return (0, count) if count <= MANY else (look.first, SHOWN)
+    count = len(reports.compared.platforms) if reports.compared is not None else 0
+    shown = min(count, beside(width))
+    return max(0, min(look.first, count - shown)), shown
 
 
-def step(platforms: int, columns: Columns, opened: bool) -> int:
-    """How far an arrow goes: one where a platform is a column of words, else a screenful."""
-    if platforms <= MANY:
-        return 1
-    return SHOWN if opened else columns.count
+def step(reports: Reports, look: Look, width: int, opened: bool) -> tuple[int, int]:
+    """(how far an arrow goes: one where a platform is a column of words, else a screenful; the last place)."""
+    count = len(reports.compared.platforms) if reports.compared is not None else 0
+    shown = asked_cells(reports, look, width)[1] if opened else columns_of(count, look, width).count
+    return 1 if count <= MANY else shown, max(0, count - shown)
 
 
 def began(row: RunRow | None) -> str:
@@ -113,9 +110,3 @@ def pruned_by(text: str) -> tuple[str, float | None, int | None] | None:
         most = int(float(size[1]) * 1000 ** ("kMGT".lower().index(size[2].lower()) + 1))
         return f"the oldest runs until all hold at most {size_text(most)}", None, most
     return None
-
-
-def runs_of(reports: Reports) -> dict[str, RunRow]:
-    """Every row of the history, by its path."""
-    lists = (reports.history, reports.files)
-    return {row.path: row for each in lists if each is not None for row in each.rows}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from torchdoctor.paint import BLANK, Line, Page, fit, heading, join, labelled, line, wrap
+from torchdoctor.paint import BLANK, Line, Page, Span, fit, heading, join, labelled, line, wrap
 from torchdoctor.signs import STEPS, VERDICTS
 from torchdoctor.text import safe
-from torchdoctor.widgets.matrix_rows import ABSENT, CHANGES, Columns, named
+from torchdoctor.widgets.matrix_rows import ABSENT, CHANGES, MANY, named
 from torchprobes.quantity import quantity
 from torchprobes.reports.seen import (
     CauseSeen,
@@ -24,53 +24,74 @@ from torchprobes.reports.seen import (
 )
 
 _AT: Final = 14
+_NAME: Final = 34
+_LABEL: Final = 18
+LEAST, MOST = 20, 34
+"""Cells of a platform in an opened row."""
+
+MOST_CAUSES: Final = 5
 _MOST_NAMES: Final = 200
 
 
-def row_page(seen: Seen, row: RowSeen, cells: RowCells | None, note: str, columns: Columns, width: int) -> Page:
-    """One probe: what differs, what may explain it, each figure over all platforms, then platform by platform."""
+def row_page(seen: Seen, row: RowSeen, cells: RowCells | None, note: str, width: int) -> Page:
+    """One probe: what differs, what may explain it, each figure over all platforms, then platform beside platform."""
     rows: list[Line] = [BLANK, line(("  " + safe(row.name), "title"), "   ", (row.change, CHANGES.get(row.change, "")))]
     rows += [line("    ", text) for each in row.words for text in wrap(safe(each), max(20, width - 6))]
-    causes = [cause for cause in seen.causes if row.name in cause.explains]
+    causes = [cause for cause in seen.causes if row.name in cause.explains][:MOST_CAUSES]
     if causes:
-        rows += [BLANK, heading("what may explain it", str(len(causes)))]
-        rows += [line("    ", text) for each in causes[:5] for text in wrap(safe(each.words), max(20, width - 6))]
+        rows += [BLANK, heading("what may explain it")]
+        rows += [line("    ", text) for each in causes for text in wrap(safe(each.words), max(20, width - 6))]
     if cells is None or cells.row != row.name:
         return Page([*rows, BLANK, line(("    " + safe(note), "dim"))])
-    if cells.spans:
+    if len(seen.platforms) > MANY and cells.spans:
         rows += [BLANK, heading("figures over all platforms", "lowest, middle, highest"), *_spans(cells.spans, width)]
-    marks = []
-    for at, cell in enumerate(cells.cells, cells.first):
-        rows.append(BLANK)
-        marks.append(len(rows))
-        rows += _cell(safe(seen.platforms[at].label), cell, width)
-    shown = cells.first + len(cells.cells)
-    if shown < len(seen.platforms) or cells.first:
-        told = f"platforms {cells.first + 1:,}–{shown:,} of {len(seen.platforms):,}: ← → go on"
-        rows += [BLANK, line(("    " + told, "dim"))]
-    return Page(rows, marks=frozenset(marks))
+    rows += _beside(seen, cells, width)
+    return Page(rows)
+
+
+def beside(width: int) -> int:
+    """How many platforms stand beside each other in an opened row."""
+    return max(1, (width - _NAME - 4) // LEAST)
+
+
+def _beside(seen: Seen, cells: RowCells, width: int) -> Iterator[Line]:
+    """Tables of the platforms from the first that is looked at: verdict, ways, figures; then reasons and findings."""
+    shown = list(cells.cells)
+    wide = min(MOST, max(LEAST, (width - _NAME - 4) // max(1, len(shown))))
+    labels = [safe(seen.platforms[at].label) for at in range(cells.first, cells.first + len(shown))]
+    last, count = cells.first + len(shown), len(seen.platforms)
+    where = f"platforms {cells.first + 1:,}–{last:,} of {count:,}, ← → go on" if len(shown) < count else ""
+    yield from (BLANK, heading("side by side", where))
+    lead = " " * (_NAME + 4)
+    yield line(lead, *((fit(label, wide - 1) + " ", "title") for label in labels))
+    yield line(lead, *(_verdict(cell, wide) for cell in shown))
+    for title, tables in (("how", [cell.ways for cell in shown]), ("figures", [cell.figures for cell in shown])):
+        table = [dict(pairs) for pairs in tables]
+        names = dict.fromkeys(name for pairs in table for name in pairs)
+        if names:
+            yield from (BLANK, line(("    " + title, "title")))
+        for name in names:
+            told = [pairs.get(name, "–") for pairs in table]
+            role = "" if len(set(told)) > 1 else "dim"
+            yield line(("    " + fit(safe(name), _NAME - 1) + " ", "dim"),
+                       *((fit(safe(text), wide - 1) + " ", role) for text in told))  # fmt: skip
+    yield from (BLANK, line(("    said", "title")))
+    for label, cell in zip(labels, shown, strict=True):
+        for text in (cell.reason, *cell.findings):
+            if text:
+                yield from labelled(fit(label, _LABEL).rstrip(), safe(text), width, at=_LABEL + 6, indent=4)
+
+
+def _verdict(cell: CellSeen, width: int) -> Span:
+    sign, role = ABSENT if cell.verdict is None else VERDICTS[cell.verdict]
+    return fit(f"{sign} {'not asked' if cell.verdict is None else cell.verdict.value}", width - 1) + " ", role
 
 
 def _spans(spans: Sequence[SpanSeen], width: int) -> Iterator[Line]:
-    name = min(34, max(18, width // 3))
+    name = min(44, max(18, width // 3))
     for each in spans:
         ends = f"{each.low} ({safe(each.low_at)})  {each.middle}  {each.high} ({safe(each.high_at)})"
         yield line(("    " + fit(safe(each.key), name), "dim"), "  ", ends, (f"  n {each.n}", "dim"))
-
-
-def _cell(label: str, cell: CellSeen, width: int) -> Iterator[Line]:
-    sign, role = ABSENT if cell.verdict is None else VERDICTS[cell.verdict]
-    word = "not asked" if cell.verdict is None else cell.verdict.value
-    yield line("  ", (f"{sign} {fit(word, 9)}", role), (label, "title"))
-    if cell.reason:
-        yield from labelled("why", safe(cell.reason), width, at=_AT, indent=4)
-    for what, how in cell.ways:
-        yield from labelled(fit(safe(what), _AT - 6).rstrip(), safe(how), width, at=_AT, indent=4)
-    for each in cell.findings:
-        yield from labelled("finding", safe(each), width, at=_AT, indent=4)
-    name = min(34, max(18, width // 2))
-    for key, text in cell.figures:
-        yield line(("    " + fit(safe(key), name), "dim"), "  ", safe(text))
 
 
 def cause_page(cause: CauseSeen, values: CauseValues | None, note: str, width: int) -> Page:

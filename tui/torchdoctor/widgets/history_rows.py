@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Final
 
-from torchdoctor.paint import BLANK, Line, Page, Span, heading, join, labelled, line
+from torchdoctor.paint import BLANK, Line, Page, Span, heading, join, labelled, line, wrap
 from torchdoctor.signs import RUNNING, VERDICTS
 from torchdoctor.text import safe, size_text
-from torchdoctor.widgets.table_rows import GAP, Column, fit_columns, head_line, table_row
+from torchdoctor.widgets.lazy_lines import LazyLines
+from torchdoctor.widgets.table_rows import Column, Fitted, fit_columns, head_line, table_row
 from torchprobes.model import Verdict
 from torchprobes.reports.seen import History, RunRow
 
@@ -56,7 +58,7 @@ _COLUMNS: Final[tuple[Column[RunRow], ...]] = (
     Column("state", 11, 0, lambda row, _: [state_span(row.state)], left=True),
     Column("what", 16, 1, lambda row, _: [(called(row), "title" if row.title else "")], left=True, most=44),
     Column("kind", 8, 6, lambda row, _: [(safe(row.kind), "dim")], left=True),
-    Column("probes", 19, 2, _said, left=True, most=30),
+    Column("probes", 15, 2, _said, left=True, most=30),
     Column("host", 12, 4, lambda row, _: [(safe(row.host), "")], left=True, most=24),
     Column("torch", 12, 7, lambda row, _: [(safe(row.torch or "–"), "dim")], left=True),
     Column("device", 16, 8, lambda row, _: [(safe(row.device), "dim")], left=True, most=28),
@@ -68,26 +70,26 @@ def history_page(
     history: History | None, files: History | None, note: str, marked: Collection[str], width: int
 ) -> Page:
     """Runs, newest first, and files that were added; the cursor stands on one of them."""
-    rows: list[Line] = [BLANK, heading("history", _uses(history))]
+    lines, keys = LazyLines(), dict[int, str]()
+    fitted = fit_columns(_COLUMNS, width - 4)
+    lines.add(BLANK, heading("history", _uses(history)))
     if note:
-        rows += labelled("", safe(note), width, at=2)
-    fitted = fit_columns(_COLUMNS, width - 4 - GAP)
-    rows += [BLANK, (("    ", ""), *head_line(fitted))] if history is not None and history.rows else []
-    keys: dict[int, str] = {}
-    for each in history.rows if history is not None else ():
-        keys[len(rows)] = each.path
-        rows.append(_row(each, each.path in marked, fitted))
-    if files is not None:
-        rows += [BLANK, heading("reports in", safe(files.place)), BLANK, (("    ", ""), *head_line(fitted))]
-        for each in files.rows:
-            keys[len(rows)] = each.path
-            rows.append(_row(each, each.path in marked, fitted))
-    rows += [BLANK, line((f"  {_how(len(marked))}", "dim"))]
-    return Page(rows, keys, frozenset(y for y, key in keys.items() if key in marked))
+        lines.add(*labelled("", safe(note), width, at=2))
+    for each in (history, files):
+        if each is None or not each.rows:
+            continue
+        if each is files:
+            lines.add(BLANK, heading("reports in", f"{safe(each.place)} · {len(each.rows):,}"))
+        lines.add(BLANK, (("    ", ""), *head_line(fitted)))
+        keys.update(enumerate((row.path for row in each.rows), len(lines)))
+        lines.later(len(each.rows), partial(_row, each.rows, marked, fitted))
+    lines.add(BLANK, *(line(("  " + text, "dim")) for text in wrap(_how(len(marked)), max(20, width - 4))))
+    return Page(lines, keys, frozenset(y for y, key in keys.items() if key in marked))
 
 
-def _row(row: RunRow, marked: bool, fitted: object) -> Line:
-    return ((f"  {MARK if marked else ' '} ", "accent"), *table_row(row, fitted))  # type: ignore[arg-type]
+def _row(rows: Sequence[RunRow], marked: Collection[str], fitted: Fitted[RunRow], place: int) -> Line:
+    row = rows[place]
+    return ((f"  {MARK if row.path in marked else ' '} ", "accent"), *table_row(row, fitted))
 
 
 def _uses(history: History | None) -> str:
@@ -100,5 +102,6 @@ def _uses(history: History | None) -> str:
 
 def _how(marked: int) -> str:
     if marked > 1:
-        return f"{marked} marked: d compares them, t puts them on a time line"
-    return "enter opens · space marks · d compares what is marked, or this one with the report on screen · o adds files"
+        return f"{marked:,} marked: d compares them, t puts them on a time line"
+    keys = "enter opens · space marks, * all · d compares what is marked, or this one with the report on screen"
+    return f"{keys} · o adds files"

@@ -66,7 +66,8 @@ def columns_of(platforms: int, look: Look, width: int) -> Columns:
 def matrix_page(seen: Seen, look: Look, width: int) -> Page:
     """The page: causes, what differs, the same, platforms, notes, what no probe covered."""
     made = _Made()
-    made.add(BLANK, heading(f"{len(seen.platforms):,} platforms compared", safe(seen.headline)))
+    made.add(BLANK, heading(f"{len(seen.platforms):,} platforms compared"))
+    made.add(*(line("  ", text) for text in wrap(safe(seen.headline), max(20, width - 4))))
     _causes(made, seen, look, width)
     if look.nodes:
         _nodes(made, seen, look, width)
@@ -118,9 +119,8 @@ def _cause(place: int, cause: CauseSeen, width: int) -> Iterator[Line]:
     yield from (line("       ", (text, "title")) for text in rest)
     if cause.explains:
         how = "evidence" if cause.sure else "by its kind"
-        yield line(
-            "       ", (fit(f"may explain {named(cause.explains)}", max(10, width - 22)), ""), (f"  {how}", "dim")
-        )
+        said = fit(f"may explain {named(cause.explains)}", max(10, width - 22)).rstrip()
+        yield line("       ", said, (f"  {how}", "ok" if cause.sure else "dim"))
 
 
 def named(names: Sequence[str], most: int = NAMED) -> str:
@@ -161,7 +161,7 @@ def head_line(platforms: Sequence[PlatformSeen], columns: Columns) -> Line:
     lead = " " * (2 + columns.name + _CHANGE + 2)
     shown = platforms[columns.first : columns.last]
     if columns.width > 1:
-        return line(lead, *((fit(safe(p.label), columns.width - 1) + " ", "dim") for p in shown))
+        return line(lead, *((fit(safe(p.label), columns.width - 1) + " ", "title") for p in shown))
     first, last = safe(shown[0].label), safe(shown[-1].label)
     between = max(1, columns.count - len(first) - len(last))
     return line(lead, (fit(first + " " * between + last, columns.count), "dim"))
