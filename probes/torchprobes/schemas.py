@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +13,7 @@ FIRST: Final = 1
 Document = dict[str, Any]
 
 
+@cache
 def newest(kind: type[Any]) -> int:
     """The schema of this kind of file that this program writes: the default of its field `schema`, else FIRST."""
     if not issubclass(kind, msgspec.Struct):

@@ -25,7 +25,12 @@ def read_file(path: Path) -> Report:
         RunError: one line: it is missing, no regular file, too large, not a report, or of a later schema.
     """
     raw = _bytes(path)
-    report = _snapshot(raw, str(path)) if _is_snapshot(raw) else decode(raw, Report, str(path))
+    try:
+        report = decode(raw, Report, str(path))
+    except RunError:
+        if not _is_snapshot(raw):
+            raise
+        report = _snapshot(raw, str(path))
     said = worst([result.verdict for result in report.results])
     if report.verdict is not said:
         raise RunError(
