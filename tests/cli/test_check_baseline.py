@@ -64,7 +64,7 @@ def test_what_has_nothing_to_judge_against_is_refused(place: Path, tmp_path: Pat
     for report in (good(), good(one(), tier="snapshot")):
         with pytest.raises(click.UsageError, match="no probe's result"):
             known_good(written(tmp_path, report), Settings())
-    with pytest.raises(RunError, match="no run is named"):
+    with pytest.raises(RunError, match="no run named"):
         known_good("nowhere", Settings())
     (tmp_path / "later.json").write_text(f'{{"schema": {REPORT_SCHEMA + 1}}}')
     with pytest.raises(RunError, match="upgrade torchdoctor"):

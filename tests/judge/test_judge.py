@@ -15,6 +15,7 @@ from torchprobes.judge.registry import POSITIVE, RULES
 from torchprobes.judge.rules import EVERY
 from torchprobes.judge.verdict import judge, rule_hits
 from torchprobes.model import Evidence, Fact, Figure, Outcome, Readings, Verdict
+from torchprobes.reports.baseline import FEWER, LOST, WORSE
 from torchprobes.telemetry.rules import CHECKS, Check
 
 ENDED = Outcome(ending="ended")
@@ -29,7 +30,7 @@ def empty(probe: Probe, outcome: Outcome = ENDED, device: str = "cpu") -> Readin
 def test_every_rule_has_a_card_and_every_card_is_reachable() -> None:
     assert {rule.card for rule in RULES} <= {c.id for c in CARDS}
     reachable = {rule.card for rule in RULES} | {sign.card for sign in SIGNS}
-    reachable |= {check.id for check in CHECKS} | {rule.card for rule in LAUNCH_RULES}
+    reachable |= {check.id for check in CHECKS} | {rule.card for rule in LAUNCH_RULES} | {FEWER, LOST, WORSE}
     assert {c.id for c in CARDS} - reachable == set()
 
 

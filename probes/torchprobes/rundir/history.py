@@ -30,7 +30,7 @@ def open_run(place: Path | None, name: str) -> RunDir:
     runs = [] if place is None else list_runs(place)
     found = [run for run in runs if run.name.startswith(name)] or [run for run in runs if title_of(run) == name]
     if len(found) != 1 or not name:
-        what = "no run is" if not found else f"{len(found)} runs are"
+        what = "no run" if not found else f"{len(found)} runs are"
         raise RunError(f"{what} named {name!r}: `torchdoctor runs` lists them")
     return found[0]
 
