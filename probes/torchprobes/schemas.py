@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -13,13 +12,16 @@ FIRST: Final = 1
 Document = dict[str, Any]
 
 
-@cache
 def newest(kind: type[Any]) -> int:
     """The schema of this kind of file that this program writes: the default of its field `schema`, else FIRST."""
-    if not issubclass(kind, msgspec.Struct):
-        return FIRST
-    found = next((field for field in msgspec.structs.fields(kind) if field.name == "schema"), None)
-    return found.default if found is not None and isinstance(found.default, int) else FIRST
+    if kind not in _NEWEST:  # msgspec evaluates every annotation for it, which a thousand reports would pay for
+        fields = msgspec.structs.fields(kind) if issubclass(kind, msgspec.Struct) else ()
+        found = next((field for field in fields if field.name == "schema"), None)
+        _NEWEST[kind] = found.default if found is not None and isinstance(found.default, int) else FIRST
+    return _NEWEST[kind]
+
+
+_NEWEST: Final[dict[type[Any], int]] = {}
 
 
 def migrated(document: Document, kind: type[Any], schema: int) -> Document:
