@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import stat
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from cli_process import command, environment, torchdoctor
+from cli_process import command, environment, torchdoctor, until
 from fleet_launcher import write_cluster
 from test_machine_commands import gpu, sample
 
@@ -143,6 +145,22 @@ def test_a_launcher_that_is_not_there_and_one_that_says_no_are_words_and_4(
         assert run(["fleet", "--out", str(tmp_path / f"fleet{number}"), "--", *words]) == 4
         out, err = capfd.readouterr()
         assert f"no node was heard: {said}" in out, (out, err)
+
+
+def test_an_interrupt_keeps_what_came_and_leaves_nothing_running(tmp_path: Path) -> None:
+    (tmp_path / "on").write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid; touch {tmp_path}/begun; exec sleep 3600\n")
+    (tmp_path / "on").chmod(0o755)
+    words = command("fleet", "--out", "fleet", "--nodes", "a,b", "--at-once", "1", "--", "./on", "{node}")
+    process = subprocess.Popen(words, cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE, text=True)
+    until((tmp_path / "begun").exists, "the first node to be asked")
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted before it answered" in out
+    assert "it was not asked: interrupted before its turn" in out
+    pid = int((tmp_path / "pid").read_text())
+    until(lambda: not Path(f"/proc/{pid}").exists(), "the launcher to be gone")
+    assert len((tmp_path / "fleet" / "nodes.jsonl").read_text().splitlines()) == 2
 
 
 def test_two_nodes_for_real_are_looked_at_kept_and_compared(tmp_path: Path) -> None:

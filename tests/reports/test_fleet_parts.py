@@ -78,7 +78,8 @@ def test_remarks_of_srun_name_the_nodes_and_the_last_words_of_their_tasks() -> N
     assert remarks.of("n2", 1) == "exited with exit code 7: \x1b[31mbye"
     assert [remarks.of(name, None) for name in ("n4", "n5", "n9")] == ["killed"] * 3
     assert remarks.of("n6", None) == "Slurm says that the node failed"
-    assert remarks.of("n1", 2) == ""
+    assert Remarks().of("n1", 2) == ""
+    assert remarks.of("n1", 2, "late") == "late; srun: n[1-999999]: task 1: Exited"
 
 
 # --- whose turn it is ----------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ import msgspec
 from torchdoctor.settings import Settings
 from torchprobes import __version__
 from torchprobes.reports import exit_codes
-from torchprobes.reports.fleet.wire import Answer, Message, Stage, Voice
+from torchprobes.reports.fleet.wire import LISTED, Answer, Message, Stage, Voice
 
 from ._interrupts import ENDING
 from ._job_program import own_program
@@ -31,6 +31,9 @@ LOCAL_RANKS: Final = ("SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK", "PMI_LOCAL_
 
 NODES: Final = ("SLURM_NNODES", "OMPI_MCA_orte_num_nodes")
 PLACES: Final = ("SLURM_NODEID",)
+
+LISTERS: Final = 8
+"""So many tasks say a list of nodes that is long; the others would say the same."""
 
 ALIVE_S: Final = 5.0
 """So often it says that it lives, and so learns that nobody listens any more."""
@@ -85,6 +88,7 @@ class Node:
 
     def __init__(self, voice: Voice, settings: Settings, errand: Errand, environ: Mapping[str, str]) -> None:
         self._voice, self._settings, self._errand, self._environ = voice, settings, errand, environ
+        self._listed = False
         self._checking = errand.check is not None
 
     def go(self) -> None:
@@ -92,19 +96,26 @@ class Node:
         wait_s = turn_s(self._errand, self._environ)
         self._alive("waits", wait_s)
         self._wait(wait_s)
-        threading.Thread(target=self._end_anyway, daemon=True, name="deadline").start()
-        self._voice.answer(self._checked() if self._checking else self._seen())
+        last = threading.Timer(self._errand.deadline_s + (2 * ENDING_S if self._checking else 0), os._exit, (0,))
+        last.daemon = True
+        last.start()
+        try:
+            self._voice.answer(self._checked() if self._checking else self._seen())
+        finally:
+            last.cancel()
 
     def _alive(self, stage: Stage, wait_s: float = 0.0) -> None:
-        task = self._environ.get("SLURM_PROCID", "")
+        task = _count(self._environ, "SLURM_PROCID")
+        listed = self._environ.get("SLURM_STEP_NODELIST", "") if stage == "waits" and not self._listed else ""
+        self._listed = True
         self._voice.message(
             Message(
                 stage=stage,
                 torchdoctor=__version__,
                 host=socket.gethostname(),
                 wait_s=wait_s,
-                nodelist=self._environ.get("SLURM_STEP_NODELIST", ""),
-                task=int(task) if task.isascii() and task.isdigit() else None,
+                nodelist=listed if len(listed) <= LISTED or task is None or task < LISTERS else "",
+                task=task,
             )
         )
 
@@ -113,10 +124,6 @@ class Node:
         while (left := until - time.monotonic()) > 0:
             time.sleep(min(left, ALIVE_S))
             self._alive("waits", seconds)
-
-    def _end_anyway(self) -> None:
-        time.sleep(self._errand.deadline_s + (2 * ENDING_S if self._checking else 0))
-        os._exit(exit_codes.OK)
 
     def _seen(self, why: str = "") -> Answer:
         self._alive("looks")

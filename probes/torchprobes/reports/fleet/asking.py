@@ -177,9 +177,9 @@ class _Together:
 
     def _hear(self, line: bytes) -> bool:
         ours = self._gathering.hear(line)
-        if not ours:
+        if not ours and b"@td1 " not in line:
             self._remarks.take(line)
-        elif not self._expected and self._gathering.nodelist:
+        if not self._expected and self._gathering.nodelist:
             self._expected = self._named(self._gathering.nodelist)
         self._progress.answered = len(self._gathering.answered)
         self._progress.expected = len(self._expected) or None

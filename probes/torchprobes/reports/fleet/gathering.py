@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
-from .wire import MOST_PIECES, Answer, Message, Piece, answer_of, message_of, pieces_in
+from .wire import LISTED, MOST_LISTS, MOST_PIECES, Answer, Message, Piece, answer_of, message_of, pieces_in
 
 MOST_NODES: Final = 4096
 MOST_SPEAKERS: Final = 4
@@ -26,6 +26,7 @@ class Heard:
     last: float = 0.0
     of: int = 0
     pieces: dict[int, bytes] = field(default_factory=dict)
+    listed: dict[int, str] = field(default_factory=dict)
     answer: Answer | str | None = None
 
     @property
@@ -86,7 +87,10 @@ class Gathering:
             return
         heard.message = message
         self.longest_wait_s = max(self.longest_wait_s, message.wait_s)
-        self.nodelist = self.nodelist or message.nodelist
+        if message.nodelist and not self.nodelist and message.part < message.parts <= MOST_LISTS:
+            heard.listed[message.part] = message.nodelist[:LISTED]
+            if len(heard.listed) >= message.parts:
+                self.nodelist = "".join(heard.listed[part] for part in sorted(heard.listed))
 
     def _heard(self, piece: Piece) -> Heard | None:
         node = self._only or piece.node

@@ -73,19 +73,24 @@ class Remarks:
     def __init__(self) -> None:
         self._ends: dict[str, str] = {}
         self._last: dict[int, str] = {}
+        self._own = ""
 
     def take(self, line: bytes) -> None:
         """Take in a line that was none of ours."""
-        for name, how in _ends_in(line[:8192]):
+        ends = list(_ends_in(line[:8192]))
+        for name, how in ends:
             self._ends.setdefault(name, how)
+        if line.startswith(b"srun: error: ") and not ends:
+            self._own = line[:213].decode(errors="replace").removeprefix("srun: error: ").strip()
         labelled = _LABELLED.fullmatch(line[:400])
         if labelled and labelled[2].strip() and len(self._last) < 1 << 13:
             self._last[int(labelled[1])] = labelled[2].decode(errors="replace").strip()[:200]
 
     def of(self, node: str, task: int | None, otherwise: str = "") -> str:
-        """How a node's task ended (`otherwise`: if srun did not say), and its last words; "" if nothing is known."""
+        """How a node's task ended, else `otherwise` and what srun said last of itself; and the task's last words."""
+        how = self._ends.get(node) or "; ".join(filter(None, [otherwise, self._own and f"srun: {self._own}"]))
         last = self._last.get(task, "") if task is not None else ""
-        return ": ".join(filter(None, [self._ends.get(node, otherwise), last]))
+        return ": ".join(filter(None, [how, last]))
 
 
 def _ends_in(line: bytes) -> Iterator[tuple[str, str]]:

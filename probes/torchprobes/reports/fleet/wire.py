@@ -3,9 +3,10 @@
     @td1 TOKEN NODE SPEAKER NUMBER OF CRC BODY ;
 
 NUMBER 0 of 0 is a message ("I am here", "I am in my check"): base64 of JSON. NUMBER 1 to OF are the pieces of the
-answer: base64 of zlib of JSON. Each is one write below PIPE_BUF (pipe(7): such writes are never mixed), may stand
-anywhere in a line (a prompt, `srun --label`), and is passed over if its checksum is not right. The answer is said
-twice, because nobody can ask for a piece again. Both ends are here.
+answer: base64 of zlib of JSON. Each is one write below PIPE_BUF (pipe(7): such writes are never mixed) and below 1 KiB
+(`srun --label` breaks longer lines: slurmstepd's messages have 1,024 bytes), may stand anywhere in a line (a prompt, a
+label), and is passed over if its checksum is not right. The answer is said twice, because nobody can ask for a piece
+again. Both ends are here.
 """
 
 from __future__ import annotations
@@ -26,10 +27,16 @@ from torchprobes.model import Frozen
 
 WIRE: Final = 1
 LONGEST_LINE: Final = 64 << 10
-PIECE: Final = 1800
-"""Bytes before base64; a line is at most 2.8 KiB then, and PIPE_BUF is 4 KiB on Linux."""
+PIECE: Final = 480
+"""Bytes before base64; with the longest name of a node a line has 960 bytes then."""
 
-MOST_PIECES: Final = 2400
+LISTED: Final = 200
+"""Characters of a list of nodes in one message."""
+
+MOST_LISTS: Final = 512
+"""Messages of one list: 100 KB, as Slurm writes them."""
+
+MOST_PIECES: Final = 8700
 """4 MiB packed; a snapshot of 8 GPUs with its inventory is about 20 KiB, the report of a whole check 60 KiB."""
 
 MOST_BYTES: Final = 64 << 20
@@ -40,7 +47,7 @@ TIMES_SAID: Final = 2
 NODE: Final = r"[A-Za-z0-9_][A-Za-z0-9_.:@-]{0,252}"
 _LINE: Final = re.compile(
     rb"@td1 ([0-9a-f]{16}) (" + NODE.encode() + rb") ([0-9a-f]{1,16}) ([0-9]{1,4}) ([0-9]{1,4}) ([0-9a-f]{8})"
-    rb" ([A-Za-z0-9+/=]{1,2700}) ;"
+    rb" ([A-Za-z0-9+/=]{1,640}) ;"
 )
 
 Stage = Literal["waits", "looks", "checks", "says"]
@@ -50,8 +57,8 @@ Kind = Literal["snapshot", "report", "failure"]
 class Message(Frozen, frozen=True, kw_only=True):
     """A sign of life: what the node does, and what it knows of the step that it is in.
 
-    `wait_s` is how long it waits before it begins; `nodelist` are the nodes of its step as Slurm writes them, and
-    `task` its number in it, None where nobody says.
+    `wait_s` is how long it waits before it begins; `nodelist` are the nodes of its step as Slurm writes them, part
+    `part` of `parts`, and `task` its number in it, None where nobody says.
     """
 
     stage: str = "waits"
@@ -59,6 +66,8 @@ class Message(Frozen, frozen=True, kw_only=True):
     host: str = ""
     wait_s: float = 0.0
     nodelist: str = ""
+    part: int = 0
+    parts: int = 0
     task: int | None = None
 
 
@@ -100,8 +109,12 @@ class Voice:
         self._speaker = f"{os.getpid():x}{time.monotonic_ns() & 0xFFFF:04x}"
 
     def message(self, message: Message) -> None:
-        """A sign of life."""
-        self._line(0, 0, msgspec.json.encode(message))
+        """A sign of life; a list of nodes that is long takes several."""
+        listed = message.nodelist
+        parts = [listed[at : at + LISTED] for at in range(0, len(listed), LISTED)][:MOST_LISTS] or [""]
+        for number, part in enumerate(parts):
+            said = msgspec.structs.replace(message, nodelist=part, part=number, parts=len(parts) if part else 0)
+            self._line(0, 0, msgspec.json.encode(said))
 
     def answer(self, answer: Answer) -> None:
         """The answer, in pieces, twice."""
