@@ -12,7 +12,7 @@ from torchprobes.model import Verdict
 from torchprobes.quantity import quantity
 from torchprobes.reports.comparison import words
 from torchprobes.reports.comparison.model import Cause, Comparison, Line, Moment, Outlier, Platform, Row, Timeline
-from torchprobes.reports.export import ASCII_SIGNS, SIGNS
+from torchprobes.reports.signs import ASCII_SIGNS, SIGNS
 from torchprobes.reports.text import plain
 
 from ._table import hanging

@@ -14,8 +14,8 @@ from torchdoctor.terminal import decide
 from torchprobes import __version__
 from torchprobes.model import SCHEMA, Verdict
 from torchprobes.reports import exit_codes
-from torchprobes.reports.export import ASCII_SIGNS, SIGNS
 from torchprobes.reports.fleet.rows import Node
+from torchprobes.reports.signs import ASCII_SIGNS, SIGNS
 from torchprobes.reports.text import plain
 
 from ._output import Destination, note, only_one_to_stdout, say

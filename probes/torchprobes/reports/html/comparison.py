@@ -6,7 +6,7 @@ from torchprobes.quantity import quantity
 
 from ..comparison import words
 from ..comparison.model import Cause, Comparison, Outlier, Platform
-from ..export import SIGNS
+from ..signs import SIGNS
 from .crowd import crowd, crowd_figures, crowd_platforms
 from .document import document
 from .elements import Child, Markup, el, join

@@ -11,7 +11,7 @@ from torchprobes.quantity import quantity
 
 from ..comparison import words
 from ..comparison.model import Comparison, Outlier, Platform, Row
-from ..export import SIGNS
+from ..signs import SIGNS
 from . import plots
 from .elements import Markup, el, join
 from .matrix import feature, said_lines

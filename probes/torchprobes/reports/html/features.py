@@ -9,7 +9,7 @@ from torchprobes.quantity import quantity
 
 from .. import digest
 from ..conditions import is_condition
-from ..export import SIGNS, counts
+from ..signs import SIGNS, counts
 from .elements import Markup, el, join
 from .tables import NUMBER, mono, pairs, section, table
 

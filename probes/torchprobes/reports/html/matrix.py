@@ -8,7 +8,7 @@ from torchprobes.quantity import quantity
 
 from ..comparison import words
 from ..comparison.model import Cell, Comparison, Platform, Row, Said
-from ..export import SIGNS
+from ..signs import SIGNS
 from . import plots
 from .elements import Child, Markup, el, join
 from .plots import Axis, Bar

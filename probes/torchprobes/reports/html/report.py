@@ -5,7 +5,7 @@ from __future__ import annotations
 from torchprobes.model import Report
 
 from .. import digest
-from ..export import SIGNS, counts
+from ..signs import SIGNS, counts
 from .document import document
 from .elements import Markup, el
 from .features import features

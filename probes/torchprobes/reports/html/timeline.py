@@ -6,7 +6,7 @@ from torchprobes.quantity import quantity
 
 from ..comparison import words
 from ..comparison.model import Line, Moment, Timeline, Track
-from ..export import SIGNS
+from ..signs import SIGNS
 from . import plots
 from .document import document
 from .elements import Child, Markup, el, join

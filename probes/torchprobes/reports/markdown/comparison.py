@@ -8,7 +8,7 @@ from torchprobes.quantity import quantity
 
 from ..comparison import words
 from ..comparison.model import Cause, Cell, Comparison, Platform, Row
-from ..export import SIGNS
+from ..signs import SIGNS
 from .pieces import left, md, redaction, table
 
 _CAUSES, _EXPLAINED, _NOTES, _OUTLIERS = 10, 3, 50, 50

@@ -9,7 +9,7 @@ from torchprobes.quantity import quantity
 
 from .. import conditions, digest, inventory
 from ..digest import Measured, Told
-from ..export import SIGNS, counts
+from ..signs import SIGNS, counts
 from .pieces import code, md, redaction, table
 
 

@@ -8,7 +8,7 @@ from torchprobes.quantity import quantity
 
 from ..comparison import words
 from ..comparison.model import Moment, Timeline, Track
-from ..export import SIGNS
+from ..signs import SIGNS
 from .pieces import left, md, redaction, table
 
 _NODES = 50
