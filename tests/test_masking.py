@@ -133,8 +133,8 @@ def test_what_is_no_secret_is_left_alone(text: str) -> None:
 
 
 UNITS = ["a", "a.", "token", "token=", "http://", "a:", "-", "\"'", " ", "eyJa.", "-----BEGIN PRIVATE KEY-----", "=",
-         "curl ", "curl -u a:", "mysql -p", "login a password ", "wandb login ", "\\\"auth\\\": ", "?key=", "SG.a", "sk-",
-         "'--token', "]  # fmt: skip
+         "curl ", "curl -u a:", "mysql -p", "login a password ", "wandb login ", "\\\"auth\\\": ", "?key=", "SG.a",
+         "sk-", "'--token', "]  # fmt: skip
 
 
 @pytest.mark.parametrize("unit", UNITS)

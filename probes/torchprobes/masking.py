@@ -114,6 +114,9 @@ _SHAPES: Final = re.compile(
 )
 """A token by its shape: those, then AWS, Google, JWTs, Telegram."""
 
+_SHORTEST: Final = 19
+"""Characters of the shortest token with a shape."""
+
 _SHAPE_SIGNS: Final = (*_ISSUED, *_ISSUED_PLAIN, "AKIA", "ASIA", "AIza", "eyJ", ":AA")
 _NAME_SIGNS: Final = ("token", "secret", "passw", "passphrase", "credential", "creds", "cookie", "key")
 _VARIABLE_SIGNS: Final = tuple(word.upper() for word in _WEAK)
@@ -136,7 +139,7 @@ def mask_text(text: str) -> str:
     for place in _PLACES:
         if place.sign in low:
             text = place.pattern.sub(place.instead, text)
-    if any(map(text.__contains__, _SHAPE_SIGNS)):
+    if len(text) >= _SHORTEST and any(map(text.__contains__, _SHAPE_SIGNS)):
         text = _SHAPES.sub(lambda match: f"{next(filter(None, match.groups()))}{MASK}", text)
     if any(map(low.__contains__, _NAME_SIGNS)) or any(map(text.__contains__, _VARIABLE_SIGNS)):
         text = "".join(_without_assigned(text))

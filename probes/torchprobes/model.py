@@ -346,7 +346,10 @@ class Baseline(Frozen, frozen=True, kw_only=True):
 
 
 class Report(Frozen, frozen=True, kw_only=True):
-    """One run's identity, results and findings as one JSON file. `findings` are the machine's checks only."""
+    """One run's identity, results and findings as one JSON file. `findings` are the machine's checks only.
+
+    `redaction` says for whom it was redacted and what was masked in it; "" as it was read.
+    """
 
     schema: int = REPORT_SCHEMA
     torchdoctor: str
@@ -359,6 +362,7 @@ class Report(Frozen, frozen=True, kw_only=True):
     results: tuple[Result, ...]
     findings: tuple[Finding, ...] = ()
     baseline: Baseline | None = None
+    redaction: str = ""
 
 
 def worst(verdicts: list[Verdict]) -> Verdict:

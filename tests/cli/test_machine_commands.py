@@ -116,7 +116,9 @@ def test_here_for_real_snapshot_tells_machine_sample_and_target(tmp_path: Path) 
     document = json.loads(said.out)
     assert document.keys() == {
         "schema", "torchdoctor", "taken", "machine", "sample", "target", "findings", "verdict", "line", "jobs",
+        "redaction",
     }  # fmt: skip
+    assert document["redaction"].startswith("internal: ")
     assert document["machine"]["cores"] > 0
     assert document["target"]["chosen"]["torch"]
     assert any(row["torch"] for row in document["target"]["candidates"])

@@ -167,6 +167,7 @@ SURVIVES = (
     "fx graph cache miss for key fwmkhqjvvtm4y7c2, pad_token_id=0",
     "bf16 751 TFLOP/s (95 % of the expected), 0.98x (95 % 0.94 to 1.01)",
     "ProcessGroupNCCL.cpp:629, [rank0]: train.py:12",
+    "for chrome://tracing, init_method env://, tcp://127.0.0.1:5",
     "root runs pid 17 (root: python)",
     "hf_hub_enable_hf_transfer, global-batch-size-per-rank",
 )

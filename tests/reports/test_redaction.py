@@ -96,7 +96,15 @@ def test_one_redactor_gives_one_name_the_same_stand_in_wherever_it_stands() -> N
     [
         ("/home/ada/.local/state/torchdoctor/runs/x/report.json", "~/.local/state/torchdoctor/runs/x/report.json"),
         ("/home/ada/my/env/bin/python3", "~/path-1/bin/python3"),
-        ("/home/ada/my/env/lib/python3.11/site-packages/torch/x.so", "~/path-1/site-packages/torch/x.so"),
+        (
+            "/home/ada/my/env/lib/python3.11/site-packages/torch/x.so",
+            "~/path-1/lib/python3.11/site-packages/torch/x.so",
+        ),
+        (
+            "/home/ada/.pyenv/versions/3.11.7/include/python3.11/Python.h",
+            "~/.pyenv/versions/3.11.7/include/python3.11/Python.h",
+        ),
+        ("/home/ada/my/pkg/site-packages/torch/x.so", "~/path-1/site-packages/torch/x.so"),
         ("/home/ada/.cache/huggingface/hub", "~/.cache/huggingface/hub"),
         ("A=/home/ada/my/a.py:/home/bob/my/a.py:/home/bob/my/b.py", "A=~/path-1.py:~/path-1.py:~/path-2.py"),
         ("/home/ada", "~"),
@@ -159,6 +167,7 @@ def test_documents_are_redacted_by_their_keys_too() -> None:
         "processes": [{"user": "root", "command": ["run", "--token", "fish9876"]}, {"user": "ada", "pid": 3}],
         "environ": {"HF_TOKEN": "fish9876", "HOME": "/home/ada", "EMPTY_TOKEN": ""},
         "verdict": "pass",
+        "bus_id": "",
         "node": "0",
         "n": [1, 2.5, None, True],
     }
@@ -167,6 +176,7 @@ def test_documents_are_redacted_by_their_keys_too() -> None:
         "processes": [{"user": "root", "command": ["run", "--token", "***"]}, {"user": "user-1", "pid": 3}],
         "environ": {"HF_TOKEN": "***", "HOME": "~", "EMPTY_TOKEN": ""},
         "verdict": "pass",
+        "bus_id": "",
         "node": "0",
         "n": [1, 2.5, None, True],
     }

@@ -99,7 +99,7 @@ def test_a_run_gives_what_it_has_and_a_lone_report_is_enough(tmp_path: Path) -> 
     assert [r.verdict for r in read.read_run(run).results] == [Verdict.PASS, Verdict.ERROR]
     kept = write.write(run)
     run.results.unlink()
-    assert read.read_run(run) == kept
+    assert read.read_run(run) == msgspec.structs.replace(kept, redaction="internal: masked nothing")
 
 
 def test_a_report_of_the_first_schema_is_read_and_has_no_inventory_that_anybody_took(tmp_path: Path) -> None:

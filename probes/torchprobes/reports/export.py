@@ -55,7 +55,7 @@ def _to_html(report: Report, masked: str) -> bytes:
 def _to_junit(report: Report, masked: str) -> bytes:
     from .junit import to_junit
 
-    return to_junit(report)
+    return to_junit(report, masked)
 
 
 EXPORTERS: Final[dict[str, Callable[[Report, str], bytes]]] = {

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 from torchprobes.model import Figure, Report, Result, Verdict
 
-from .text import mask, plain
+from .text import plain
 
 _JUNIT: Final[dict[Verdict, tuple[str, str]]] = {
     Verdict.FAIL: ("failure", "failures"),
@@ -19,8 +19,8 @@ _JUNIT: Final[dict[Verdict, tuple[str, str]]] = {
 JUnit knows no warning, and a build must not break on one unless `--fail-on` says so."""
 
 
-def to_junit(report: Report) -> bytes:
-    """The report as JUnit XML, a test case a probe."""
+def to_junit(report: Report, masked: str = "") -> bytes:
+    """The report, redacted already, as JUnit XML, a test case a probe; what was masked is a property of the suite."""
     suite = ElementTree.Element("testsuite", name="torchdoctor", tests=str(len(report.results)))
     suite.set("hostname", plain(report.machine.host))
     suite.set("timestamp", plain(report.started).removesuffix("Z"))
@@ -28,6 +28,9 @@ def to_junit(report: Report) -> bytes:
     for attribute in ("failures", "errors", "skipped"):
         hit = [r for r in report.results if _JUNIT.get(r.verdict, ("", ""))[1] == attribute]
         suite.set(attribute, str(len(hit)))
+    if masked:
+        properties = ElementTree.SubElement(suite, "properties")
+        ElementTree.SubElement(properties, "property", name="redaction", value=plain(masked))
     suite.extend(_case(result) for result in report.results)
     root = ElementTree.Element("testsuites")
     root.append(suite)
@@ -40,7 +43,7 @@ def _case(result: Result) -> ElementTree.Element:
     case.set("time", f"{result.seconds:.3f}")
     said = _JUNIT.get(result.verdict)
     if said:
-        message = plain(mask(f"{result.verdict.value}: {result.reason}"))
+        message = plain(f"{result.verdict.value}: {result.reason}")
         ElementTree.SubElement(case, said[0], message=message).text = _details(result)
     elif result.reason or result.findings:
         ElementTree.SubElement(case, "system-out").text = _details(result)
@@ -54,7 +57,7 @@ def _details(result: Result) -> str:
         if finding.fix:
             lines.append(f"fix: {finding.fix.command}")
     lines += [_figure(figure) for figure in result.figures]
-    return "\n".join(plain(mask(line)) for line in lines)
+    return "\n".join(plain(line) for line in lines)
 
 
 def _figure(figure: Figure) -> str:

@@ -101,14 +101,19 @@ def collect(run: RunDir, told: Iterable[Result] = ()) -> Report:
 
 
 def write(run: RunDir, told: Iterable[Result] = ()) -> Report:
-    """Make the report of a run and replace its `report.json` by it.
+    """Make the report of a run and replace its `report.json` by it, without secrets: that file is what is handed over.
+
+    Returns:
+        The report as it was read.
 
     Raises:
         RunError: if the run cannot be read, or the report not written; what was finished stays in the run.
     """
+    from .redaction import Level, Redactor  # deferred: patterns that nobody needs who only reads
+
     report = collect(run, told)
     try:
-        write_atomically(run.report, msgspec.json.encode(report))
+        write_atomically(run.report, msgspec.json.encode(Redactor(Level.INTERNAL).report(report)))
     except OSError as error:
         kept = f"what could be written stays in {run.path}"
         raise RunError(f"cannot write {run.report}: {error.strerror}; {kept}") from None

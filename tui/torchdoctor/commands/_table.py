@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
+import msgspec
+
 from torchprobes.model import Finding, Report, Severity, Target
 from torchprobes.reports.against import in_words
 from torchprobes.reports.export import ASCII_SIGNS, SIGNS, counts
@@ -14,7 +16,7 @@ _SEVERITY_SIGNS = {Severity.CRITICAL: "x", Severity.WARNING: "^", Severity.INFO:
 
 
 def report_text(report: Report, *, signs: bool, where: str = "", width: int = 100) -> str:
-    """The table, the findings with their fixes, and the counts as the last line.
+    """The table of a report that was redacted, the findings with their fixes, and the counts as the last line.
 
     `signs` takes signs beyond ASCII; `where` is the run directory. Lines are cut at `width`, never wrapped, but
     reasons, which a person needs whole.
@@ -30,17 +32,19 @@ def _lines(report: Report, signs: bool, where: str, width: int) -> Iterator[str]
     for r in report.results:
         sign = (SIGNS if signs else ASCII_SIGNS)[r.verdict]
         head = f"{sign} {r.verdict.value:8} {plain(r.name):{wide}} {r.seconds:7.1f} s  "
-        yield from hanging(head, plain(mask(r.reason)), width)
+        yield from hanging(head, plain(r.reason), width)
         for finding in r.findings:
-            yield from finding_lines(finding, width)
+            yield from _finding_lines(finding, width)
     if report.findings:
         yield "this machine:"
         for finding in report.findings:
-            yield from finding_lines(finding, width)
+            yield from _finding_lines(finding, width)
     if report.baseline is not None:
         yield ""
-        yield from hanging("judged against the baseline: ", plain(mask(in_words(report.baseline))), width, indent=2)
+        yield from hanging("judged against the baseline: ", plain(in_words(report.baseline)), width, indent=2)
     yield ""
+    if report.redaction:
+        yield from hanging("redaction: ", plain(report.redaction), width, indent=2)
     if where:
         yield f"run: {where}"
     yield f"{report.verdict.value}: {counts(report.results)} in {report.seconds:.1f} s"
@@ -51,13 +55,13 @@ def _like_lines(target: Target, width: int) -> Iterator[str]:
     if target.like is None:
         return
     head = f"like pid {target.like.pid} ({plain(target.like.user)}): "
-    yield from hanging(head, plain(mask(target.like.command), 200), width, indent=2)
+    yield from hanging(head, plain(target.like.command, 200), width, indent=2)
     if not target.like.differences:
         yield "  nothing that matters differs from this shell"
     for each in target.like.differences:
-        here = f", here {plain(mask(each.here))}" if each.here else ""
+        here = f", here {plain(each.here)}" if each.here else ""
         told = "" if each.applied else " (told only)"
-        yield from hanging(f"  {plain(each.what)}: ", f"{plain(mask(each.there))}{here}{told}", width, indent=4)
+        yield from hanging(f"  {plain(each.what)}: ", f"{plain(each.there)}{here}{told}", width, indent=4)
     yield ""
 
 
@@ -68,15 +72,21 @@ def _torch(target: Target) -> str:
 
 
 def finding_lines(finding: Finding, width: int) -> Iterator[str]:
-    """One finding: its id and what was seen, why, and what to do."""
+    """One finding that nobody has redacted: its id and what was seen, why, and what to do; secrets are masked."""
+    fix = finding.fix and msgspec.structs.replace(finding.fix, command=mask(finding.fix.command))
+    masked = msgspec.structs.replace(finding, seen=mask(finding.seen), why=mask(finding.why), fix=fix)
+    return _finding_lines(masked, width)
+
+
+def _finding_lines(finding: Finding, width: int) -> Iterator[str]:
     head = f"  {_SEVERITY_SIGNS[finding.severity]} {plain(finding.id)} {finding.severity.value}: "
-    yield from hanging(head, plain(mask(finding.seen)), width, indent=4)
+    yield from hanging(head, plain(finding.seen), width, indent=4)
     if finding.why:
-        yield from hanging("    why: ", plain(mask(finding.why)), width, indent=9)
+        yield from hanging("    why: ", plain(finding.why), width, indent=9)
     if finding.fix:
         needs = f", needs: {', '.join(finding.fix.needs)}" if finding.fix.needs else ""
         # A command is never wrapped: it is there to be copied.
-        yield f"    fix ({finding.fix.scope.value}{plain(needs)}): {plain(mask(finding.fix.command))}"
+        yield f"    fix ({finding.fix.scope.value}{plain(needs)}): {plain(finding.fix.command)}"
 
 
 def hanging(head: str, text: str, width: int, indent: int | None = None) -> list[str]:

@@ -10,6 +10,7 @@ import click
 from torchdoctor.settings import Settings
 from torchdoctor.terminal import decide
 from torchprobes import catalogue
+from torchprobes.model import Report
 from torchprobes.reports import exit_codes
 from torchprobes.reports.exit_codes import FailOn
 from torchprobes.reports.export import EXPORTERS, counts
@@ -20,6 +21,7 @@ from torchprobes.runner import graphs
 from ._baseline import known_good
 from ._options import fail_on_option, refuse_if_read_only, settings_of, settings_options
 from ._output import Destination, Undelivered, note, only_one_to_stdout, say
+from ._redacting import redact_option, redactor_for
 from ._session import Ended, detach, new_run, resumed_run, run_to_its_end
 from ._table import report_text
 from .runs import keep_quota, terminal_width
@@ -56,6 +58,7 @@ Exports = tuple[tuple[str, Destination | None], ...]
     metavar="FILE|RUN",
     help="The report of a known good node: what is lost or worse than there is a finding, beyond the recorded noise.",
 )
+@redact_option
 @fail_on_option
 @click.option(
     "--gate",
@@ -75,6 +78,7 @@ def check_(
     json_to: str | None,
     junit_to: str | None,
     baseline: str | None,
+    redact: str | None,
     fail_on: FailOn,
     gate: str | None,
     resume: str | None,
@@ -107,9 +111,9 @@ def check_(
     good = known_good(baseline, settings) if baseline else None
     run = resumed_run(settings, resume, from_owner) if resume else new_run(settings, probes, entry, like, file, good)
     if detached:
-        return _detach(run, settings, exports, fail_on)
+        return _detach(run, settings, exports, fail_on, redact)
     ended = run_to_its_end(run, settings)
-    code = _deliver(ended, run, exports, settings, fail_on)
+    code = _deliver(ended, run, exports, settings, fail_on, redact)
     keep_quota(run, settings)
     return code if ended.signal is None else exit_codes.of_signal(ended.signal)
 
@@ -153,8 +157,8 @@ def _exports(json_to: str | None, junit_to: str | None, detached: bool) -> Expor
     return exports
 
 
-def _detach(run: RunDir, settings: Settings, exports: Exports, fail_on: FailOn) -> int:
-    arguments = ["--fail-on", fail_on]
+def _detach(run: RunDir, settings: Settings, exports: Exports, fail_on: FailOn, redact: str | None) -> int:
+    arguments = ["--fail-on", fail_on, *(("--redact", redact) if redact else ())]
     for form, destination in exports:
         if destination:
             arguments += [f"--{form}", destination.absolute]
@@ -165,17 +169,21 @@ def _detach(run: RunDir, settings: Settings, exports: Exports, fail_on: FailOn) 
     return exit_codes.OK
 
 
-def _deliver(ended: Ended, run: RunDir, exports: Exports, settings: Settings, fail_on: FailOn) -> int:
+def _deliver(
+    ended: Ended, run: RunDir, exports: Exports, settings: Settings, fail_on: FailOn, redact: str | None
+) -> int:
     """Hand the report over in every form that was asked for; what cannot be written is said and makes 4."""
     report = ended.report
     codes = [exit_codes.of_report(report, fail_on)] + [exit_codes.INCOMPLETE] * (not ended.kept)
     kept = f"; the report is in {run.report}" if ended.kept else ""
-    deliveries = [partial(d.deliver, EXPORTERS[form](report, "")) for form, d in exports if d]
+    deliveries = [partial(d.deliver, _exported(report, form, redact)) for form, d in exports if d]
     if any(d.is_stdout for _, d in exports if d):
         note(f"run: {run.path}")
         note(f"{report.verdict.value}: {counts(report.results)} in {report.seconds:.1f} s")
     else:
-        table = report_text(report, signs=not decide(settings).ascii, where=str(run.path), width=terminal_width())
+        masking = redactor_for("text", redact)
+        shown, where = masking.report(report), masking.text(str(run.path))
+        table = report_text(shown, signs=not decide(settings).ascii, where=where, width=terminal_width())
         deliveries.append(partial(say, table))
     for deliver in deliveries:
         try:
@@ -184,3 +192,8 @@ def _deliver(ended: Ended, run: RunDir, exports: Exports, settings: Settings, fa
             note(f"torchdoctor: {error}{kept}")
             codes.append(exit_codes.INCOMPLETE)
     return exit_codes.first(codes)
+
+
+def _exported(report: Report, form: str, redact: str | None) -> bytes:
+    masking = redactor_for(form, redact)
+    return EXPORTERS[form](masking.report(report), masking.masked)

@@ -46,6 +46,11 @@ def gpus_document(looked: Look) -> dict[str, Any]:
 
 def say_gpus(looked: Look) -> None:
     """GPUs, processes, what happened, findings, and the verdict line."""
+    say("\n".join(gpus_lines(looked)) + "\n")
+
+
+def gpus_lines(looked: Look) -> list[str]:
+    """The same as lines."""
     from torchprobes.reports.text import plain
 
     from ._readings import event_lines, gpu_lines, process_lines
@@ -60,4 +65,4 @@ def say_gpus(looked: Look) -> None:
     ]
     for finding in looked.findings:
         rows += finding_lines(finding, width)
-    say("\n".join([*rows, plain(looked.line)]) + "\n")
+    return [*rows, plain(looked.line)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -25,8 +25,12 @@ from ._look import Look, exit_code, look
 from ._options import json_flag, settings_of, settings_options
 from ._output import say, say_document
 from ._readings import topology_lines
-from .gpus import say_gpus
+from ._redacting import redact_option, redactor_for
+from .gpus import gpus_lines
 from .runs import terminal_width
+
+if TYPE_CHECKING:
+    from torchprobes.reports.redaction import Redactor
 
 TARGET_DEADLINE_S = 5.0
 MACHINE_DEADLINE_S = 5.0
@@ -82,10 +86,18 @@ def _last_check(settings: Settings) -> str:
 @click.option("--no-jobs", is_flag=True, help="Without the jobs.")
 @click.option("--sure", is_flag=True, help="With --only-jobs: look again two seconds later.")
 @click.option("--ping", is_flag=True, hidden=True)
+@redact_option
 @settings_options("python", "target", "read_only")
 @click.pass_context
 def snapshot_(
-    ctx: click.Context, as_json: bool, job: str, only_jobs: bool, no_jobs: bool, sure: bool, ping: bool
+    ctx: click.Context,
+    as_json: bool,
+    job: str,
+    only_jobs: bool,
+    no_jobs: bool,
+    sure: bool,
+    ping: bool,
+    redact: str | None,
 ) -> int:
     """All passive evidence of this node: machine, sample, findings, interpreters, jobs. Nothing is run on it."""
     if only_jobs:
@@ -95,16 +107,26 @@ def snapshot_(
     settings = settings_of(ctx)
     looked, machine, choice = _seen(settings, _choice(settings))
     if as_json:
-        say_document({**snapshot_document(looked, machine, choice), "jobs": _jobs(looked, job, skip=no_jobs)})
+        document = {**snapshot_document(looked, machine, choice), "jobs": _jobs(looked, job, skip=no_jobs)}
+        masking = redactor_for("json", redact)
+        shown = masking.document(document)
+        say_document({**shown, "redaction": masking.masked})
         return exit_code(looked)
-    for name, value in msgspec.to_builtins(machine).items():
-        if name not in ("gpus", "inventory"):
-            say(plain(f"{name:13} {value}", terminal_width()) + "\n")
-    say(plain(f"target        {choice.chosen.python if choice.chosen else 'none'}: {choice.why}") + "\n")
-    for row in topology_lines(looked.sample):
-        say(plain(row, terminal_width()) + "\n")
-    say_gpus(looked)
+    say(_snapshot_text(looked, machine, choice, redactor_for("text", redact)))
     return exit_code(looked)
+
+
+def _snapshot_text(looked: Look, machine: Machine, choice: TargetChoice, masking: Redactor) -> str:
+    masking.learn((machine, choice, looked.sample, looked.findings))
+    shown = msgspec.to_builtins(masking.document(machine))
+    lines = [f"{name:13} {value}" for name, value in shown.items() if name not in ("gpus", "inventory")]
+    rows = [
+        *(plain(line, terminal_width()) for line in lines),
+        plain(f"target        {choice.chosen.python if choice.chosen else 'none'}: {choice.why}"),
+        *(plain(row, terminal_width()) for row in topology_lines(looked.sample)),
+        *gpus_lines(looked),
+    ]
+    return "\n".join(masking.text(row) for row in rows) + "\n"
 
 
 def _seen(settings: Settings, choice: TargetChoice) -> tuple[Look, Machine, TargetChoice]:

@@ -19,13 +19,15 @@ _QUOTED: Final = {quote: re.compile(rf"(?:/[^/{quote}\n]{{0,256}})*(?={quote})")
 _LEADING: Final = words(
     ".local .cache .config .triton .nv .conda .jupyter .ssh .docker .netrc .bashrc .profile .pydistutils.cfg bin lib "
     "lib64 share state cache pip torch huggingface hub torch_extensions torchinductor ComputeCache torchdoctor "
-    "config.toml vllm nvidia"
+    "config.toml vllm nvidia .pyenv versions shims .cargo .venv venv .virtualenvs conda miniconda3 anaconda3 "
+    "miniforge3 mambaforge envs pkgs"
 )
 """Parts that many homes have, from the home on."""
 
 _ANCHORS: Final = frozenset({"site-packages", "dist-packages"})
 _PROGRAM: Final = re.compile(r"(?:python|pip)[\d.]{0,5}|torchrun|nvcc|gcc|g\+\+|clang(?:\+\+)?|ninja|triton")
-_PYTHON: Final = re.compile(r"python[\d.]{0,5}")
+_PYTHON: Final = re.compile(r"python\d[\d.]{0,5}")
+_LEADING_NUMBER: Final = re.compile(r"(?:python)?\d[\d.]{0,9}")
 _KIND_OF_FILE: Final = re.compile(r"\.(?:py|sh|so|log|txt|json|jsonl|yaml|yml|toml|cfg|pt|pt2|pth|csv|sif|cpp|cu|h|o)")
 _BEFORE: Final = re.compile(r"[\w.@+/-]")
 
@@ -68,7 +70,7 @@ class Homes:
     def _instead(self, rest: str) -> str:
         parts = [part for part in rest.split("/") if part]
         head = 0
-        while head < len(parts) and (parts[head] in _LEADING or _PYTHON.fullmatch(parts[head])):
+        while head < len(parts) and (parts[head] in _LEADING or _LEADING_NUMBER.fullmatch(parts[head])):
             head += 1
         tail = _tail(parts, head)
         middle = "/".join(parts[head:tail])
@@ -112,6 +114,8 @@ def _tail(parts: list[str], head: int) -> int:
     for place in range(head, len(parts)):
         before = parts[place - 1] if place else ""
         if parts[place] in _ANCHORS or (parts[place] == "runs" and before == "torchdoctor"):
+            return place
+        if parts[place] in ("lib", "include") and _PYTHON.fullmatch(parts[place + 1] if place + 1 < len(parts) else ""):
             return place
         if parts[place] == "bin" and place == len(parts) - 2 and _PROGRAM.fullmatch(parts[-1]):
             return place

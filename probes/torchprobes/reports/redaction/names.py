@@ -149,6 +149,11 @@ class Names:
                 return name
         return ""
 
+    @property
+    def masked(self) -> bool:
+        """Whether anything was."""
+        return bool(self._stands or self._secrets)
+
     def counted(self) -> tuple[tuple[str, int], ...]:
         """How many of each kind were masked, in the order of `KINDS`."""
         return tuple((kind, self._numbers[kind]) for kind in KINDS if self._numbers[kind])

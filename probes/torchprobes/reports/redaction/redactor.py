@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from torchprobes.masking import MASK, is_secret, mask_text
 from torchprobes.model import Report
 
@@ -53,14 +55,21 @@ class Redactor:
 
     def report(self, report: Report) -> Report:
         """The report, redacted: every text in it, names and keys too; numbers, verdicts and tiers stay."""
-        return self._redacted(report)
+        return self._noted(self._redacted(report))
 
     def reports(self, reports: Iterable[Report]) -> tuple[Report, ...]:
         """Reports that are shown together: all are learnt from before the first is redacted."""
         held = tuple(reports)
         for report in held:
             self.learn(report)
-        return tuple(self._redacted(report) for report in held)
+        return tuple(self._noted(self._redacted(report)) for report in held)
+
+    def _noted(self, report: Report) -> Report:
+        """The report, saying what was masked in it; what it said of an earlier redaction stays."""
+        said, before = self.masked, report.redaction
+        if self.level is Level.NONE or said == before or (before and not self._names.masked):
+            return report
+        return msgspec.structs.replace(report, redaction=f"{said}; before that {before}" if before else said)
 
     def document(self, document: Any) -> Any:
         """The same of a JSON document, or of anything made of structures, dicts, lists and texts."""
@@ -126,8 +135,10 @@ class Redactor:
         return said
 
     def _made(self, text: str, key: str, holder: str) -> str:
+        if not text:
+            return text
         last = _last(key)
-        if text and is_secret(last, variable=holder == "variable" or last.isupper()) and text != MASK:
+        if is_secret(last, variable=holder == "variable" or last.isupper()) and text != MASK:
             self._names.secret(text)
             return MASK
         kind = _kind_of(key) if self.level is Level.PUBLIC else ""
@@ -144,6 +155,8 @@ class Redactor:
         return ",".join(self._names.stand_in("host", host) for host in hosts if host) or text
 
     def _without(self, text: str) -> str:
+        if text.isalnum() and self.level is Level.PUBLIC and len(text) < 16:  # a word has no shape; it can be a name
+            return self._names.without(text)
         masked = mask_text(text)
         if masked != text:
             self._names.secret(text, masked.count(MASK) - text.count(MASK))

@@ -46,8 +46,14 @@ def _host(names: Names, name: str) -> str:
     return names.stand_in("host", low)
 
 
+_LOCAL: Final = frozenset({"chrome://", "about://", "env://", "file://", "unix://", "ipc://", "inproc://"})
+"""Schemes whose addresses name no machine."""
+
+
 def _url(names: Names, match: re.Match[str]) -> str:
     scheme, user, secret, host = match.groups()
+    if scheme.lower() in _LOCAL:
+        return match[0]
     who = f"{_user(names, user)}{secret or ''}@" if user else ""
     return f"{scheme}{who}{_host(names, host)}"
 
