@@ -14,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from .command_form import MOVES
-from .paint import line
+from .paint import line, wrap
 from .widgets.bars import Keys, Rows
 from .widgets.choice import Choice
 from .widgets.form import Field, Go, field_label
@@ -33,7 +33,7 @@ FORMS: Final = {
 """Form -> (what the dialog calls it, what it is for)."""
 
 LEVELS: Final = {
-    "public": "masks users, hosts, addresses, UUIDs, serials, secrets, and paths below a home: for anybody",
+    "public": "masks users, hosts, addresses, UUIDs, serials, secrets, paths below a home",
     "internal": "masks secrets; host, bus id, serial and UUID stay, for an RMA needs them",
     "none": "masks nothing: for your own eyes",
 }
@@ -119,7 +119,8 @@ class ExportDialog(ModalScreen["dict[str, Any] | None"]):
     def _hint(self) -> None:
         where = "a name goes into the folder of exports; a path goes where it says; nothing is written over"
         first = FORMS[self.forms.value][1] if self.focused is self.forms else LEVELS[self.levels.value]
-        self.hint.show(line(" " * 13, (where if self.focused is self.field else first, "dim")))
+        said = wrap(where if self.focused is self.field else first, max(20, min(76, self.app.size.width) - 15))
+        self.hint.show(*(line(" " * 13, (text, "dim")) for text in said))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter in the last field writes."""
@@ -155,11 +156,20 @@ def export(app: Any) -> None:
         if asked is None:
             return
         if asked["form"] == "svg":
-            source.picture(texts_of(rows), asked, drawer(rows, "torchdoctor", width))
+            source.picture(texts_of(rows), _names(app), asked, drawer(rows, "torchdoctor", width))
         else:
             source.export(asked)
 
     app.push_screen(ExportDialog(mine or _screen(app), "" if mine else "svg"), write)
+
+
+def _names(app: Any) -> list[dict[str, str]]:
+    """Who and where, as far as telemetry says: a picture of the screen may hold it anywhere."""
+    sample = app.sources.snapshot().sample
+    if sample is None:
+        return []
+    users = {process.user for process in sample.processes if isinstance(process.user, str)}
+    return [{"host": sample.host.host}, *({"user": user} for user in sorted(users))]
 
 
 def _screen(app: Any) -> Subject:

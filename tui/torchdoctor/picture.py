@@ -6,6 +6,8 @@ import io
 import re
 from collections.abc import Callable, Iterator, Sequence
 from difflib import SequenceMatcher
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.cells import set_cell_size
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from textual.app import App
 
 _FONT: Final = re.compile(r"@font-face\s*\{[^}]*\}\s*")
+_COMMENT: Final = re.compile(r"<!-- [^>]* -->")
 _FAMILY: Final = re.compile(r"font-family: Fira Code, monospace")
 _OWN: Final = "font-family: 'Fira Code', 'DejaVu Sans Mono', Menlo, Consolas, monospace"
 
@@ -50,7 +53,7 @@ def svg(rows: Sequence[Row], title: str, width: int) -> str:
         segments += [Segment(text, style) for text, style in row]
         segments.append(Segment.line())
     console.print(Segments(segments), end="", soft_wrap=True)
-    return _FAMILY.sub(_OWN, _FONT.sub("", console.export_svg(title=title)))
+    return _FAMILY.sub(_OWN, _FONT.sub("", _COMMENT.sub("", console.export_svg(title=title), count=1)))
 
 
 def _with_text(row: Row, text: str) -> Row:
@@ -60,26 +63,17 @@ def _with_text(row: Row, text: str) -> Row:
         return row
     width = sum(Segment(part).cell_length for part, _ in row)
     styles = [style for part, style in row for _ in part]
-    made = list(_pieces(old, text, styles))
-    fitted = set_cell_size("".join(part for part, _ in made), width)
-    return tuple(_cut(made, fitted))
+    made = [piece for piece in _pieces(text, old, styles) if piece[0]]
+    fitted = set_cell_size(text, width)
+    kept = [(char, style) for char, (_, style) in zip(fitted, made, strict=False)]
+    kept += [(char, None) for char in fitted[len(kept) :]]  # what it is shorter by
+    runs = groupby(kept, key=itemgetter(1))
+    return tuple(("".join(char for char, _ in run), style) for style, run in runs)
 
 
-def _pieces(old: str, new: str, styles: Sequence[Style | None]) -> Iterator[tuple[str, Style | None]]:
-    for what, i, end, j, until in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if what == "equal":
-            yield from ((new[j + at], styles[i + at]) for at in range(end - i))
-        elif until > j:
-            yield new[j:until], styles[min(i, len(styles) - 1)] if styles else None
-
-
-def _cut(made: Sequence[tuple[str, Style | None]], text: str) -> Iterator[tuple[str, Style | None]]:
-    """The pieces as far as `text` goes, and what it has more at its end."""
-    left = text
-    for part, style in made:
-        taken = left[: len(part)]
-        left = left[len(part) :]
-        if taken:
-            yield taken, style
-    if left:
-        yield left, made[-1][1] if made else None
+def _pieces(new: str, old: str, styles: Sequence[Style | None]) -> Iterator[tuple[str, Style | None]]:
+    """Each character of the new text with the style of the one that it is, or that it stands in for."""
+    for what, first, _, begin, end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        for at, char in enumerate(new[begin:end]):
+            place = first + at if what == "equal" else first
+            yield char, styles[min(place, len(styles) - 1)] if styles else None

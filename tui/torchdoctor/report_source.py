@@ -216,14 +216,28 @@ class ReportSource:
         self._later("export", lambda _: self._tell("exported " + self._exported(arguments)),
                     lambda why: self._tell(f"not exported: {why}"))  # fmt: skip
 
-    def picture(self, texts: Sequence[str], arguments: Mapping[str, Any], draw: Callable[[Sequence[str]], str]) -> None:
-        """Write a picture: its texts are masked by the desk, then `draw`, in a thread, makes the SVG of them."""
+    def picture(
+        self,
+        texts: Sequence[str],
+        names: Sequence[Mapping[str, str]],
+        arguments: Mapping[str, Any],
+        draw: Callable[[Sequence[str]], str],
+    ) -> None:
+        """Write a picture: its texts are masked by the desk, then `draw`, in a thread, makes the SVG of them.
+
+        `names` are those that the texts may hold, as {"host": …} or {"user": …}; the hosts of the runs are added.
+        """
+        state = self._state
+        platforms = state.compared.platforms if state.compared is not None else ()
+        hosts = {row.host for row in state.runs.values()} | {platform.host for platform in platforms}
+        known = [*names, *({"host": host} for host in sorted(hosts) if host)]
 
         def work(_: Callable[[], bool]) -> None:
-            answer = self._ask("mask", {"texts": list(texts), "level": arguments["level"]}, READ_DEADLINE_S)
+            asked = {"texts": list(texts), "names": known, "level": arguments["level"]}
+            answer = self._ask("mask", asked, READ_DEADLINE_S)
             drawn = draw([str(text) for text in answer["texts"]])
-            asked = {**arguments, "key": "", "text": drawn, "masked": str(answer["masked"])}
-            self._tell("exported " + self._exported(asked))
+            masked = {**arguments, "key": "", "text": drawn, "masked": str(answer["masked"])}
+            self._tell("exported " + self._exported(masked))
 
         self._later("export", work, lambda why: self._tell(f"not exported: {why}"))
 

@@ -118,10 +118,11 @@ def time_line(paths: Sequence[str], level: str) -> TimelineSeen:
         RunError: if none of them can be read.
     """
     mask = keeping.redactor(level)
-    reports, refused = _read(paths)
-    if not reports:
-        raise RunError(refused[0] if refused else "no report to put on a time line")
-    made = timeline(_columns(mask, reports))
+    with uncollected():
+        reports, refused = _read(paths)
+        if not reports:
+            raise RunError(refused[0] if refused else "no report to put on a time line")
+        made = timeline(_columns(mask, reports))
     told = {**msgspec.to_builtins(made), "notes": [mask.text(line) for line in refused], "masked": str(mask.masked)}
     return msgspec.convert(told, TimelineSeen)
 

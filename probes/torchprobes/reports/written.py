@@ -78,6 +78,11 @@ def _new_file(path: Path, data: bytes, tries: int) -> Path:
 
 
 def mask_texts(arguments: With) -> dict[str, Any]:
-    """{"texts": lines as they may be shown at a level, "masked": what was masked}."""
+    """{"texts": lines as they may be shown at a level, "masked": what was masked}.
+
+    `arguments` may have `names`, as {"host": name} or {"user": name} each: a screen does not say which of its words one
+    is.
+    """
     mask = keeping.redactor(str(arguments["level"]))
+    mask.learn(arguments.get("names") or [])
     return {"texts": [mask.text(str(text)) for text in arguments["texts"]], "masked": str(mask.masked)}

@@ -30,7 +30,7 @@ class AskLine(Input):
         """Give it."""
         event.stop()
         self.action_close()
-        self._done(self.value.strip())
+        self.app.call_later(self._done, self.value.strip())  # what it asks then must not be answered to a line gone
 
     def action_close(self) -> None:
         """Give the keys back."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Final
 
-from torchdoctor.paint import BLANK, Line, Page, Span, heading, join, labelled, line, wrap
+from torchdoctor.paint import BLANK, Line, Page, Span, fit, heading, join, labelled, line, wrap
 from torchdoctor.signs import RUNNING, VERDICTS
 from torchdoctor.text import safe, size_text
 from torchdoctor.widgets.lazy_lines import LazyLines
@@ -38,9 +38,7 @@ def called(row: RunRow) -> str:
 
 
 def _said(row: RunRow, width: int) -> Sequence[Span]:
-    """How many probes came to what; why it cannot be read."""
-    if row.why:
-        return [(safe(row.why), "fail")]
+    """How many probes came to what."""
     spans: list[Span] = []
     for verdict, (sign, role) in VERDICTS.items():
         if count := row.counts.get(verdict.value):
@@ -89,6 +87,9 @@ def history_page(
 
 def _row(rows: Sequence[RunRow], marked: Collection[str], fitted: Fitted[RunRow], place: int) -> Line:
     row = rows[place]
+    if row.why:
+        why = safe(row.why.replace(row.path, "").strip(" :"))
+        return line(f"    {fit(when(row), 17)}  ", state_span(row.state), f"  {safe(row.name)}  ", (why, "dim"))
     return ((f"  {MARK if row.path in marked else ' '} ", "accent"), *table_row(row, fitted))
 
 
