@@ -103,7 +103,8 @@ def check_(
     exports = _exports(json_to, junit_to, detached)
     if resume and (names or entry or graph or like or baseline):
         raise click.UsageError(
-            "--resume RUN does what that run was asked: it takes no names, no --entry, --graph, --like or --baseline"
+            "--resume RUN does what that run was asked: it takes no names, no --entry, no --graph, no --like, "
+            "no --baseline"
         )
     if like and {"python", "target"} & ctx.ensure_object(dict).keys():
         raise click.UsageError("--like takes the interpreter of the process: it goes with no --python and no --target")
