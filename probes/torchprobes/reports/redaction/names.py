@@ -40,6 +40,9 @@ RUN: Final = re.compile(r"[^\W_]+")
 """A run of letters and digits: what a name begins with, and what cannot stand beside it."""
 
 
+MOST_SECRETS: Final = 512
+"""That are sought in every text."""
+
 _FEW: Final = 32
 """So many words are sought one after the other faster than a text is cut into its own."""
 
@@ -55,6 +58,7 @@ class Names:
         self.homes: dict[str, None] = {}
         self.versions: set[str] = set()
         self._secrets: dict[int, int] = {}
+        self._literals: dict[str, None] = {}
         self.grown = 0
 
     def learn(self, kind: str, name: str, same_as: str = "") -> None:
@@ -112,6 +116,20 @@ class Names:
             self._numbers[key[0]] += 1
             self._stands[key] = KINDS[key[0]].instead.format(self._numbers[key[0]])
         return self._stands[key]
+
+    def learn_secret(self, text: str) -> None:
+        """A secret that its name gave away is one wherever it stands; one that may be a word (`disabled`) is not."""
+        telling = len(text) > 15 or (len(text) > 7 and not text.isalpha() and not text.isdigit())
+        if telling and "***" not in text and len(self._literals) < MOST_SECRETS and text not in self._literals:
+            self._literals[text] = None
+            self.grown += 1
+
+    def without_secrets(self, text: str) -> str:
+        """The text without those that were learnt."""
+        for literal in self._literals:
+            if literal in text:
+                text = text.replace(literal, "***")
+        return text
 
     def secret(self, text: str, count: int = 1) -> None:
         """So many secrets were masked in this text; the same text is counted once."""

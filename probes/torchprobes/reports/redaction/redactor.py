@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -26,6 +26,9 @@ _T = TypeVar("_T")
 MOST_REMEMBERED: Final = 65536
 """Texts that are remembered, with what became of them: reports of one fleet say the same thing a thousand times."""
 
+_SHORTEST: Final = 16
+"""A word of letters and digits has none of the shapes unless it is as long as this."""
+
 _LAST: Final = re.compile(r"[^. ]+$")
 _VERSION: Final = re.compile(r"^(?:[\w.-]{1,64}(?:==| |=))?v?(\d{1,3}(?:\.\d{1,3}){3})(?=$|[-+ (,])")
 _VERSION_FACT: Final = re.compile(r"(?i)version|installed|package|driver|cudnn|nccl|toolkit|librar|wheel|torch|triton")
@@ -44,7 +47,9 @@ class Redactor:
         self._names = Names()
         self._homes = Homes(self._names)
         self._said: dict[tuple[str, str, str], str] = {}
+        self._shaped: dict[str, str] = {}
         self._learnt: set[tuple[str, str, str]] = set()
+        self._new: list[str] = []
         self._grown = 0
         if self.level is Level.PUBLIC:
             for name, kind in VARIABLES.items():
@@ -62,7 +67,7 @@ class Redactor:
         held = tuple(reports)
         for report in held:
             self.learn(report)
-        return tuple(self._noted(self._redacted(report)) for report in held)
+        return tuple(self._noted(self._replaced(report)) for report in held)
 
     def _noted(self, report: Report) -> Report:
         """The report, saying what was masked in it; what it said of an earlier redaction stays."""
@@ -80,9 +85,19 @@ class Redactor:
         return self._redacted(text)
 
     def learn(self, value: Any) -> None:
-        """Learn the names in it without redacting it."""
+        """Learn the names and the secrets in it without redacting it.
+
+        First what its keys and places name, then what has a shape: a version, or the short name of a host, is known by
+        then, wherever it stands.
+        """
         if self.level is Level.PUBLIC:
             mapped(value, self._learn)
+            new, self._new = self._new, []
+            for text in new:
+                self._shape(text)
+        elif self.level is Level.INTERNAL:
+            for key, text in secrets_of(value):
+                self._learn_secret(text, key, "variable")
 
     @property
     def masked(self) -> str:
@@ -101,9 +116,12 @@ class Redactor:
     # --- how --------------------------------------------------------------------------------------------------------
 
     def _redacted(self, value: _T) -> _T:
+        self.learn(value)
+        return self._replaced(value)
+
+    def _replaced(self, value: _T) -> _T:
         if self.level is Level.NONE:
             return value
-        self.learn(value)
         if self._grown != self._names.grown:
             self._grown = self._names.grown
             self._said.clear()
@@ -116,6 +134,7 @@ class Redactor:
             if len(self._learnt) >= MOST_REMEMBERED:
                 self._learnt.clear()
             self._learnt.add(seen)
+            self._learn_secret(text, key, holder)
             kind = _kind_of(key)
             if kind:
                 learn_value(kind, text, self._names)
@@ -123,7 +142,12 @@ class Redactor:
                 self._names.versions.update(_VERSION.findall(text))
             if len(text) > 2:
                 learn_from_text(text, self._names)
+                self._new.append(text)
         return text
+
+    def _learn_secret(self, text: str, key: str, holder: str) -> None:
+        if key and _secret(key, holder):
+            self._names.learn_secret(text)
 
     def _instead(self, text: str, key: str, holder: str) -> str:
         seen = (text, key, holder)
@@ -137,8 +161,7 @@ class Redactor:
     def _made(self, text: str, key: str, holder: str) -> str:
         if not text:
             return text
-        last = _last(key)
-        if is_secret(last, variable=holder == "variable" or last.isupper()) and text != MASK:
+        if key and _secret(key, holder) and text != MASK:
             self._names.secret(text)
             return MASK
         kind = _kind_of(key) if self.level is Level.PUBLIC else ""
@@ -155,14 +178,42 @@ class Redactor:
         return ",".join(self._names.stand_in("host", host) for host in hosts if host) or text
 
     def _without(self, text: str) -> str:
-        if text.isalnum() and self.level is Level.PUBLIC and len(text) < 16:  # a word has no shape; it can be a name
-            return self._names.without(text)
-        masked = mask_text(text)
+        if self.level is not Level.PUBLIC:
+            return self._unsecret(text)
+        return self._names.without(self._homes.without(self._shape(text)))
+
+    def _shape(self, text: str) -> str:
+        """The text without secrets and what has a shape."""
+        if text.isalnum() and len(text) < _SHORTEST:
+            return text
+        shaped = self._shaped.get(text)
+        if shaped is None:
+            if len(self._shaped) >= MOST_REMEMBERED:
+                self._shaped.clear()
+            shaped = self._shaped[text] = without_shapes(self._unsecret(text), self._names)
+        return shaped
+
+    def _unsecret(self, text: str) -> str:
+        masked = mask_text(self._names.without_secrets(text))
         if masked != text:
             self._names.secret(text, masked.count(MASK) - text.count(MASK))
-        if self.level is not Level.PUBLIC:
-            return masked
-        return self._names.without(self._homes.without(without_shapes(masked, self._names)))
+        return masked
+
+
+def secrets_of(value: Any) -> Iterator[tuple[str, str]]:
+    """(name, value) of what a report keeps by name: variables and facts; of anything else, of every key."""
+    if isinstance(value, Report):
+        yield from value.machine.inventory.parts.get("variable", {}).items()
+        yield from ((f.name, f.value) for r in value.results for f in r.facts if isinstance(f.value, str))
+        return
+    found: list[tuple[str, str]] = []
+
+    def note(text: str, key: str, _: str) -> str:
+        found.append((key, text))
+        return text
+
+    mapped(value, note)
+    yield from found
 
 
 @functools.lru_cache(4096)
@@ -170,6 +221,13 @@ def _last(key: str) -> str:
     """The last part of a name: `HF_TOKEN` of `env.HF_TOKEN`."""
     match = _LAST.search(key)
     return match[0] if match else key
+
+
+@functools.lru_cache(4096)
+def _secret(key: str, holder: str) -> bool:
+    """Whether a value with this key is a secret; more keys say so of a variable."""
+    last = _last(key)
+    return is_secret(last, variable=holder == "variable" or last.isupper())
 
 
 @functools.lru_cache(4096)
