@@ -284,12 +284,44 @@ async def make_pages(folder: Path) -> None:
         print(path.relative_to(ROOT))
 
 
+SHOWN_BESIDE = ("h200", "cpu", "torch26", "torch21")
+
+
+async def make_report_pane(folder: Path) -> None:
+    """The Report pane on the same stored reports: what is kept, several compared, one row of them."""
+    os.chdir(folder)
+    Path("reports").mkdir()
+    for name in SHOWN_BESIDE:
+        Path("reports", f"{name}.json").write_bytes(lzma.decompress((STORED / f"{name}.json.xz").read_bytes()))
+    python = target(folder)
+    app = TorchDoctor(Settings(out=str(folder / "runs"), python=python), Capabilities(False, False, False, False, 5.0))
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: app.sources.snapshot().target, READY_S, "a Python with torch")
+        await pilot.press("5", "h")
+        reports = app.sources.reports.snapshot
+        app.sources.reports.add_files("reports")
+        await until(pilot, lambda: reports().files and reports().history, READY_S, "the reports")
+        app.tick()
+        paths = [str(folder / "reports" / f"{name}.json") for name in SHOWN_BESIDE[1:]]
+        app.pane.marked = dict.fromkeys(paths)
+        app.pane.rows["history"].select(paths[0])
+        await picture(pilot, "report-history")
+        await pilot.press("d")
+        await until(pilot, lambda: reports().compared, READY_S, "the comparison")
+        await picture(pilot, "report-compare")
+        app.tick()
+        app.pane.rows["compare"].select("row:compute.sdpa")
+        await pilot.press("enter")
+        await until(pilot, lambda: reports().cells, READY_S, "the cells of a row")
+        await picture(pilot, "report-row")
+
+
 def main() -> None:
-    """All, or those of the check (`--check`), of jobs, logs, the recording (`--recording`) or `--report` alone."""
+    """All, or those of `--check`, `--jobs`, `--logs`, `--recording`, `--report` or `--report-pane` alone."""
     os.environ.pop("NO_COLOR", None)
     os.environ["PATH"] = "/usr/local/bin:/usr/bin:/bin"
     parts = {"--check": make, "--jobs": make_jobs, "--logs": make_logs, "--recording": make_from_recording,
-             "--report": make_pages}  # fmt: skip
+             "--report": make_pages, "--report-pane": make_report_pane}  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="td-") as folder:
         for flag, work in parts.items():
             if len(sys.argv) == 1 or flag in sys.argv:

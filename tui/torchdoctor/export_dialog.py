@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from dataclasses import dataclass
@@ -130,6 +131,8 @@ class ExportDialog(ModalScreen["dict[str, Any] | None"]):
     def action_write(self) -> None:
         """Write it."""
         to = self.field.value.strip()
+        if os.sep in to or to.startswith("~"):
+            to = os.path.abspath(os.path.expanduser(to))
         if to:
             self.dismiss({"form": self.forms.value, "level": self.levels.value, "to": to,
                           "given": to == self._given, "path": self.subject.path, "key": self.subject.key})  # fmt: skip

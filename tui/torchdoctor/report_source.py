@@ -7,6 +7,7 @@ takes seconds of a core, and a home may give no answer at all.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -100,9 +101,10 @@ class ReportSource:
 
     def add_files(self, path: str) -> None:
         """List the reports that a path names beside the runs: of other nodes, of a fleet."""
+        asked = os.path.abspath(os.path.expanduser(path))  # the desk has a working directory of its own
 
         def work(due: Callable[[], bool]) -> None:
-            found = msgspec.convert(self._ask("files", {"path": path}, READ_DEADLINE_S), History)
+            found = msgspec.convert(self._ask("files", {"path": asked}, READ_DEADLINE_S), History)
             if due():
                 self._set(files=found)
 
