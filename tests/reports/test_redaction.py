@@ -206,11 +206,11 @@ UNITS = (
 @pytest.mark.parametrize("unit", UNITS)
 def test_a_long_hostile_text_comes_to_an_end(unit: str) -> None:
     """A pattern whose cost grows with the square of the length would take hours for these."""
-    said = Redactor(Level.PUBLIC, NOBODY).text((unit * 50_000)[:50_000])
+    said = Redactor(Level.PUBLIC, NOBODY).text((unit * 20_000)[:20_000])
     assert isinstance(said, str)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(30))
 def test_in_any_order_nothing_hides_behind_something_else(seed: int) -> None:
     draw = random.Random(seed)
     picked, between = draw.sample(ALL, 8), draw.choice([" ", "\n", " ; ", ", ", "\t", " | "])
@@ -222,7 +222,7 @@ def test_in_any_order_nothing_hides_behind_something_else(seed: int) -> None:
         assert not [word for word in planted.secret if word.lower() in internal.lower()], text
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(20))
 def test_no_text_breaks_it(seed: int) -> None:
     draw = random.Random(seed)
     words = [*(planted.text for planted in ALL), *UNITS, *SURVIVES, *string.printable]
