@@ -228,3 +228,24 @@ def test_no_text_breaks_it(seed: int) -> None:
     words = [*(planted.text for planted in ALL), *UNITS, *SURVIVES, *string.printable]
     text = "".join(draw.choices(words, k=60))
     assert isinstance(Redactor(Level.PUBLIC, NOBODY).text(text), str)
+
+
+def test_a_report_that_left_its_node_without_secrets_is_not_looked_through_again_and_the_others_are() -> None:
+    """A thousand of a fleet are; one that is masked for strangers is masked for colleagues, but not the other way."""
+    words = tuple(word for planted in SECRETS for word in planted.secret)
+    raw = planted_in_all(full_report(), EVERYTHING)
+    left = redacted(raw, Level.INTERNAL)
+    again = Redactor(Level.INTERNAL, NOBODY).reports([left, raw, left])
+    assert again[0] is left
+    assert again[2] is left
+    assert leaks(raw, words)
+    assert not leaks(again[1], words)
+
+
+@pytest.mark.parametrize("planted", PRIVATE, ids=lambda planted: planted.what)
+def test_what_was_kept_for_colleagues_is_masked_for_strangers_later(planted: Planted) -> None:
+    left = redacted(planted_in_all(full_report(), planted.text), Level.INTERNAL)
+    strangers = redacted(left, Level.PUBLIC)
+    assert strangers.redaction.startswith("public: ")
+    assert not leaks(strangers, planted.secret + planted.private)
+    assert redacted(strangers, Level.INTERNAL) is strangers

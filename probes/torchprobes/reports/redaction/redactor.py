@@ -29,6 +29,9 @@ MOST_REMEMBERED: Final = 65536
 _SHORTEST: Final = 16
 """A word of letters and digits has none of the shapes unless it is as long as this."""
 
+_MASKED: Final = (f"{Level.INTERNAL.value}: ", f"{Level.PUBLIC.value}: ")
+"""How the words of a redaction begin that left no secret."""
+
 _LAST: Final = re.compile(r"[^. ]+$")
 _VERSION: Final = re.compile(r"^(?:[\w.-]{1,64}(?:==| |=))?v?(\d{1,3}(?:\.\d{1,3}){3})(?=$|[-+ (,])")
 _VERSION_FACT: Final = re.compile(r"(?i)version|installed|package|driver|cudnn|nccl|toolkit|librar|wheel|torch|triton")
@@ -60,14 +63,23 @@ class Redactor:
 
     def report(self, report: Report) -> Report:
         """The report, redacted: every text in it, names and keys too; numbers, verdicts and tiers stay."""
-        return self._noted(self._redacted(report))
+        return report if self._is_masked(report) else self._noted(self._redacted(report))
 
     def reports(self, reports: Iterable[Report]) -> tuple[Report, ...]:
         """Reports that are shown together: all are learnt from before the first is redacted."""
         held = tuple(reports)
-        for report in held:
+        open_ = [report for report in held if not self._is_masked(report)]
+        for report in open_:
             self.learn(report)
-        return tuple(self._noted(self._replaced(report)) for report in held)
+        made = iter([self._noted(self._replaced(report)) for report in open_])
+        return tuple(report if self._is_masked(report) else next(made) for report in held)
+
+    def _is_masked(self, report: Report) -> bool:
+        """Whether it says that it left its node with its secrets masked: a thousand are not looked through once more.
+
+        One that says so and has secrets all the same was changed by hand, and they are that hand's.
+        """
+        return self.level is Level.INTERNAL and report.redaction.startswith(_MASKED)
 
     def _noted(self, report: Report) -> Report:
         """The report, saying what was masked in it; what it said of an earlier redaction stays."""
