@@ -131,7 +131,7 @@ def _words(same: Sequence[Different], labels: Sequence[str]) -> str:
         there = next(((value, places) for value, places in first.groups if value is not None), ("", []))
         return f"{_cut(first.name)}, {parted([(_cut(there[0] or ''), there[1])], labels)}"
     unread = [index for index, part in enumerate(first.parts) if part < 0]
-    return f"{_title(same)}: {parted([*groups, *([('not read', unread)] if unread else [])], labels)}"
+    return f"{_title(same)}: {parted([*groups, *([('not read', unread)] if unread else [])], labels)}{_others(same)}"
 
 
 def _title(same: Sequence[Different]) -> str:
@@ -142,8 +142,13 @@ def _title(same: Sequence[Different]) -> str:
     kind = (
         "" if first.kind in _BARE else f"{inventory.KINDS[first.kind].words} " if first.kind in inventory.KINDS else ""
     )
-    others = [each.name for each in same[1:]]
-    return f"{kind}{_cut(first.name)}" + (f" (and {len(others)} more: {_some(others)})" if others else "")
+    return f"{kind}{_cut(first.name)}"
+
+
+def _others(same: Sequence[Different]) -> str:
+    """What differs with the first; of a GPU's settings the title has them all."""
+    names = [each.name for each in same[1:] if each.kind != "gpu"]
+    return f" (and {len(names)} more: {_some(names)})" if names else ""
 
 
 def _listed(places: Sequence[str]) -> str:
