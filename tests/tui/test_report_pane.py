@@ -76,7 +76,7 @@ def world(place: Path) -> World:
 # --- history -----------------------------------------------------------------------------------------------------
 
 
-async def test_the_history_says_when_what_how_much_and_what_a_person_called_it(place: Path) -> None:
+async def test_the_history_says_what_there_is_and_never_deletes_files(place: Path, tmp_path: Path) -> None:
     async with console(world(place), size=(120, 30)) as (app, pilot):
         await opened(app, pilot)
         text = screen_text(app)
@@ -88,8 +88,18 @@ async def test_the_history_says_when_what_how_much_and_what_a_person_called_it(p
         assert "✘1 !1 ▲1 –1 ✔2" in " ".join(first.split()) or "✘1" in first
         assert "✘" not in second
         assert "kB" in first
+        await pilot.press("o")
+        await typed(app, pilot, str(fleet(tmp_path / "fleet")))
+        await seen(app, pilot, "node-2.json")
+        text = screen_text(app)
+        assert "unreadable" in text
+        assert "schema 99" in text
+        await pilot.press("G", "D")
+        assert app.screen is app.screen_stack[0]
+        assert len(list((tmp_path / "fleet").iterdir())) == 4
 
 
+@pytest.mark.trials
 async def test_enter_opens_a_run_and_back_leads_to_the_list_and_to_the_newest(place: Path) -> None:
     async with console(world(place), size=(100, 40)) as (app, pilot):
         await opened(app, pilot, "down")
@@ -139,20 +149,6 @@ async def test_read_only_offers_nothing_that_changes(place: Path) -> None:
         assert {question for question, _ in here.reports.asked} == {"history"}
 
 
-async def test_files_of_other_nodes_are_listed_and_never_deleted(place: Path, tmp_path: Path) -> None:
-    async with console(world(place), size=(120, 30)) as (app, pilot):
-        await opened(app, pilot)
-        await pilot.press("o")
-        await typed(app, pilot, str(fleet(tmp_path / "fleet")))
-        await seen(app, pilot, "node-2.json")
-        text = screen_text(app)
-        assert "unreadable" in text
-        assert "schema 99" in text
-        await pilot.press("G", "D")
-        assert app.screen is app.screen_stack[0]
-        assert len(list((tmp_path / "fleet").iterdir())) == 4
-
-
 # --- comparing -----------------------------------------------------------------------------------------------------
 
 
@@ -171,7 +167,7 @@ def platforms_of(app: Any) -> Any:
     return app.sources.reports.snapshot().compared.platforms
 
 
-async def test_causes_come_first_then_what_differs_and_last_what_no_probe_covered(place: Path, tmp_path: Path) -> None:
+async def test_causes_come_first_rows_and_nodes_open_and_masking_comes_before(place: Path, tmp_path: Path) -> None:
     async with console(world(place), size=(120, 40)) as (app, pilot):
         await compared(app, pilot, fleet(tmp_path / "fleet"))
         lines = app.pane.plain_text().splitlines()
@@ -184,11 +180,6 @@ async def test_causes_come_first_then_what_differs_and_last_what_no_probe_covere
         before = len(lines)
         await pilot.press("a")
         assert len(app.pane.plain_text().splitlines()) > before
-
-
-async def test_a_row_opens_side_by_side_and_a_node_as_its_report(place: Path, tmp_path: Path) -> None:
-    async with console(world(place), size=(120, 40)) as (app, pilot):
-        await compared(app, pilot, fleet(tmp_path / "fleet"))
         app.pane.rows["compare"].select("row:cudagraph.replay")
         await pilot.press("enter")
         await seen(app, pilot, "side by side")
@@ -200,19 +191,15 @@ async def test_a_row_opens_side_by_side_and_a_node_as_its_report(place: Path, tm
         await seen(app, pilot, "host          node-1")
         await pilot.press("escape")
         assert app.pane.view == "compare"
-
-
-async def test_what_is_masked_is_masked_before_it_is_compared(place: Path, tmp_path: Path) -> None:
-    async with console(world(place), size=(120, 60)) as (app, pilot):
-        await compared(app, pilot, fleet(tmp_path / "fleet"))
         assert "node-1" in app.pane.plain_text()
         await pilot.press("M")
-        await seen(app, pilot, "masked  public")
+        source = app.sources.reports
+        await until(pilot, lambda: "public" in getattr(source.snapshot().compared, "masked", ""))
         labels = [platform.label for platform in platforms_of(app)]
         assert not [label for label in labels if "node-1" in label], labels
 
 
-async def test_two_are_needed_and_one_marked_is_held_against_the_one_under_the_cursor(place: Path) -> None:
+async def test_two_are_compared_the_first_one_marked_first_and_a_node_is_shown_over_time(place: Path) -> None:
     async with console(world(place), size=(120, 40)) as (app, pilot):
         await opened(app, pilot)
         await pilot.press("space", "up", "d")
@@ -221,11 +208,7 @@ async def test_two_are_needed_and_one_marked_is_held_against_the_one_under_the_c
         await seen(app, pilot, "2 platforms compared")
         where = [platform.where for platform in platforms_of(app)]
         assert [Path(path).name for path in where] == [NEW, OLD], "the first one marked is what is held against"
-
-
-async def test_a_node_over_time(place: Path) -> None:
-    async with console(world(place), size=(120, 40)) as (app, pilot):
-        await opened(app, pilot)
+        await pilot.press("escape", "space")
         await pilot.press("t")
         await seen(app, pilot, "over time")
         text = app.pane.plain_text()
@@ -233,6 +216,7 @@ async def test_a_node_over_time(place: Path) -> None:
         assert "cudagraph.replay" in text
 
 
+@pytest.mark.trials
 async def test_while_it_is_compared_the_screen_says_so_and_only_the_last_question_counts(place: Path) -> None:
     here = world(place)
     async with console(here, size=(120, 40)) as (app, pilot):
@@ -245,6 +229,7 @@ async def test_while_it_is_compared_the_screen_says_so_and_only_the_last_questio
         await seen(app, pilot, "1 platforms compared")
 
 
+@pytest.mark.trials
 async def test_hostile_reports_neither_style_nor_break_the_screen(place: Path, tmp_path: Path) -> None:
     evil = msgspec.structs.replace(on(REPORT, HOSTILE), tier=HOSTILE, started=HOSTILE)
     folder = write_files(tmp_path / "fleet", {"a.json": evil, "b.json": on(evil, HOSTILE + "2"), HOSTILE[:4]: REPORT})
@@ -271,6 +256,7 @@ async def exported(app: Any, pilot: Pilot[Any], to: str, *keys: str) -> str:
     return str([n.message for n in app._notifications][-1])
 
 
+@pytest.mark.trials
 async def test_a_report_is_exported_masked_and_never_over_another_file(place: Path, tmp_path: Path) -> None:
     async with console(world(place), size=(100, 30)) as (app, pilot):
         await opened(app, pilot)

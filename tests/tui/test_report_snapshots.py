@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from console_app import PLAIN, app_of, screen_text, settled, until
+from console_app import app_of, screen_text, settled, until
 from fake_reports import FakeReportDesk, keep_run, on
 from fakes import COMPILED, REPORT, World
 
@@ -42,12 +42,10 @@ NODES = (
 HISTORY = ("5", "h")
 COMPARED = (*HISTORY, "asterisk", "d")
 PICTURES: dict[str, tuple[tuple[int, int], tuple[str, ...], str]] = {
-    "page-60x16": ((60, 16), ("5",), "what needs somebody"),
-    "history-80x24": ((80, 24), (*HISTORY, "space"), "kB of"),
+    "page-60x16": ((60, 16), ("5",), "Does not work"),
     "history-200x50": ((200, 50), (*HISTORY, "down"), "host          node-07"),
     "compare-80x24": ((80, 24), COMPARED, "platforms compared"),
     "compare-120x40": ((120, 40), COMPARED, "platforms compared"),
-    "export-80x24": ((80, 24), ("5", "x"), "Write it"),
 }
 """Name -> the terminal, the keys that lead there, and what says that it is there."""
 
@@ -85,8 +83,3 @@ def world(folder: Path) -> World:
 def test_report(snap_compare: Any, tmp_path: Path, name: str) -> None:
     size, keys, words = PICTURES[name]
     assert snap_compare(app_of(world(tmp_path), COLOUR), terminal_size=size, run_before=shown(keys, words))
-
-
-def test_comparison_in_ascii(snap_compare: Any, tmp_path: Path) -> None:
-    app = app_of(world(tmp_path), PLAIN)
-    assert snap_compare(app, terminal_size=(80, 24), run_before=shown(COMPARED, "platforms compared"))
