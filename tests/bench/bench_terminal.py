@@ -53,11 +53,15 @@ class Pty:
         while (left := end - time.monotonic()) > 0:
             self._read(left)
 
+    def send(self, keys: str) -> None:
+        """Type them."""
+        os.write(self.handle, keys.encode())
+
     def answer(self, key: str, shows: bytes, deadline_s: float = 10.0) -> float:
         """Seconds from `key` until `shows` came."""
         self._tail = b""
         start = time.monotonic()
-        os.write(self.handle, key.encode())
+        self.send(key)
         self.until(shows, deadline_s)
         return time.monotonic() - start
 

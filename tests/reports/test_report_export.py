@@ -10,8 +10,9 @@ import pytest
 from report_material import HOSTILE, random_report, report, result
 
 from torchprobes.model import Figure, Report, Verdict
-from torchprobes.reports.export import counts, to_json
+from torchprobes.reports.export import to_json
 from torchprobes.reports.junit import to_junit
+from torchprobes.reports.signs import counts
 from torchprobes.reports.text import mask, plain
 
 SEEDS = range(100)

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from torchdoctor.interfaces import JobEngines
 from torchdoctor.desk import DeskError
+from torchdoctor.interfaces import JobEngines
 from torchprobes.distributed import JobVerdict, JobView, RankView, SourceState, StackGroup
 from torchprobes.model import Evidence
 

@@ -25,10 +25,10 @@ from fakes import (
 from torchdoctor.paint import Page
 from torchdoctor.panes.gpus_overview import overview
 from torchdoctor.panes.probes_views import earlier_page
-from torchdoctor.widgets.report_rows import report_page
 from torchdoctor.sources import Snapshot
 from torchdoctor.widgets.cells import cell_span
 from torchdoctor.widgets.probe_rows import Look, list_page
+from torchdoctor.widgets.report_rows import report_page
 from torchdoctor.widgets.result_rows import probe_page
 from torchdoctor.widgets.top_rows import tally, top_rows
 from torchprobes.catalogue import PROBES

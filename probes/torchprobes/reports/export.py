@@ -7,37 +7,12 @@ from typing import Final
 
 import msgspec
 
-from torchprobes.model import Report, Result, Verdict
-
-SIGNS: Final = {
-    Verdict.PASS: "✔",
-    Verdict.DEGRADED: "▲",
-    Verdict.FAIL: "✘",
-    Verdict.SKIP: "–",
-    Verdict.UNSURE: "?",
-    Verdict.ERROR: "!",
-}
-ASCII_SIGNS: Final = {
-    Verdict.PASS: "+",
-    Verdict.DEGRADED: "^",
-    Verdict.FAIL: "x",
-    Verdict.SKIP: "-",
-    Verdict.UNSURE: "?",
-    Verdict.ERROR: "!",
-}
-"""A verdict is a sign and a word; the sign in a terminal without Unicode."""
+from torchprobes.model import Report
 
 
 def to_json(report: Report) -> bytes:
     """The report as indented JSON, with a newline at its end."""
     return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
-
-
-def counts(results: tuple[Result, ...]) -> str:
-    """How many probes came to what, in the order of weight: `1 fail, 3 pass`."""
-    verdicts = [result.verdict for result in results]
-    said = [f"{verdicts.count(v)} {v.value}" for v in SIGNS if v in verdicts]
-    return ", ".join(said) or "no probe was asked for"
 
 
 def _to_markdown(report: Report, masked: str) -> bytes:

@@ -9,7 +9,7 @@ import msgspec
 
 from torchprobes.model import Finding, Report, Severity, Target
 from torchprobes.reports.against import in_words
-from torchprobes.reports.export import ASCII_SIGNS, SIGNS, counts
+from torchprobes.reports.signs import ASCII_SIGNS, SIGNS, counts
 from torchprobes.reports.text import mask, plain
 
 _SEVERITY_SIGNS = {Severity.CRITICAL: "x", Severity.WARNING: "^", Severity.INFO: "-"}

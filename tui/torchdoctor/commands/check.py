@@ -13,7 +13,8 @@ from torchprobes import catalogue
 from torchprobes.model import Report
 from torchprobes.reports import exit_codes
 from torchprobes.reports.exit_codes import FailOn
-from torchprobes.reports.export import EXPORTERS, counts
+from torchprobes.reports.export import EXPORTERS
+from torchprobes.reports.signs import counts
 from torchprobes.reports.text import plain
 from torchprobes.rundir import RunDir
 from torchprobes.runner import graphs

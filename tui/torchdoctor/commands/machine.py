@@ -14,9 +14,9 @@ from torchdoctor.status import status_lines
 from torchprobes import __version__, rundir
 from torchprobes.environment import describe_machine, describe_node, sampled_inventory
 from torchprobes.model import SCHEMA, Machine, Target
-from torchprobes.reports.export import counts
 from torchprobes.reports.inventory import joined
 from torchprobes.reports.read import read_run
+from torchprobes.reports.signs import counts
 from torchprobes.reports.text import plain
 from torchprobes.rundir import RunError
 from torchprobes.target import TargetChoice, TargetError, find_targets
