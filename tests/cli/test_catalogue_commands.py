@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 from cli_process import command, environment, torchdoctor, until
+from click.testing import CliRunner
 
+from torchdoctor import cli
+from torchdoctor.command_table import COMMANDS
 from torchprobes import __version__
 from torchprobes.catalogue import PROBES
 from torchprobes.judge.cards import CARDS
@@ -86,14 +89,12 @@ def test_every_card_is_explained_in_79_columns() -> None:
         assert all(len(line) <= 79 or line.strip() in whole for line in text.splitlines()), card.id
 
 
-def test_every_command_has_help(tmp_path: Path) -> None:
-    from torchdoctor.cli import COMMANDS
-
-    for name in COMMANDS:
-        said = torchdoctor(tmp_path, name, "--help")
-        assert said.code == 0
-        assert said.out.startswith(f"Usage: torchdoctor {name}")
-        assert said.err == ""
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str) -> None:
+    said = CliRunner().invoke(cli.torchdoctor, [name, "--help"], prog_name="torchdoctor")
+    assert said.exit_code == 0
+    assert said.stdout.startswith(f"Usage: torchdoctor {name}")
+    assert said.stderr == ""
 
 
 def test_a_pasted_traceback_leads_to_its_card_and_cannot_style_the_terminal(tmp_path: Path) -> None:
