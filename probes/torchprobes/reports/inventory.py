@@ -82,8 +82,10 @@ def of(report: Report) -> Inventory:
 
     Of a report that was made without an inventory it is what its identity and its results say; the rest is unread.
     """
-    own = report.machine.inventory
-    return joined(own, _of_identity(report), of_results(report, own.parts))
+    own, torch = report.machine.inventory, report.target.torch
+    # Its version.py tells the build, 2.6.0+cu124, of which the package's own name may say 2.6.0 alone.
+    precise = Inventory(parts={"package": {"torch": torch}} if torch else {})
+    return joined(precise, own, _of_identity(report), of_results(report, own.parts))
 
 
 def _of_identity(report: Report) -> Inventory:
@@ -101,7 +103,6 @@ def _of_identity(report: Report) -> Inventory:
         "python": {
             "executable": target.python,
             "version": target.python_version,
-            "torch": target.torch,
             "torch CUDA": target.cuda,
         },
         "gpu": {name: text for gpu in machine.gpus for name, text in gpu_settings(gpu).items()},

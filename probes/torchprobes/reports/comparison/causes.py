@@ -52,7 +52,7 @@ def ranked(platforms: Sequence[Platform], judged: Sequence[Judged]) -> tuple[Cau
         return ()
     moved = tuple(each for each in judged if each.row.change not in ("same", "alone"))
     groups = _alike(differing.between(platforms))
-    torch = next((same[0] for same in groups if (same[0].kind, same[0].name) in _TORCH), None)
+    torch = next((same[0] for same in groups if (same[0].kind, same[0].name) == _TORCH), None)
     found = [_cause(same, platforms, moved, torch) for same in groups]
     return tuple(sorted(found, key=lambda cause: -cause.weight))
 
@@ -74,7 +74,7 @@ def unknown(platforms: Sequence[Platform]) -> tuple[str, ...]:
 def _alike(found: Iterable[Different]) -> list[list[Different]]:
     """Differences that are one: the same setting of several GPUs, or what comes with another PyTorch."""
     every = list(found)
-    torch = next((each for name in _TORCH for each in every if (each.kind, each.name) == name), None)
+    torch = next((each for each in every if (each.kind, each.name) == _TORCH), None)
     groups: dict[tuple[object, ...], list[Different]] = {}
     for each in every:
         groups.setdefault(_sameness(each, torch), []).append(each)
@@ -83,8 +83,8 @@ def _alike(found: Iterable[Different]) -> list[list[Different]]:
     return list(groups.values())
 
 
-_TORCH: Final = (("package", "torch"), ("python", "torch"))
-"""Where an inventory has PyTorch's version: as a package, or as what the target's files say."""
+_TORCH: Final = ("package", "torch")
+"""Where an inventory has PyTorch's version."""
 
 _WITH_TORCH: Final = ("PyTorch",)
 
