@@ -81,7 +81,9 @@ async def test_what_ends_between_two_looks_loses_nobodys_place(
         await b.press("escape")
         generation = document.view().generation
         await b.filter(typed)
-        await until(b.pilot, lambda: document.view().generation > generation and document.view().rows == rows, int)
+        await until(
+            b.pilot, lambda: document.view().generation > generation and document.view().rows == rows, lambda: None
+        )
         with monkeypatch.context() as patched:
             before = replace(document.view(), rows=0)
             patched.setattr(document, "view", lambda: before)
