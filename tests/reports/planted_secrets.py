@@ -154,6 +154,7 @@ SURVIVES = (
     "nvidia-cudnn-cu12==8.9.2.26, nvidia-curand-cu12 10.3.2.106",
     "cuDNN version 8.9.2.26, libcudnn.so.8.9.2.26, driver 535.161.08",
     "torch 2.6.0+cu124 on Python 3.11.7, kernel 6.18.44-fc-v657-gpu",
+    "Linux version 6.18.44 (builder) (gcc (GCC) 15.3.0), a toolkit of another major version than PyTorch",
     "sha256 6a03faf64ab19ccd6a03faf64ab19ccd6a03faf64ab19ccd6a03faf64ab19ccd",
     "build-id 8f2a3b4c5d6e7f8091a2b3c4d5e6f70812233445",
     "compile id [1/2_1], attempt 3, graph break at frame 12",

@@ -43,7 +43,7 @@ _PLACES: Final[tuple[tuple[str, str, re.Pattern[str]], ...]] = tuple(
             "T",
             rf"(?<![^\s|\"'])\d{{4}}-\d\d-\d\dT[\d:.,+Z-]{{8,30}} {_NAME} [\w./-]{{1,64}}(?:\[\d{{1,10}}\])?:",
         ),
-        ("host", "Linux ", rf"\bLinux {_NAME} \d{{1,3}}\.\d"),
+        ("host", "Linux ", rf"\bLinux (?!version ){_NAME} \d{{1,3}}\.\d"),
         ("host", "ssh ", rf"\bssh (?:-[\w]{{1,8}} (?:[\w./=-]{{1,64}} )?){{0,4}}{_NAME}"),
         (
             "host",
