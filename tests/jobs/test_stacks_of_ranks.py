@@ -205,6 +205,9 @@ def started(program: str) -> subprocess.Popen[bytes]:
 @pytest.fixture
 def sleeper() -> Iterator[subprocess.Popen[bytes]]:
     with started(SLEEPER) as process:
+        deadline = time.monotonic() + 60
+        while look([identity(process.pid)])[0].state != "S":  # its word comes before its sleep
+            assert time.monotonic() < deadline
         yield process
         process.kill()
 
