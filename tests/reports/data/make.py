@@ -1,13 +1,16 @@
-"""Makes the reports beside it from reports of real runs: `make.py NAME=report.json …`, by hand.
+"""Makes the reports beside it from reports of real runs: `make.py PLACES.json NAME=report.json …`, by hand.
 
 What names a machine of ours in them (hosts, boot ids, UUIDs, folders) is replaced, and nothing else: every verdict,
-figure, fact and time is the run's. NAME=report.json,PYTHON also takes the inventory of this machine and that target,
-for a report that was made here without one. `more` makes `h200_more`: what `planted.two_gpus` adds.
+figure, fact and time is the run's. PLACES.json is no part of this project, because it names them: a list of [regular
+expression, what stands for it], folders and builds of the machine on which the reports were made.
+NAME=report.json,PYTHON also takes the inventory of this machine and that target, for a report that was made here
+without one. `more` makes `h200_more`: what `planted.two_gpus` adds.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
 import lzma
 import re
 import sys
@@ -19,25 +22,13 @@ import msgspec
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parents[2] / "probes"), str(HERE.parents[1] / "judge")]
 
-PLACES = (
-    (r"/tmp/td/[\w/]*runs\b", "/root/.local/state/torchdoctor/runs"),
-    (r"/work/main/\.venv", "/opt/torch"),
-    (r"/work/main/(probes|tui)", r"/opt/torchdoctor/\1"),
-    (r"/opt/targets/\w+", "/opt/torch"),
-    (r"/work/main", "/opt/torchdoctor"),
-    (r"-fc-v\d+(-gpu)?", ""),
-    (r",resv_strict,resuid=\d+,resgid=\d+", ""),
-    (r"builder@\w+", "builder"),
-)
-"""Folders and builds of our machines, and what stands for them."""
-
 UNITS = {"busbw": "B/s", "init_ok": "communicators", "sums_checked": "sums", "pcie_generation": "generation"}
 """Units that the rules' readings leave out because no rule needs them; else the end of a name tells."""
 
 
-def unnamed(text: str, host: str) -> str:
+def unnamed(text: str, host: str, places: list[tuple[str, str]]) -> str:
     """The text of a report without the names of our machines; its host becomes `host`."""
-    for pattern, instead in PLACES:
+    for pattern, instead in places:
         text = re.sub(pattern, instead, text)
     text = re.sub(r'"host":\s*"vm"', f'"host":"{host}"', text)
     text = re.sub(r"(\d{8}T\d{6}Z)-vm-", rf"\1-{host}-", text)
@@ -111,7 +102,8 @@ def _with_unit(figure: Any) -> Any:
 
 def main(arguments: list[str]) -> None:
     """Make what is asked for."""
-    for argument in arguments:
+    places = json.loads(Path(arguments[0]).read_text())
+    for argument in arguments[1:]:
         name, _, source = argument.partition("=")
         if name == "more":
             keep("h200_more", msgspec.json.encode({"results": rows(), "inventory": recorded_inventory()}))
@@ -119,7 +111,7 @@ def main(arguments: list[str]) -> None:
         path, _, python = source.partition(",")
         raw = Path(path).read_bytes()
         text = (with_inventory(raw, python) if python else raw).decode()
-        keep(name, unnamed(text, name.replace("_", "-")).encode())
+        keep(name, unnamed(text, name.replace("_", "-"), places).encode())
 
 
 if __name__ == "__main__":
