@@ -201,13 +201,16 @@ def test_sockets_of_ranks_that_were_killed_are_removed(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2-alive", "3-young", "no-socket"]
 
 
+PYTHONS = tuple(filter(None, os.environ.get("TORCHDOCTOR_MATRIX_PYTHON", sys.executable).split(":")))
+"""Interpreters of other versions, paths separated by a colon; else this one alone."""
+
+
 @pytest.mark.trials
-@pytest.mark.parametrize("target", ["t21", "t26", "tnew", "t313", "t38"])
-def test_it_works_on_every_torch(tmp_path: Path, target: str) -> None:
+@pytest.mark.parametrize("number", range(len(PYTHONS)))
+def test_it_works_on_every_torch(tmp_path: Path, number: int) -> None:
     """One gloo rank on each PyTorch: steps are counted, what is absent is told with its reason."""
-    interpreter = f"/opt/targets/{target}/bin/python"
-    if not Path(interpreter).exists():
-        pytest.skip(f"{interpreter} is not here")
+    interpreter = PYTHONS[number]
+    version = subprocess.check_output([interpreter, "-c", "import torch; print(torch.__version__)"], text=True).strip()
     script = tmp_path / "train.py"
     script.write_text(TRAIN)
     env = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0", "RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
@@ -216,12 +219,12 @@ def test_it_works_on_every_torch(tmp_path: Path, target: str) -> None:
     assert (rank.process.returncode, "Traceback" in err) == (0, False), err[-2000:]
     labels = {name: text for event in rank.events("init") for name, text in event["labels"].items()}
     facts = {event["name"]: event["evidence"] for event in rank.events("fact")}
-    print(target, out.strip(), labels, facts)
+    print(version, out.strip(), labels, facts)
     assert "beat" not in " ".join(facts)
     assert rank.events("step")[-1]["n"] == 40
     assert len(list(rank.node.events.iterdir())) == len(rank.events("end")) == 1
     assert ("server" in labels) != ("inject.server" in facts)
-    assert bool(rank.events("coll")) != ("inject.flight" in facts) or target in ("t26", "t38")
+    assert bool(rank.events("coll")) != ("inject.flight" in facts) or version.startswith(("2.4.", "2.6."))
 
 
 TRAIN = """
