@@ -93,6 +93,7 @@ def cells_of(when: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     recorded = Recorded(when)
     for module in ("calls", "ecc", "fields", "links", "mig", "readings"):
         monkeypatch.setattr(f"torchprobes.telemetry.vendors.nvidia.{module}.function", recorded.function)
+    monkeypatch.setattr("torchprobes.telemetry.vendors.nvidia.links.TURN_S", 60.0)  # all links at the second time
     device = Device(handle=None, index=0, uuid="GPU-0", bus_id="ffffffff:ff:ff.7")
     memory = Memory()
     read_all(Nvidia(), device, memory, 1000.0)

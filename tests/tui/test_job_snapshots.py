@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from console_app import COLOUR, PLAIN, app_of, settled, until
 from job_screens import PICTURES, Picture
+from textual.widgets import Input
 
 from torchdoctor.app import TorchDoctor
 from torchdoctor.launch_form import LaunchForm
@@ -53,6 +54,8 @@ def arrived(app: TorchDoctor, picture: Picture) -> bool:
     """Whether what the desk was asked for has come."""
     app.tick()
     if isinstance(app.screen, LaunchForm):
+        for field in app.screen.query(Input):  # a picture is of no half of a second
+            field.cursor_blink = False
         answers = app.screen.planner.answers
         app.screen.refresh_data()
         wanted = picture.answers.get("preflight") is not None and picture.filled
