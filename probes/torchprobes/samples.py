@@ -43,8 +43,7 @@ class GpuSample(Frozen, frozen=True, kw_only=True):
     """One reading of one GPU. Identity is `uuid` with `bus_id` beside it; `index` is the driver's own.
 
     `state` is ok · starting · hung · lost · reset. `age_s` is the age of the fast lane, `ages_s` of the others by
-    the name of their lane. `vendor` is nvidia, amd or intel. `cost_ms` is what the driver's calls of its last tick
-    took.
+    the name of their lane. `vendor` is nvidia, amd or intel. `cost_ms` is what its last tick's calls took.
     """
 
     index: int
@@ -370,12 +369,11 @@ class Sample(Frozen, frozen=True, kw_only=True):
     is how many NVIDIA GPUs the PCI bus and the device files show to us, whatever the driver says. `cost_ms` is what
     the driver's calls of one tick took, `self_percent` the child's own share of one core, `backed_off` whether it
     samples less often than asked because the driver is slow. `kernel_log` is the source of kernel events, or why
-    there is none; `live_xids` is the same of the XIDs that the driver tells as they happen.
-    `device_holders` is how many processes have a GPU's device file open, looked at only while a GPU gives no answer
-    (they are then processes of kind `holder`), or why not all of them could be seen.
-    `events` are those since the last sample; the first sample brings those since boot.
-    `topology` is a square matrix over `gpus` (X, NV18, PIX, PXB, PHB, NODE, SYS), () until it is known. `peers` is one
-    of whether a GPU may read the other's memory: X, yes, or no with the reason; ? in either is unknown.
+    there is none; `live_xids` is the same of the XIDs that the driver tells as they happen. `device_holders` is how
+    many processes have a GPU's device file open, looked at only while a GPU gives no answer (then processes of kind
+    `holder`), or why not all could be seen. `events` are those since the last sample; the first sample brings those
+    since boot. `topology` is a square matrix over `gpus` (X, NV18, PIX, PXB, PHB, NODE, SYS), () until it is known.
+    `peers` is one of whether a GPU may read the other's memory: X, yes, or no with the reason; ? in either is unknown.
     """
 
     t_ns: int

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, overload
+from typing import TYPE_CHECKING, Final
 
 from torchdoctor.paint import Line, Page, Span, fit, join, line, wrap
 from torchdoctor.text import safe
+from torchdoctor.widgets.lazy_lines import MadeLines
 from torchdoctor.widgets.table_rows import Column, Fitted, fit_columns, head_line, table_row
 
 from .job_words import BAD_STATES, bytes_text, lag_text, long_text, rank_sign, spread_text
@@ -154,7 +155,7 @@ def rank_cells(view: JobView, sort: str) -> list[RankCell]:
 # --- the page ----------------------------------------------------------------------------------------------------
 
 
-class RankLines(Sequence[Line]):
+class RankLines(MadeLines):
     """Lines of ranks, each made when somebody looks at it: 512 ranks cost what is on the screen.
 
     Lines of `before` whose ranks say the same are taken over.
@@ -171,18 +172,12 @@ class RankLines(Sequence[Line]):
     def __len__(self) -> int:
         return len(self._cells)
 
-    @overload
-    def __getitem__(self, at: int) -> Line: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[Line]: ...
-    def __getitem__(self, at: int | slice) -> Line | Sequence[Line]:
-        if isinstance(at, slice):
-            return [self[place] for place in range(*at.indices(len(self)))]
-        place = at + len(self) if at < 0 else at
-        made = self._made.get(place)
-        if made is None:
-            made = self._made[place] = self._line(self._cells[place])
-        return made
+    def made(self, at: int) -> Line:
+        """Line `at`."""
+        line = self._made.get(at)
+        if line is None:
+            line = self._made[at] = self._line(self._cells[at])
+        return line
 
     def _line(self, cell: RankCell) -> Line:
         mark = ("›" if cell.guilty else " ").ljust(INDENT)

@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, overload
+from typing import TYPE_CHECKING, Final
 
 from torchdoctor.paint import Line, Page, Span, fit, line
 from torchdoctor.signs import CLOSED, OPEN
 from torchdoctor.text import safe, size_text
+from torchdoctor.widgets.lazy_lines import MadeLines
 from torchprobes.compilelog.explanation import Piece
 
 from .explain_words import COMPILE_STATES
@@ -261,7 +262,7 @@ def _marks(counts: Sequence[tuple[Mark, int]], room: int) -> list[Span]:
     return spans
 
 
-class TreeLines(Sequence[Line]):
+class TreeLines(MadeLines):
     """Lines of rows, each made when somebody looks at it: a tree of 5,000 files costs what is on the screen."""
 
     def __init__(self, rows: Sequence[TreeRow], width: int) -> None:
@@ -271,14 +272,9 @@ class TreeLines(Sequence[Line]):
     def __len__(self) -> int:
         return len(self._rows)
 
-    @overload
-    def __getitem__(self, at: int) -> Line: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[Line]: ...
-    def __getitem__(self, at: int | slice) -> Line | Sequence[Line]:
-        if isinstance(at, slice):
-            return [self[place] for place in range(*at.indices(len(self)))]
-        return self._line(at + len(self) if at < 0 else at)
+    def made(self, at: int) -> Line:
+        """Line `at`."""
+        return self._line(at)
 
 
 def tree_page(rows: Sequence[TreeRow], width: int) -> Page:
